@@ -1,0 +1,47 @@
+"""crild: distil fine-tuned Transformer encoders into small ones that do not overfit.
+
+    import crild
+
+    result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
+
+The public API: `distill`, `finetune`, `evaluate`, their configurations, and `CrildError`.
+"""
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from crild.errors import CrildError
+
+if TYPE_CHECKING:
+    from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig
+    from crild.pipeline import distill, finetune
+    from crild.scoring import evaluate
+
+__version__ = version("crild")
+__all__ = [
+    "CrildError",
+    "DistillConfig",
+    "EvaluateConfig",
+    "FinetuneConfig",
+    "distill",
+    "evaluate",
+    "finetune",
+]
+
+_HOME = {
+    "DistillConfig": "crild.config",
+    "EvaluateConfig": "crild.config",
+    "FinetuneConfig": "crild.config",
+    "distill": "crild.pipeline",
+    "evaluate": "crild.scoring",
+    "finetune": "crild.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first used: `crild --help` should not wait for torch.
+    if name in _HOME:
+        from importlib import import_module
+
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'crild' has no attribute {name!r}")

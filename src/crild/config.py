@@ -1,0 +1,295 @@
+"""What a run may say. Every option of the command line, key of a YAML file and argument of the Python functions is a
+field of these dataclasses, and every default is written here and nowhere else.
+"""
+
+import dataclasses
+import types
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from crild.errors import CrildError, nearest
+
+Preset = Literal["quick", "paper"]
+T = TypeVar("T", bound="DataConfig")
+
+
+def option(default: Any, help: str) -> Any:
+    """Return a dataclass field with its default and its line of help."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(kw_only=True)
+class DataConfig:
+    """Which data, and how to read it."""
+
+    data: str | None = option(None, "GLUE folder, CSV/TSV/JSONL/Parquet/text file, `datasets` directory or hub name")
+    text: str | None = option(None, "text column (recognised by common names)")
+    text_pair: str | None = option(None, "second text column of a text pair")
+    label: str | None = option(None, "label column")
+    label_map: str | None = option(None, "old=new,...: the data's labels as the teacher calls them")
+    task: Literal["auto", "classification", "regression"] = option("auto", "kind of task")
+    metric: str | None = option(
+        None,
+        "accuracy, f1, accuracy_f1, macro_f1, matthews, pearson, spearman or pearson_spearman",
+    )
+    max_length: int | None = option(None, "tokens kept of a row (128; CoLA and SST-2 64)")
+    validation: str | None = option(None, "data to score on (default: the source's dev split, else 20 %% held out)")
+    data_seed: int = option(42, "seed of splits, apart from the training seed")
+    trust_remote_code: bool = option(False, "allow code that comes with a hub model")
+
+
+@dataclass(kw_only=True)
+class TrainConfig(DataConfig):
+    """How to train; `None` is filled in from the preset."""
+
+    base: str | None = option(None, "pre-trained encoder: fine-tuned into the teacher, and what a cut student copies")
+    output: str | None = option(None, "run directory")
+    preset: Preset | None = option(None, "quick (default on a CPU) or paper (default on a GPU): epochs, rates, batches")
+    epochs: int | None = option(None, "epochs of every stage that has no own setting")
+    max_steps: int | None = option(None, "a cap on the optimiser steps of each stage")
+    finetune_epochs: int | None = option(None, "epochs of fine-tuning on labels (teacher, control)")
+    finetune_learning_rate: float | None = option(None, "learning rate of fine-tuning")
+    finetune_batch_size: int | None = option(None, "batch size of fine-tuning")
+    accumulation: int = option(1, "micro-batches of one optimiser step")
+    save_steps: int = option(200, "steps between checkpoints, besides the one after every evaluation")
+    precision: Literal["auto", "fp32", "bf16"] = option("auto", "of training passes; scores are always fp32")
+    seed: int = option(42, "seed of training")
+
+
+@dataclass(kw_only=True)
+class FinetuneConfig(TrainConfig):
+    """`crild finetune`: an encoder into a classifier."""
+
+
+@dataclass(kw_only=True)
+class DistillConfig(TrainConfig):
+    """`crild distill`: a teacher into a student."""
+
+    teacher: str | None = option(
+        None,
+        "fine-tuned classifier; without a trained head it is fine-tuned first and is also --base",
+    )
+    student: str = option("half", "3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, or a PATH")
+    student_head: Literal["auto", "fresh", "teacher"] = option(
+        "auto",
+        "the student's classification head: fresh or the teacher's (auto: teacher where widths and architecture agree)",
+    )
+    method: str = option("cr-ild", "see `crild methods`")
+    supplementary: str | None = option(None, "further texts, labels ignored, for intermediate-layer distillation")
+    supplementary_mode: Literal["first", "join"] = option(
+        "first",
+        "first: an own stage before the target data (the paper); join: rows beside the target's in both stages",
+    )
+    features: Literal["a", "h", "ah", "qkv", "ahqkv"] | None = option(
+        None,
+        "what intermediate layers match: attention rows, hidden states, Q/K/V relations (default: the method's)",
+    )
+    layer_map: str | None = option(None, "last, uniform, first or pairs 1-2,3-6 (default: the method's)")
+    relation_heads: int | None = option(
+        None, "relation heads of Q/K/V relations (default: 48 or the largest common divisor)"
+    )
+    consistency: float | None = option(
+        None, "final weight of the consistency term (default: the method's, 0.1 for cr-ild)"
+    )
+    ema: bool = option(False, "consistency targets from a moving average of the student")
+    ema_decay: float = option(0.999, "decay of the moving average")
+    temperature: float = option(2.0, "of logit distillation")
+    hard_label_weight: float = option(0.0, "weight of the labels in stage 2; the teacher's logits get the rest")
+    control: bool = option(True, "also fine-tune the same student without a teacher")
+    ild_epochs: int | None = option(None, "epochs of stage 1 (intermediate layers)")
+    ild_learning_rate: float | None = option(None, "learning rate of stage 1")
+    ild_batch_size: int | None = option(None, "batch size of stage 1")
+    kd_epochs: int | None = option(None, "epochs of stage 2 (logits)")
+    kd_learning_rate: float | None = option(None, "learning rate of stage 2")
+    kd_batch_size: int | None = option(None, "batch size of stage 2")
+
+
+@dataclass(kw_only=True)
+class EvaluateConfig(DataConfig):
+    """`crild evaluate`: score a saved classifier."""
+
+    model: str | None = option(None, "folder or hub name of a classifier")
+
+
+# ---- presets: what the `None`s of TrainConfig and DistillConfig become ----
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """How long and how fast one stage trains.
+
+    Attributes:
+        epochs: passes over the stage's rows.
+        learning_rate: peak, after 10 % warm-up; falls linearly to 0.
+        batch_size: rows of one optimiser step on each process.
+        max_steps: a cap on optimiser steps, or ``None``.
+        eval_steps: steps between evaluations on the selection split, besides the one after every epoch.
+        save_steps: steps between checkpoints, besides the one after every evaluation.
+        accumulation: micro-batches of one optimiser step; ``batch_size`` is divided among them.
+    """
+
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    max_steps: int | None = None
+    eval_steps: int | None = None
+    save_steps: int = 200
+    accumulation: int = 1
+
+    def steps(self, rows: int) -> int:
+        """Return the number of optimiser steps over ``rows`` rows."""
+        total = self.epochs * self.steps_per_epoch(rows)
+        return min(total, self.max_steps) if self.max_steps else total
+
+    def steps_per_epoch(self, rows: int) -> int:
+        """Return the number of optimiser steps of one epoch."""
+        return -(-rows // self.batch_size)
+
+
+@dataclass(frozen=True)
+class StagePreset:
+    """Settings of one stage.
+
+    Attributes:
+        learning_rate, batch_size: as in `StageSettings`.
+        epochs: (most rows, epochs) in rising order; the last entry holds for any number of rows.
+        eval_steps: steps between evaluations, besides the one after every epoch.
+    """
+
+    learning_rate: float
+    batch_size: int
+    epochs: tuple[tuple[float, int], ...]
+    eval_steps: int | None = None
+
+    def epochs_for(self, rows: int) -> int:
+        """Return the epochs on this many rows."""
+        return next(epochs for most, epochs in self.epochs if rows <= most)
+
+
+ANY = float("inf")
+PRESETS: dict[str, dict[str, StagePreset]] = {
+    # Small students and few rows on a CPU.
+    "quick": {
+        "finetune": StagePreset(1e-4, 16, ((1500, 6), (10_000, 4), (ANY, 2))),
+        "ild": StagePreset(3e-4, 32, ((1500, 10), (10_000, 4), (ANY, 2))),
+        "kd": StagePreset(1e-4, 32, ((1500, 6), (10_000, 3), (ANY, 2))),
+    },
+    # `method.md` section 3: the paper's settings.
+    "paper": {
+        "finetune": StagePreset(2e-5, 16, ((1500, 20), (ANY, 4))),
+        "ild": StagePreset(3e-5, 32, ((20_000, 20), (200_000, 10), (ANY, 5))),
+        "kd": StagePreset(3e-5, 16, ((ANY, 4),), eval_steps=50),
+    },
+}
+STAGE_KINDS = ("finetune", "ild", "kd")
+
+
+def stage_settings(config: TrainConfig, kind: str, rows: int) -> StageSettings:
+    """Return the settings of a stage of ``kind`` on ``rows`` rows: own options, then `epochs`, then the preset."""
+    preset = PRESETS[config.preset or "quick"][kind]
+    return StageSettings(
+        epochs=getattr(config, f"{kind}_epochs") or config.epochs or preset.epochs_for(rows),
+        learning_rate=getattr(config, f"{kind}_learning_rate") or preset.learning_rate,
+        batch_size=getattr(config, f"{kind}_batch_size") or preset.batch_size,
+        max_steps=config.max_steps,
+        eval_steps=preset.eval_steps,
+        save_steps=config.save_steps,
+        accumulation=config.accumulation,
+    )
+
+
+# ---- from dictionaries, YAML and command lines to these classes, with errors for people ----
+
+
+def build(cls: type[T], values: dict[str, Any], where: str = "") -> T:
+    """Make a configuration from names and values.
+
+    Args:
+        cls: one of the classes above.
+        values: by field name.
+        where: prefix of error messages, for instance the YAML file.
+
+    Raises:
+        CrildError: a name is unknown (the nearest is suggested) or a value has the wrong type.
+    """
+    hints = get_type_hints(cls)
+    prefix = f"{where}: " if where else ""
+    for name in values:
+        if name not in hints:
+            raise CrildError(f"{prefix}unknown option {name!r}{nearest(name, hints)}")
+    return cls(**{name: convert(value, hints[name], f"{prefix}{name}") for name, value in values.items()})
+
+
+def convert(value: Any, hint: Any, name: str) -> Any:
+    """Return ``value`` as the type ``hint`` (YAML reads 3e-5 as text, for instance), or complain about ``name``."""
+    options = [hint] if get_origin(hint) not in (Union, types.UnionType) else list(get_args(hint))
+    if value is None and type(None) in options:
+        return None
+    for wanted in (o for o in options if o is not type(None)):
+        if get_origin(wanted) is Literal:
+            if value in get_args(wanted):
+                return value
+            choices = [str(c) for c in get_args(wanted)]
+            raise CrildError(f"{name}: {value!r} is none of {', '.join(choices)}{nearest(str(value), choices)}")
+        if wanted is bool and isinstance(value, bool):
+            return value
+        if wanted is str and isinstance(value, str | int | float | Path) and not isinstance(value, bool):
+            return str(value)
+        if wanted in (int, float) and not isinstance(value, bool):
+            try:
+                number = wanted(value)
+            except (TypeError, ValueError):
+                continue
+            if number == float(value):
+                return positive(number, name)
+    names = " or ".join(getattr(o, "__name__", str(o)) for o in options if o is not type(None))
+    raise CrildError(f"{name}: {value!r} is not {names}")
+
+
+MAY_BE_ZERO = ("seed", "data_seed", "consistency", "hard_label_weight", "ema_decay")
+
+
+def positive(number: Any, name: str) -> Any:
+    """Return a number that is in range: none of the options may be negative, few may be 0."""
+    which = name.rsplit(" ", 1)[-1]
+    if number < 0 or number != number or (number == 0 and which not in MAY_BE_ZERO):
+        raise CrildError(f"{name}: {number} is out of range, it must be positive")
+    if which in ("hard_label_weight", "ema_decay") and number > 1:
+        raise CrildError(f"{name}: {number} is out of range, it must be at most 1")
+    return number
+
+
+def read_yaml(path: str) -> dict[str, Any]:
+    """Read a run's YAML file: one level of ``option: value``.
+
+    Raises:
+        CrildError: the file is missing or is not such YAML.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CrildError(f"no such file: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CrildError(f"{path}: not readable ({error})") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise CrildError(f"{path}: {line}not valid YAML ({getattr(error, 'problem', None) or 'syntax'})") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise CrildError(f"{path}: a run's YAML holds lines of `option: value`")
+    return {key.replace("-", "_"): value for key, value in values.items()}
+
+
+def as_dict(config: DataConfig) -> dict[str, Any]:
+    """Return a configuration as plain values."""
+    return dataclasses.asdict(config)
+
+
+def option_names(cls: type[DataConfig]) -> list[str]:
+    """Return the names of a configuration's options."""
+    return [each.name for each in fields(cls)]

@@ -1,0 +1,72 @@
+"""From tokenised rows to batches: dynamic padding, grouping by length, an order that is a function of its seed."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+from transformers import PreTrainedTokenizerBase
+
+MOST_GROUPED = 50  # batches that are sorted by length together; at most a quarter of all, or epochs would repeat
+
+
+class LengthGroupedSampler(Sampler[int]):
+    """Shuffle, then put rows of like length into the same batch.
+
+    The order is a function of ``(seed, epoch)`` alone, so a resumed epoch sees the very same batches (the stock
+    sampler draws from the global random state and does not resume bit for bit).
+
+    Args:
+        lengths: tokens of each row.
+        batch_size: rows of a batch.
+        seed: any number of integers.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, *seed: int) -> None:
+        self.lengths = np.asarray(lengths)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; called by the trainer."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng((*self.seed, self.epoch))
+        order = rng.permutation(len(self.lengths))
+        group = max(1, min(MOST_GROUPED, len(order) // (4 * self.batch_size))) * self.batch_size
+        batches: list[np.ndarray] = []
+        for start in range(0, len(order), group):
+            rows = order[start : start + group]
+            rows = rows[np.argsort(-self.lengths[rows], kind="stable")]
+            # Shuffled again inside the batch: neighbours become partners in interpolation.
+            batches += [rng.permutation(rows[i : i + self.batch_size]) for i in range(0, len(rows), self.batch_size)]
+        # An incomplete batch can only be the last one, else it would shift the borders of all that follow.
+        last = [batches.pop()] if batches and len(batches[-1]) < self.batch_size else []
+        rng.shuffle(batches)
+        for batch in batches + last:
+            yield from batch.tolist()
+
+
+class Collator:
+    """Pad the rows of a batch to its longest; labels and teacher logits become tensors."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return ``input_ids``, ``attention_mask``, ... (B, L), ``labels`` (B,), ``teacher_logits`` (B, C)."""
+        names = [n for n in ("input_ids", "attention_mask", "token_type_ids") if n in rows[0]]
+        unpadded: Any = {name: [row[name] for row in rows] for name in names}
+        batch = self.tokenizer.pad(unpadded, return_tensors="pt")
+        out: dict[str, torch.Tensor] = {name: batch[name] for name in names}
+        for name in ("labels", "teacher_logits"):
+            if name in rows[0]:
+                values = [float("nan") if row[name] is None else row[name] for row in rows]
+                out[name] = torch.tensor(values, dtype=torch.float32)
+        return out

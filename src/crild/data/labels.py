@@ -1,0 +1,192 @@
+"""Labels: class or number; names of the data's labels against names of the teacher's."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from crild.data.glue import simple
+from crild.errors import CrildError
+
+MOST_CODED_CLASSES = 20  # more distinct whole numbers than this are a quantity, not classes
+
+
+@dataclass
+class Labels:
+    """A label column, understood.
+
+    Attributes:
+        kind: ``classification`` or ``regression``.
+        values: class index into ``names`` or number, ``None`` where a row has no label.
+        names: of the classes; empty in regression.
+        generic: the data holds numbers, not names, so only the index can be trusted.
+    """
+
+    kind: str
+    values: list[float | None]
+    names: list[str] = field(default_factory=list)
+    generic: bool = False
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a raw label stands for no label."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or str(value).strip() == ""
+
+
+def as_number(value: Any) -> float | None:
+    """Return a raw label as a number, or ``None``."""
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def read_labels(
+    raw: Sequence[Any],
+    where: str,
+    kind: str = "auto",
+    names: Sequence[str] | None = None,
+    coded: bool = False,
+) -> Labels:
+    """Understand a raw label column.
+
+    Args:
+        raw: its values.
+        where: for error messages: file and column.
+        kind: ``classification``, ``regression`` or ``auto``: numbers that are not whole, or more than
+            `MOST_CODED_CLASSES` different ones, are a quantity; all else are classes.
+        names: the classes' names in order, where the source knows them.
+        coded: ``raw`` holds indices into ``names``.
+
+    Raises:
+        CrildError: a value fits neither.
+    """
+    present = [value for value in raw if not is_missing(value)]
+    numbers = [as_number(value) for value in present]
+    numeric = bool(present) and all(n is not None for n in numbers)
+    if kind == "auto":
+        distinct = {n for n in numbers if n is not None}
+        whole = all(n == int(n) for n in distinct)
+        quantity = numeric and (not whole or len(distinct) > MOST_CODED_CLASSES)
+        kind = "regression" if quantity and not names else "classification"
+    if kind == "regression":
+        if not numeric and present:
+            bad = next(v for v, n in zip(present, numbers, strict=True) if n is None)
+            raise CrildError(f"{where}: label {str(bad)!r} is not a number, as regression needs")
+        return Labels("regression", [None if is_missing(v) else as_number(v) for v in raw])
+    if names is not None and coded:
+        table = {str(i): i for i in range(len(names))}
+        found = [
+            str(int(n)) if n is not None and n == int(n) else str(v) for v, n in zip(present, numbers, strict=True)
+        ]
+        order = list(names)
+    else:
+        found = [class_name(v, n, numeric) for v, n in zip(present, numbers, strict=True)]
+        distinct_names = set(found)
+        if names is not None:
+            order = list(names)
+        elif numeric:
+            order = sorted(distinct_names, key=float)
+        else:
+            order = sorted(distinct_names)
+        if len(order) > max(MOST_CODED_CLASSES, len(found) // 2):
+            raise CrildError(f"{where}: {len(order)} different labels in {len(found)} rows; is it the label column?")
+        table = {name: i for i, name in enumerate(order)}
+    unknown = [name for name in found if name not in table]
+    if unknown:
+        raise CrildError(f"{where}: unknown label {unknown[0]!r}; known are {', '.join(table)}")
+    filled = iter(found)
+    values = [None if is_missing(v) else float(table[next(filled)]) for v in raw]
+    return Labels("classification", values, order, generic=coded or (numeric and names is None))
+
+
+def class_name(value: Any, number: float | None, numeric: bool) -> str:
+    """Return the name of a class label: ``1`` and ``1.0`` are the same class in a column of numbers."""
+    if numeric and number is not None:
+        return str(int(number)) if number == int(number) else str(number)
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+
+
+def is_generic(names: Sequence[str]) -> bool:
+    """Whether a model's label names say nothing: ``LABEL_0`` or bare integers."""
+    return all(re.fullmatch(r"(LABEL_)?\d+", name) for name in names)
+
+
+def parse_label_map(text: str | None) -> dict[str, str]:
+    """Parse ``old=new,old=new``.
+
+    Raises:
+        CrildError: the text has another form.
+    """
+    if not text:
+        return {}
+    pairs = [part.split("=", 1) for part in text.split(",")]
+    if any(len(pair) != 2 or not pair[0].strip() or not pair[1].strip() for pair in pairs):
+        raise CrildError(f"--label-map {text!r}: write old=new,old=new")
+    return {old.strip(): new.strip() for old, new in pairs}
+
+
+@dataclass
+class Alignment:
+    """Which of the teacher's classes each of the data's classes is.
+
+    Attributes:
+        index: the teacher's class of data class 0, 1, ...
+        by_index: the names said nothing, so positions were trusted; to be checked against the majority class.
+        note: a warning for the user, or an empty string.
+    """
+
+    index: list[int]
+    by_index: bool = False
+    note: str = ""
+
+
+def align_labels(
+    names: Sequence[str], generic: bool, teacher_names: Sequence[str], label_map: dict[str, str]
+) -> Alignment:
+    """Align the data's classes with the teacher's: by ``label_map``, then by name, then (generic names) by index.
+
+    Raises:
+        CrildError: the teacher does not know a class, or ``label_map`` names one that does not exist.
+    """
+    known = {simple(name): i for i, name in enumerate(teacher_names)}
+    listed = ", ".join(teacher_names)
+    for old, new in label_map.items():
+        if old not in names:
+            raise CrildError(f"--label-map: the data has no label {old!r}; it has {', '.join(names)}")
+        if simple(new) not in known and not (new.isdigit() and int(new) < len(teacher_names)):
+            raise CrildError(f"--label-map: the teacher has no label {new!r}; it has {listed}")
+    renamed = [label_map.get(name, name) for name in names]
+    unmatched = [name for name in renamed if simple(name) not in known]
+    if not unmatched:
+        index = [known[simple(name)] for name in renamed]
+        if len(set(index)) < len(index):
+            clash = [n for n, c in Counter(index).items() if c > 1][0]
+            raise CrildError(f"--label-map: two labels of the data become the teacher's {teacher_names[clash]!r}")
+        return Alignment(index)
+    if label_map and all(n in known or n.isdigit() for n in (simple(r) for r in renamed)):
+        return Alignment([known[simple(n)] if simple(n) in known else int(n) for n in renamed])
+    if generic or is_generic(teacher_names):
+        codes = [as_number(name) for name in names]
+        direct = all(c is not None and c == int(c) and 0 <= c < len(teacher_names) for c in codes)
+        index = [int(c) for c in codes if c is not None] if direct else list(range(len(names)))
+        if max(index) >= len(teacher_names):
+            raise CrildError(
+                f"the data has {len(names)} labels ({', '.join(names)}) and the teacher only {len(teacher_names)} "
+                f"({listed}): map them with --label-map old=new,..."
+            )
+        shown = ", ".join(f"{name}={teacher_names[i]}" for name, i in zip(names, index, strict=True))
+        return Alignment(
+            index,
+            True,
+            f"labels are matched by position, for want of common names: {shown} (--label-map decides)",
+        )
+    raise CrildError(
+        f"the teacher does not know the label{'s' if len(unmatched) > 1 else ''} {', '.join(unmatched)}; it knows "
+        f"{listed}: map them with --label-map {unmatched[0]}={teacher_names[0]},..."
+    )

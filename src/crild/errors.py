@@ -1,0 +1,17 @@
+"""The one exception that a user of crild is meant to read."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class CrildError(ValueError):
+    """A foreseeable mistake in what the user gave: one line that names the thing, what is wrong and what to do.
+
+    The command line prints it without a traceback and leaves with exit code 2.
+    """
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the known word nearest to ``word``, or an empty string."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""

@@ -1,0 +1,179 @@
+"""Metrics, predictions, and the cost of a model: parameters, bytes, latency."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from scipy import stats
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from crild.data.batching import Collator
+from crild.errors import CrildError, nearest
+
+Measure = Callable[[np.ndarray, np.ndarray], float]
+
+
+def correlation(function: Callable[..., Any]) -> Measure:
+    """Return a correlation that reads 0 where one side is constant, instead of NaN."""
+
+    def measure(truth: np.ndarray, output: np.ndarray) -> float:
+        if np.ptp(truth) == 0 or np.ptp(output) == 0:
+            return 0.0
+        return float(function(truth, output).statistic)
+
+    return measure
+
+
+def mean_of(*measures: Measure) -> Measure:
+    """Return the mean of several measures."""
+    return lambda truth, output: float(np.mean([measure(truth, output) for measure in measures]))
+
+
+pearson, spearman = correlation(stats.pearsonr), correlation(stats.spearmanr)
+
+
+def accuracy(truth: np.ndarray, output: np.ndarray) -> float:
+    """Return the share of equal classes."""
+    return float(accuracy_score(truth, output))
+
+
+def f1(truth: np.ndarray, output: np.ndarray) -> float:
+    """Return the F1 of class 1 against class 0."""
+    return float(f1_score(truth, output, pos_label=1, zero_division=0))
+
+
+def macro_f1(truth: np.ndarray, output: np.ndarray) -> float:
+    """Return the mean F1 over classes."""
+    return float(f1_score(truth, output, average="macro", zero_division=0))
+
+
+def matthews(truth: np.ndarray, output: np.ndarray) -> float:
+    """Return Matthews' correlation coefficient."""
+    return float(matthews_corrcoef(truth, output))
+
+
+METRICS: dict[str, dict[str, Measure]] = {
+    "classification": {
+        "accuracy": accuracy,
+        "f1": f1,
+        "accuracy_f1": mean_of(accuracy, f1),
+        "macro_f1": macro_f1,
+        "matthews": matthews,
+    },
+    "regression": {
+        "pearson": pearson,
+        "spearman": spearman,
+        "pearson_spearman": mean_of(pearson, spearman),
+    },
+}
+TWO_CLASSES = ("f1", "accuracy_f1")
+
+
+def default_metric(kind: str) -> str:
+    """Return the metric of a task that names none."""
+    return "accuracy" if kind == "classification" else "pearson_spearman"
+
+
+def find_metric(name: str, kind: str, classes: int) -> Measure:
+    """Return a measure by name.
+
+    Raises:
+        CrildError: there is no such metric for this kind of task.
+    """
+    known = METRICS[kind]
+    if name not in known:
+        raise CrildError(f"no metric {name!r} for {kind}{nearest(name, known)}: use one of {', '.join(known)}")
+    if name in TWO_CLASSES and classes != 2:
+        raise CrildError(f"metric {name!r} needs two classes, the task has {classes}: use macro_f1")
+    return known[name]
+
+
+def to_output(logits: np.ndarray) -> np.ndarray:
+    """Return the predicted class (B, C > 1) or number (B, 1) of each row."""
+    return logits[:, 0] if logits.shape[1] == 1 else logits.argmax(-1)
+
+
+def all_scores(truth: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    """Return every metric that applies."""
+    classes = logits.shape[1]
+    known = METRICS["regression" if classes == 1 else "classification"]
+    output = to_output(logits)
+    return {
+        name: measure(truth, output) for name, measure in known.items() if classes in (1, 2) or name not in TWO_CLASSES
+    }
+
+
+def bootstrap_interval(
+    measure: Measure, truth: np.ndarray, output: np.ndarray, level: float = 0.95, resamples: int = 1000
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of a score over rows (Efron and Tibshirani 1993, chapter 13)."""
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, len(truth), (resamples, len(truth)))
+    values = [measure(truth[chosen], output[chosen]) for chosen in rows]
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+@torch.no_grad()
+def predict(
+    model: PreTrainedModel,
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    batch_size: int = 64,
+    precision: str = "fp32",
+) -> np.ndarray:
+    """Return the logits (rows, C) of tokenised rows, in their order. Scores are always taken in fp32."""
+    from crild.distiller import model_inputs
+
+    training = model.training
+    model.eval()
+    collate = Collator(tokenizer)
+    order = np.argsort(np.asarray(rows["length"]), kind="stable")
+    out = np.zeros((len(rows), int(model.config.num_labels or 0)), np.float32)
+    device = model.device
+    for start in range(0, len(rows), batch_size):
+        chosen = order[start : start + batch_size]
+        batch = collate([rows[int(i)] for i in chosen])
+        inputs = {name: x.to(device) for name, x in model_inputs(batch).items()}
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            out[chosen] = model(**inputs).logits.float().cpu().numpy()
+    model.train(training)
+    return out
+
+
+def parameters(model: PreTrainedModel) -> int:
+    """Return the number of a model's parameters."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """Return the size of a saved model's weights."""
+    return sum(p.stat().st_size for p in Path(folder).glob("*.safetensors"))
+
+
+@torch.no_grad()
+def latencies(
+    models: Sequence[PreTrainedModel], rows: Dataset, tokenizer: PreTrainedTokenizerBase, count: int = 60
+) -> list[float]:
+    """Return each model's median seconds for one row at batch 1, the models taking turns on the same rows."""
+    from crild.distiller import model_inputs
+
+    collate = Collator(tokenizer)
+    times: list[list[float]] = [[] for _ in models]
+    for model in models:
+        model.eval()
+    for number in range(-5, min(count, len(rows))):  # the first rounds warm up
+        batch = model_inputs(collate([rows[max(number, 0)]]))
+        for model, measured in zip(models, times, strict=True):
+            inputs = {name: x.to(model.device) for name, x in batch.items()}
+            start = time.perf_counter()
+            logits = model(**inputs).logits
+            logits.cpu()  # waits for the device
+            if number >= 0:
+                measured.append(time.perf_counter() - start)
+    return [float(np.median(measured)) for measured in times]

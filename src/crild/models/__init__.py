@@ -1,0 +1,1 @@
+"""Loading, cutting, observing and mixing Transformer encoders."""

@@ -1,0 +1,195 @@
+"""Loading encoders and tokenizers, and refusing those that crild cannot distil."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+)
+
+from crild.data.sources import first_line
+from crild.errors import CrildError
+
+OTHER_HEADS = {
+    "ForTokenClassification": "a token classifier",
+    "ForQuestionAnswering": "a question-answering model",
+    "ForMultipleChoice": "a multiple-choice model",
+}
+PROBES = (
+    "A quick test.",
+    "Größe: naïve café, 42 €!",
+    "don't  UPPER-case\nnew_line",
+    "日本語 🙂 unbelievably",
+)
+
+
+def load_config(name: str, role: str, trust_remote_code: bool = False) -> Any:
+    """Load a model's configuration and refuse what is out of scope.
+
+    Args:
+        name: folder or hub name.
+        role: how messages call it: ``teacher``, ``base``, ``student``.
+        trust_remote_code: as in transformers.
+
+    Raises:
+        CrildError: it is not there, or is no encoder for sequence classification.
+    """
+    path = Path(name)
+    if not path.exists() and (name.count("/") > 1 or name.startswith((".", "/", "~"))):
+        raise CrildError(f"{role}: no such folder: {name}")
+    if path.exists() and not (path / "config.json").exists():
+        raise CrildError(f"{role}: {name} is not a saved model (it has no config.json)")
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        raise CrildError(f"{role}: cannot load {name} ({first_line(error)})") from None
+    kind = config.model_type
+    architectures = getattr(config, "architectures", None) or [""]
+    causal = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    if causal or getattr(config, "is_decoder", False) or any("CausalLM" in a or "LMHead" in a for a in architectures):
+        raise CrildError(f"{role}: {name} is a causal model ({kind}); crild distils encoders such as BERT")
+    if getattr(config, "is_encoder_decoder", False):
+        raise CrildError(f"{role}: {name} is an encoder-decoder model ({kind}); crild distils encoders such as BERT")
+    if kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES and not trust_remote_code:
+        raise CrildError(f"{role}: {name} ({kind}) is not an encoder that transformers can classify text with")
+    for suffix, what in OTHER_HEADS.items():
+        if any(a.endswith(suffix) for a in architectures):
+            raise CrildError(f"{role}: {name} is {what}; crild distils sequence classifiers")
+    if getattr(config, "problem_type", None) == "multi_label_classification":
+        raise CrildError(f"{role}: {name} is a multi-label classifier, which crild does not distil yet")
+    return config
+
+
+def load_model(
+    name: str,
+    role: str,
+    labels: Sequence[str] | None = None,
+    outputs: int | None = None,
+    trust_remote_code: bool = False,
+) -> tuple[PreTrainedModel, bool]:
+    """Load a sequence classifier in fp32.
+
+    Args:
+        name: folder or hub name.
+        role: how messages call it.
+        labels: class names of a head that is to be trained; ``None`` keeps the model's own.
+        outputs: number of outputs of such a head; 1 for regression.
+        trust_remote_code: as in transformers.
+
+    Returns:
+        The model, and whether its head was in the file (else it is fresh, drawn from torch's random stream).
+
+    Raises:
+        CrildError: it cannot be loaded.
+    """
+    load_config(name, role, trust_remote_code)
+    options: dict[str, Any] = {}
+    if outputs is not None:
+        options = head_options(labels or [], outputs) | {"ignore_mismatched_sizes": True}
+    try:
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            name,
+            dtype=torch.float32,
+            output_loading_info=True,
+            trust_remote_code=trust_remote_code,
+            **options,
+        )
+    except Exception as error:
+        raise CrildError(f"{role}: cannot load the weights of {name} ({first_line(error)})") from None
+    prefix = f"{model.base_model_prefix}."
+    fresh = set(info["missing_keys"]) | {key for key, *_ in info.get("mismatched_keys", ())}
+    body = [key for key in fresh if key.startswith(prefix) and "pooler" not in key]
+    if body:
+        raise CrildError(f"{role}: the weights of {name} lack {len(body)} tensors, {sorted(body)[0]} among them")
+    return model, not any(not key.startswith(prefix) for key in fresh)
+
+
+def head_options(labels: Sequence[str], outputs: int) -> dict[str, Any]:
+    """Return the configuration of a classification (outputs > 1) or regression head."""
+    names = list(labels) or [f"LABEL_{i}" for i in range(outputs)]
+    return {
+        "num_labels": outputs,
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: i for i, name in enumerate(names)},
+        "problem_type": "regression" if outputs == 1 else "single_label_classification",
+    }
+
+
+def label_names(config: Any) -> list[str]:
+    """Return a model's label names in order."""
+    return [str(config.id2label[i]) for i in range(config.num_labels)]
+
+
+def load_tokenizer(name: str, role: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """Load a tokenizer.
+
+    Raises:
+        CrildError: there is none.
+    """
+    path = Path(name)
+    files = (
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+    )
+    if path.is_dir() and not any((path / file).exists() for file in files):
+        raise CrildError(f"{role}: {name} has no tokenizer; save one there with `tokenizer.save_pretrained(...)`")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        raise CrildError(f"{role}: cannot load the tokenizer of {name} ({first_line(error)})") from None
+    if tokenizer.pad_token_id is None:
+        raise CrildError(f"{role}: the tokenizer of {name} has no padding token")
+    return tokenizer
+
+
+def load_tokenizer_or_path(name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a student that is given as a path.
+
+    Raises:
+        CrildError: there is nothing of that name.
+    """
+    if not Path(name).exists() and "/" not in name:
+        raise CrildError(
+            f"--student {name}: neither layers (3, first:3, last:3, every:2, 0,2,4) nor a folder; nothing of that name exists"
+        )
+    load_config(name, "student", trust_remote_code)
+    return load_tokenizer(name, "student", trust_remote_code)
+
+
+def check_same_tokenizer(
+    first: PreTrainedTokenizerBase,
+    second: PreTrainedTokenizerBase,
+    roles: tuple[str, str],
+    texts: Sequence[str] = (),
+) -> None:
+    """Refuse two tokenizers that are not the same: the second model would read wrong ids.
+
+    Raises:
+        CrildError: their vocabularies differ, or they cut a text differently.
+    """
+    one, other = roles
+    if first.get_vocab() != second.get_vocab():
+        raise CrildError(
+            f"the {one} and the {other} have different vocabularies ({len(first)} and {len(second)} tokens): "
+            "distillation needs one tokenizer; choose models that share it"
+        )
+    for text in (*PROBES, *texts):
+        if first(text)["input_ids"] != second(text)["input_ids"]:
+            raise CrildError(
+                f"the {one} and the {other} share a vocabulary but cut text differently (lower-casing, or other special "
+                "tokens): distillation needs one tokenizer; choose models that share it"
+            )

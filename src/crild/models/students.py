@@ -1,0 +1,118 @@
+"""Students: the chosen layers of a larger encoder, or any smaller encoder (`method.md` 4)."""
+
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from crild.errors import CrildError
+from crild.models.loading import head_options
+
+
+def parse_layers(spec: str, depth: int) -> list[int] | None:
+    """Return the layers (counted from 0) that ``--student`` chooses from ``depth``, or ``None`` for a path.
+
+    ``3`` and ``first:3`` the first three; ``last:3`` the last three; ``every:2`` 0, 2, 4, ...; ``0,2,4`` those;
+    ``half`` the first half.
+
+    Raises:
+        CrildError: there are not so many layers.
+    """
+    if spec == "half":
+        return list(range(max(1, depth // 2)))
+    if re.fullmatch(r"\d+(,\d+)+", spec):
+        layers = [int(part) for part in spec.split(",")]
+    elif match := re.fullmatch(r"(?:(first|last|every):)?(\d+)", spec):
+        how, number = match[1] or "first", int(match[2])
+        if number == 0:
+            raise CrildError(f"--student {spec}: a student needs at least one layer")
+        if how != "every" and number > depth:
+            raise CrildError(f"--student {spec}: the model has {depth} layers, a student cannot have {number}")
+        first = depth - number if how == "last" else 0
+        layers = list(range(0, depth, number)) if how == "every" else list(range(first, first + number))
+    else:
+        return None
+    if layers != sorted(set(layers)):
+        raise CrildError(f"--student {spec}: layers must rise and not repeat")
+    if layers[-1] >= depth:
+        raise CrildError(f"--student {spec}: the model has layers 0 to {depth - 1}, there is no layer {layers[-1]}")
+    return layers
+
+
+def cut(source: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
+    """Return a student with the chosen layers of ``source``; embeddings and head are copied too.
+
+    Raises:
+        CrildError: the architecture shares one layer's weights (ALBERT) and the layers are not the first ones.
+    """
+    depth = source.config.num_hidden_layers
+    config = deepcopy(source.config)
+    config.num_hidden_layers = len(layers)
+    if getattr(config, "layer_types", None):
+        config.layer_types = [config.layer_types[i] for i in layers]
+    stack = layer_stack(source, depth)
+    if stack is None and layers != list(range(len(layers))):
+        raise CrildError(
+            f"{type(source).__name__} shares one layer's weights, so only the first layers can be chosen "
+            f"(--student first:{len(layers)})"
+        )
+    student = type(source)(config)
+    state = source.state_dict()
+    if stack is not None:
+        state = renumbered(state, stack, {old: new for new, old in enumerate(layers)})
+    wanted = student.state_dict()
+    missing = [name for name in wanted if name not in state]
+    if missing:
+        raise CrildError(
+            f"{type(source).__name__}: layers {layers} cannot stand alone, {missing[0]} has no counterpart"
+        )
+    student.load_state_dict({name: state[name] for name in wanted})
+    return student.eval()
+
+
+def layer_stack(model: PreTrainedModel, depth: int) -> str | None:
+    """Return the dotted name of the list of Transformer layers, or ``None`` where layers share weights (ALBERT)."""
+    names = [n for n, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
+    shared = getattr(model.config, "num_hidden_groups", None) is not None
+    return None if shared or not names else min(names, key=len)
+
+
+def renumbered(state: dict[str, Any], stack: str, numbers: dict[int, int]) -> dict[str, Any]:
+    """Return a state dictionary with the layers under ``stack`` renumbered, and the others dropped."""
+    pattern = re.compile(rf"({re.escape(stack)}\.)(\d+)(\..*)")
+    out = {}
+    for name, tensor in state.items():
+        match = pattern.fullmatch(name)
+        if match is None:
+            out[name] = tensor
+        elif int(match[2]) in numbers:
+            out[f"{match[1]}{numbers[int(match[2])]}{match[3]}"] = tensor
+    return out
+
+
+def copy_head(student: PreTrainedModel, teacher: PreTrainedModel) -> bool:
+    """Copy the teacher's head (and pooler) into the student where every shape agrees; return whether it was done."""
+    ours, theirs = student.state_dict(), teacher.state_dict()
+    encoder = re.compile(rf"{re.escape(student.base_model_prefix)}\.(?!pooler)")
+    head = [name for name in ours if not encoder.match(name)]
+    if type(student) is not type(teacher) or any(
+        name not in theirs or ours[name].shape != theirs[name].shape for name in head
+    ):
+        return False
+    student.load_state_dict({**ours, **{name: theirs[name] for name in head}})
+    return True
+
+
+def name_labels(model: PreTrainedModel, names: list[str], outputs: int) -> None:
+    """Write label names into a model's configuration."""
+    for key, value in head_options(names, outputs).items():
+        setattr(model.config, key, value)
+
+
+def describe(layers: list[int], source: str, kind: str) -> str:
+    """Return one line on where a cut student's weights come from, for log and ``result.json``."""
+    chosen = ", ".join(map(str, layers))
+    return f"layer{'s' if len(layers) > 1 else ''} {chosen} of {kind} {Path(source).name or source}"

@@ -1,0 +1,125 @@
+"""The run directory: who it belongs to, files that appear whole or not at all, and what was done before."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from crild.errors import CrildError
+
+CONFIG, RESULT = "config.yaml", "result.json"
+PACKAGES = ("crild", "torch", "transformers", "datasets", "accelerate", "numpy", "scikit-learn")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file under another name and rename it, so that it is never seen half-written."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
+    """Fill a folder under another name and rename it, replacing what was there."""
+    part = path.with_name(path.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    fill(part)
+    shutil.rmtree(path, ignore_errors=True)
+    os.replace(part, path)
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Save a module's tensors, whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    state = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
+    save_file(state, part, metadata={"format": "pt"})
+    os.replace(part, path)
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Load a module's tensors."""
+    model.load_state_dict(load_file(path))
+
+
+def check_output(output: str | None, config: Mapping[str, Any]) -> Path:
+    """Return the run directory, if it is new, empty, or holds this very run; touch nothing.
+
+    Raises:
+        CrildError: it holds something else.
+    """
+    if not output:
+        raise CrildError("--output is missing: the run directory")
+    path = Path(output).expanduser()
+    if path.exists() and not path.is_dir():
+        raise CrildError(f"--output {output}: a file of that name exists; choose a folder")
+    if not path.exists() or not any(path.iterdir()):
+        return path
+    if not (path / CONFIG).exists():
+        raise CrildError(f"--output {output}: the folder is not empty and holds no crild run; choose another one")
+    try:
+        earlier = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
+    except yaml.YAMLError:
+        earlier = None
+    if not isinstance(earlier, dict):
+        raise CrildError(f"--output {output}: its {CONFIG} cannot be read; choose another folder")
+    differing = sorted(k for k in {*earlier, *config} if earlier.get(k) != config.get(k))
+    if differing:
+        name = differing[0]
+        raise CrildError(
+            f"--output {output}: the folder holds another run ({name}: {earlier.get(name)!r} there, "
+            f"{config.get(name)!r} here); choose another folder, or the same options to go on with it"
+        )
+    return path
+
+
+def start_run(path: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Create the run directory with its resolved configuration, and note seeds and versions."""
+    path.mkdir(parents=True, exist_ok=True)
+    if not (path / CONFIG).exists():
+        write_whole(path / "run.json", json.dumps({**facts, **environment()}, indent=2) + "\n")
+        write_whole(path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+
+def environment() -> dict[str, Any]:
+    """Return versions and machine."""
+    return {
+        "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+    }
+
+
+def fingerprint(model: nn.Module, ids: list[list[int]], *facts: Any) -> str:
+    """Return a hash of a model's weights, token ids (so of tokenizer and length), and other facts."""
+    digest = hashlib.sha256(repr(facts).encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    for row in ids:
+        digest.update(np.asarray(row, np.int64).tobytes() + b"|")
+    return digest.hexdigest()
+
+
+def cached_array(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return the array in a safetensors file, computed and written once."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        save_file({"array": torch.from_numpy(compute())}, part)
+        os.replace(part, path)
+    array: Tensor = load_file(path)["array"]
+    return array.numpy()

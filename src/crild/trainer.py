@@ -1,0 +1,361 @@
+"""`DistillationTrainer`: the stock `transformers.Trainer`, with exact term means and bit-exact resume."""
+
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import (
+    PreTrainedTokenizerBase,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from crild.config import StageSettings
+from crild.data.batching import Collator, LengthGroupedSampler
+from crild.distiller import Distiller
+from crild.models.interpolation import draw_lambda
+
+INCOMPLETE = "incomplete"
+FLUSH_EVERY = 25  # steps between two writes of the log: one synchronisation with the device each
+Score = Callable[[np.ndarray], float]
+
+
+def stream(*parts: int | str) -> tuple[int, ...]:
+    """Return a seed for the random stream named by ``parts``, for instance (seed, stage, step)."""
+    return tuple(zlib.crc32(p.encode()) if isinstance(p, str) else p for p in parts)
+
+
+class _Rhythm(TrainerCallback):
+    """When to evaluate and to save; and the hook after every optimiser step."""
+
+    def __init__(self, trainer: "DistillationTrainer") -> None:
+        self.trainer = trainer
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        trainer, step = self.trainer, state.global_step
+        trainer.distiller.after_step()
+        settings = trainer.settings
+        ends_epoch = step % settings.steps_per_epoch(len(trainer.train_dataset)) == 0  # type: ignore[arg-type]
+        due = settings.eval_steps is not None and step % settings.eval_steps == 0
+        last = step >= state.max_steps
+        control.should_evaluate = ends_epoch or due or last
+        control.should_save = control.should_evaluate or step % settings.save_steps == 0
+        if control.should_save or len(trainer.pending) >= FLUSH_EVERY:
+            trainer.flush()
+
+
+class DistillationTrainer(Trainer):
+    """Train a `Distiller` for one stage; resume it bit for bit.
+
+    Every random choice is a function of (seed, stage, step or epoch): dropout is re-seeded at each step, the order of
+    rows and the interpolation weight have streams of their own. So a run that was killed and started again ends with
+    the same weights as one that ran through.
+
+    Args:
+        distiller: what to train.
+        train: tokenised rows (``input_ids``, ``attention_mask``, ``labels``, ``length``, perhaps ``teacher_logits``).
+        held_out: the selection split, tokenised alike.
+        tokenizer: for padding.
+        settings: epochs, rates, rhythm.
+        folder: of this stage; checkpoints and logs go there.
+        stage: its name; part of every random stream.
+        seed: of the run.
+        score: metric of logits on ``held_out``; if given, the best student by it is kept.
+        precision: ``fp32`` or ``bf16``.
+        callbacks: for progress bars.
+    """
+
+    def __init__(
+        self,
+        distiller: Distiller,
+        train: Dataset,
+        held_out: Dataset,
+        tokenizer: PreTrainedTokenizerBase,
+        settings: StageSettings,
+        folder: Path,
+        stage: str,
+        seed: int,
+        score: Score | None = None,
+        precision: str = "fp32",
+        callbacks: list[TrainerCallback] | None = None,
+    ) -> None:
+        if settings.batch_size % settings.accumulation:
+            raise ValueError("batch_size must be a multiple of accumulation")
+        self.distiller, self.settings = distiller, settings
+        self.folder, self.stage, self.seed, self.score = folder, stage, seed, score
+        self.pending: list[dict[str, Any]] = []
+        self.epoch_terms: dict[str, list[Tensor]] = {}
+        self.best: dict[str, Tensor] | None = None
+        self.held_out = held_out
+        has_cuda = torch.cuda.is_available()
+        args = TrainingArguments(
+            output_dir=str(folder),
+            per_device_train_batch_size=settings.batch_size // settings.accumulation,
+            gradient_accumulation_steps=settings.accumulation,
+            learning_rate=settings.learning_rate,
+            weight_decay=0.01,
+            warmup_steps=0.1,  # below 1: a share of all steps
+            lr_scheduler_type="linear",
+            max_grad_norm=1.0,
+            num_train_epochs=settings.epochs,
+            max_steps=settings.steps(len(train)),
+            bf16=precision == "bf16",
+            seed=seed,
+            logging_strategy="no",
+            eval_strategy="no",
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            logging_nan_inf_filter=False,
+            dataloader_pin_memory=has_cuda,
+            use_cpu=not has_cuda,
+        )
+        args._n_gpu = min(args.n_gpu, 1)  # several devices: torchrun, one process each
+        super().__init__(
+            model=distiller,
+            args=args,
+            train_dataset=train,
+            data_collator=Collator(tokenizer),
+            callbacks=[_Rhythm(self), *(callbacks or [])],
+        )
+        for callback in (PrinterCallback, ProgressCallback):
+            self.remove_callback(callback)
+        self.loss_is_scaled_for_ga = True
+        distiller.move_teacher(args.device)
+
+    # ---- a stage from beginning or checkpoint to end ----
+
+    def run(self) -> None:
+        """Train to the end, from the newest complete checkpoint if there is one; the student ends as the best kept."""
+        shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
+        checkpoint = self.newest_checkpoint(self.folder)
+        done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+        for name in ("steps.jsonl", "history.jsonl"):
+            trim_log(self.folder / name, done)
+        self.freeze_unreachable()
+        if checkpoint and (checkpoint / "best.safetensors").exists():
+            self.best = load_file(checkpoint / "best.safetensors")
+        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        self.flush()
+        if self.best is not None:
+            self.distiller.student.load_state_dict(self.best)
+
+    def remove_checkpoints(self) -> None:
+        """Delete the stage's checkpoints; its result is saved."""
+        for path in self.folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+            shutil.rmtree(path)
+        shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
+
+    @staticmethod
+    def newest_checkpoint(folder: Path) -> Path | None:
+        """Return the stage's newest complete checkpoint."""
+        found = folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")
+        return max(found, key=lambda p: int(p.name.rsplit("-", 1)[1]), default=None)
+
+    def freeze_unreachable(self) -> None:
+        """Freeze the parameters that no term of this stage depends on, found by one backward pass.
+
+        In stage 1 that is the head; under Q/K/V features of the last layer also what follows them.
+        """
+        batch = self._prepare_inputs(self.data_collator([self.train_dataset[i] for i in self._probe_rows()]))  # type: ignore[index]
+        self.distiller.train()
+        self.distiller(batch, lam=0.5, progress=1.0)["loss"].backward()
+        for parameter in self.distiller.parameters():
+            if parameter.requires_grad and parameter.grad is None:
+                parameter.requires_grad_(False)
+        self.distiller.zero_grad()
+
+    def _probe_rows(self) -> list[int]:
+        return list(range(min(2, len(self.train_dataset))))  # type: ignore[arg-type]
+
+    # ---- one step ----
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        lengths = self.train_dataset["length"]  # type: ignore[index]
+        size = self.settings.batch_size * self.args.world_size
+        return LengthGroupedSampler(lengths, size, *stream(self.seed, self.stage, "order"))
+
+    def lam(self, step: int) -> float | None:
+        """Return the interpolation weight of an optimiser step."""
+        if not self.distiller.recipe.interpolate:
+            return None
+        return draw_lambda(*stream(self.seed, self.stage, "lambda", step))
+
+    def progress(self, step: int) -> float:
+        """Return the share of the stage that is done at optimiser step 0, 1, ...: 0 at the first, 1 at the last."""
+        return step / max(1, self.state.max_steps - 1)
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
+        """Fetch the step's micro-batches, and count every term over all of them and all processes."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self._micro = 0
+        if num_batches == 1 and self.args.world_size == 1:
+            return batches, None
+        lam = self.lam(self.state.global_step)
+        counts = [self.distiller.counts(batch, lam) for batch in batches]
+        totals = {k: sum(c[k] for c in counts).to(device) for k in counts[0]}  # type: ignore[union-attr]
+        if self.args.world_size > 1:
+            totals = self.accelerator.reduce(totals, "sum")
+            # DistributedDataParallel averages gradients over processes: undo it.
+            totals = {k: n / self.args.world_size for k, n in totals.items()}
+        return batches, totals
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Run the distiller on one micro-batch and note its terms."""
+        step = self.state.global_step
+        seeds = np.random.SeedSequence(
+            stream(self.seed, self.stage, "dropout", step, self._micro, self.args.process_index)
+        )
+        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))
+        self._micro += 1
+        lam, progress = self.lam(step), self.progress(step)
+        output = model(inputs, lam=lam, progress=progress, totals=num_items_in_batch)
+        self._note(step, lam, progress, output)
+        return (output["loss"], output) if return_outputs else output["loss"]
+
+    # ---- log ----
+
+    def _note(self, step: int, lam: float | None, progress: float, output: dict[str, Any]) -> None:
+        if not self.pending or self.pending[-1]["step"] != step + 1:
+            self.pending.append(
+                {
+                    "stage": self.stage,
+                    "step": step + 1,
+                    "p": progress,
+                    "lambda": lam,
+                    "learning_rate": self._get_learning_rate(),
+                    "weights": output["weights"],
+                    "sums": {},
+                }
+            )
+        sums = self.pending[-1]["sums"]
+        for name, (total, count) in output["terms"].items():
+            pair = torch.stack([total, count.to(total.dtype)])
+            sums[name] = sums[name] + pair if name in sums else pair
+
+    def flush(self) -> None:
+        """Write the pending steps to ``steps.jsonl``: every term by name, value and weight."""
+        pending, self.pending = self.pending, []
+        if not pending or not self.is_world_process_zero():
+            return
+        with (self.folder / "steps.jsonl").open("a") as log:
+            for entry in pending:
+                sums, weights = entry.pop("sums"), entry.pop("weights")
+                terms = {}
+                for name, pair in sums.items():
+                    total, count = pair.tolist()
+                    terms[name] = {"value": total / max(count, 1), "weight": weights[name]}
+                    self.epoch_terms.setdefault(name, []).append(pair.cpu())
+                loss = sum(t["value"] * t["weight"] for t in terms.values())
+                print(json.dumps({**entry, "loss": loss, "terms": terms}), file=log)
+
+    # ---- held-out evaluation ----
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Measure every term, and the score where the stage has one, on the held-out split; keep the best student.
+
+        Interpolation weights and partners are the same at every evaluation, so values can be compared.
+        """
+        self.flush()
+        rows = self.held_out
+        order = np.argsort(np.asarray(rows["length"]), kind="stable")
+        sums: dict[str, Tensor] = {}
+        logits = None
+        self.distiller.eval()
+        for number, start in enumerate(range(0, len(rows), 64)):
+            chosen = order[start : start + 64]
+            batch = self._prepare_inputs(self.data_collator([rows[int(i)] for i in chosen]))
+            lam = self.lam(-number - 1 + 2**31)
+            with torch.no_grad(), self.accelerator.autocast():
+                output = self.distiller(batch, lam=lam, progress=1.0)
+            for name, (total, count) in output["terms"].items():
+                pair = torch.stack([total, count.to(total.dtype)])
+                sums[name] = sums[name] + pair if name in sums else pair
+            if output["logits"] is not None:
+                values = output["logits"].float().cpu().numpy()
+                logits = np.zeros((len(rows), values.shape[-1]), np.float32) if logits is None else logits
+                logits[chosen] = values
+        held_out = {name: float(pair[0] / pair[1].clamp(min=1)) for name, pair in sums.items()}
+        entry: dict[str, Any] = {
+            "stage": self.stage,
+            "step": self.state.global_step,
+            "epoch": round(self.state.epoch or 0.0, 4),
+            "train": {name: mean_of_pairs(pairs) for name, pairs in self.epoch_terms.items()},
+            "held_out": held_out,
+        }
+        self.epoch_terms = {}
+        if self.score is not None and logits is not None:
+            entry["score"] = self.score(logits)
+            if self.state.best_metric is None or entry["score"] > self.state.best_metric:
+                self.state.best_metric = entry["score"]
+                self.best = {k: v.detach().cpu().clone() for k, v in self.distiller.student.state_dict().items()}
+        if self.is_world_process_zero():
+            with (self.folder / "history.jsonl").open("a") as log:
+                print(json.dumps(entry), file=log)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, entry)
+        return held_out
+
+    # ---- checkpoints ----
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        folder = Path(output_dir or self.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {k: v.contiguous() for k, v in self.distiller.state_dict().items()}
+        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+        if self.best is not None:
+            save_file(self.best, folder / "best.safetensors", metadata={"format": "pt"})
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a checkpoint under another name and rename it when it is complete."""
+        name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        self.args.output_dir = str(self.folder / INCOMPLETE)
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self.args.output_dir = str(self.folder)
+        if self.is_world_process_zero():
+            older = list(self.folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
+            os.replace(self.folder / INCOMPLETE / name, self.folder / name)
+            for path in older:
+                if path.name != name:
+                    shutil.rmtree(path)
+
+
+def mean_of_pairs(pairs: list[Tensor]) -> float:
+    """Return the mean of a term from its (sum, count) pairs."""
+    total, count = torch.stack(pairs).double().sum(0).tolist()
+    return total / max(count, 1)
+
+
+def trim_log(path: Path, step: int) -> None:
+    """Drop the lines of a log that are later than ``step``: a resumed stage writes them again."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines(keepends=True):
+        try:
+            if line.endswith("\n") and json.loads(line)["step"] <= step:
+                kept.append(line)
+        except json.JSONDecodeError:  # a line that was cut off when the run was killed
+            break
+    part = path.with_suffix(".part")
+    part.write_text("".join(kept))
+    os.replace(part, path)
