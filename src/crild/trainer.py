@@ -29,6 +29,7 @@ from crild.config import StageSettings
 from crild.data.batching import Collator, LengthGroupedSampler
 from crild.distiller import Distiller
 from crild.models.interpolation import draw_lambda
+from crild.rundir import write_whole
 
 INCOMPLETE = "incomplete"
 FLUSH_EVERY = 25  # steps between two writes of the log: one synchronisation with the device each
@@ -99,7 +100,7 @@ class DistillationTrainer(Trainer):
         self.distiller, self.settings = distiller, settings
         self.folder, self.stage, self.seed, self.score = folder, stage, seed, score
         self.pending: list[dict[str, Any]] = []
-        self.epoch_terms: dict[str, list[Tensor]] = {}
+        self.epoch_terms: dict[str, tuple[float, float]] = {}  # (sum, count) since the last evaluation
         self.best: dict[str, Tensor] | None = None
         self.held_out = held_out
         has_cuda = torch.cuda.is_available()
@@ -146,8 +147,12 @@ class DistillationTrainer(Trainer):
         shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
         checkpoint = self.newest_checkpoint(self.folder)
         done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
-        for name in ("steps.jsonl", "history.jsonl"):
-            trim_log(self.folder / name, done)
+        steps = trim_log(self.folder / "steps.jsonl", done)
+        history = trim_log(self.folder / "history.jsonl", done)
+        evaluated = history[-1]["step"] if history else 0
+        for entry in steps:
+            if entry["step"] > evaluated:
+                self._add_to_epoch({k: (t["value"] * t["count"], t["count"]) for k, t in entry["terms"].items()})
         self.freeze_unreachable()
         if checkpoint and (checkpoint / "best.safetensors").exists():
             self.best = load_file(checkpoint / "best.safetensors")
@@ -260,12 +265,17 @@ class DistillationTrainer(Trainer):
             for entry in pending:
                 sums, weights = entry.pop("sums"), entry.pop("weights")
                 terms = {}
-                for name, pair in sums.items():
-                    total, count = pair.tolist()
-                    terms[name] = {"value": total / max(count, 1), "weight": weights[name]}
-                    self.epoch_terms.setdefault(name, []).append(pair.cpu())
+                numbers = {name: pair.tolist() for name, pair in sums.items()}
+                for name, (total, count) in numbers.items():
+                    terms[name] = {"value": total / max(count, 1), "weight": weights[name], "count": count}
+                self._add_to_epoch(numbers)
                 loss = sum(t["value"] * t["weight"] for t in terms.values())
                 print(json.dumps({**entry, "loss": loss, "terms": terms}), file=log)
+
+    def _add_to_epoch(self, sums: dict[str, tuple[float, float]]) -> None:
+        for name, (total, count) in sums.items():
+            before = self.epoch_terms.get(name, (0.0, 0.0))
+            self.epoch_terms[name] = (before[0] + total, before[1] + count)
 
     # ---- held-out evaluation ----
 
@@ -298,7 +308,7 @@ class DistillationTrainer(Trainer):
             "stage": self.stage,
             "step": self.state.global_step,
             "epoch": round(self.state.epoch or 0.0, 4),
-            "train": {name: mean_of_pairs(pairs) for name, pairs in self.epoch_terms.items()},
+            "train": {name: total / max(count, 1) for name, (total, count) in self.epoch_terms.items()},
             "held_out": held_out,
         }
         self.epoch_terms = {}
@@ -339,23 +349,17 @@ class DistillationTrainer(Trainer):
                     shutil.rmtree(path)
 
 
-def mean_of_pairs(pairs: list[Tensor]) -> float:
-    """Return the mean of a term from its (sum, count) pairs."""
-    total, count = torch.stack(pairs).double().sum(0).tolist()
-    return total / max(count, 1)
-
-
-def trim_log(path: Path, step: int) -> None:
-    """Drop the lines of a log that are later than ``step``: a resumed stage writes them again."""
+def trim_log(path: Path, step: int) -> list[dict[str, Any]]:
+    """Drop the lines of a log that are later than ``step``, for a resumed stage writes them again; return the rest."""
     if not path.exists():
-        return
+        return []
     kept = []
-    for line in path.read_text().splitlines(keepends=True):
+    for line in path.read_text().splitlines():
         try:
-            if line.endswith("\n") and json.loads(line)["step"] <= step:
-                kept.append(line)
+            entry = json.loads(line)
         except json.JSONDecodeError:  # a line that was cut off when the run was killed
             break
-    part = path.with_suffix(".part")
-    part.write_text("".join(kept))
-    os.replace(part, path)
+        if entry["step"] <= step:
+            kept.append(entry)
+    write_whole(path, "".join(json.dumps(entry) + "\n" for entry in kept))
+    return kept

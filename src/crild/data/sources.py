@@ -151,17 +151,20 @@ def read_tsv(path: Path, source: Source) -> Dataset:
     task = glue.recognise(rows[0], path.resolve().parent.name)
     if task is not None:
         source.task = task
-    elif looks_quoted(rows):
-        rows = list(quoted_rows(path, text, "\t"))
+    elif '"' in text and looks_quoted(rows):
+        try:
+            quoted = list(quoted_rows(path, text, "\t"))
+        except CrildError:
+            quoted = []
+        if quoted and all(len(row) == len(quoted[0]) for row in quoted):
+            rows = quoted
     return rows_to_dataset(path, rows, source)
 
 
 def looks_quoted(rows: list[list[str]]) -> bool:
     """Whether every cell that holds a quotation mark is properly quoted, or rows break without quoting."""
-    cells = [cell for row in rows for cell in row if '"' in cell]
-    if not cells:
-        return False
-    return all(re.fullmatch(r'"([^"]|"")*"', cell) for cell in cells)
+    ragged = any(len(row) != len(rows[0]) for row in rows)
+    return ragged or all(re.fullmatch(r'"([^"]|"")*"', cell) for row in rows for cell in row if '"' in cell)
 
 
 def quoted_rows(path: Path, text: str, delimiter: str) -> Iterator[list[str]]:
@@ -197,7 +200,7 @@ def read_jsonl(path: Path) -> Dataset:
         if text.lstrip().startswith("["):
             records = json.loads(text)
         else:
-            for number, line in enumerate(text.split("\n"), 1):
+            for number, line in enumerate(text.split("\n"), 1):  # noqa: B007 (read in the message below)
                 if line.strip():
                     records.append(json.loads(line))
     except json.JSONDecodeError as error:

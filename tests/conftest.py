@@ -1,0 +1,136 @@
+"""Fixtures: the demo's real encoder, tiny saved models, tiny data."""
+
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+WORDS = (
+    "good bad fine great awful nice poor the a film plot was is very not really story acting music end slow fast dull"
+).split()
+COUNTS = {"needs_shared": 0, "needs_gpu": 0}
+
+
+def pytest_collection_modifyitems(items):
+    absent = {
+        "needs_shared": (not (SHARED / "glue").is_dir(), "needs ../shared"),
+        "needs_gpu": (not torch.cuda.is_available(), "needs a GPU"),
+    }
+    for item in items:
+        for mark, (missing, reason) in absent.items():
+            if item.get_closest_marker(mark):
+                COUNTS[mark] += missing
+                if missing:
+                    item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter):
+    skipped = {mark: count for mark, count in COUNTS.items() if count}
+    text = ", ".join(f"{count} marked {mark}" for mark, count in skipped.items()) or "none"
+    terminalreporter.write_line(f"skipped for want of ../shared or a GPU: {text}")
+
+
+@pytest.fixture(scope="session")
+def glue():
+    return SHARED / "glue"
+
+
+@pytest.fixture(scope="session")
+def encoder():
+    """The demo's pre-trained encoder: BERT architecture, 6 layers x 384."""
+    from crild.demo import encoder
+
+    return encoder()
+
+
+def tiny_tokenizer(words=WORDS) -> PreTrainedTokenizerFast:
+    vocabulary = {w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words])}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    core.normalizer = normalizers.Lowercase()
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    core.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    )
+
+
+def save_tiny(folder: Path, head: bool = False, words=WORDS, layers: int = 4, labels=("neg", "pos"), **options) -> Path:
+    """Save a tiny BERT with dropout; ``head`` saves a classifier with these labels."""
+    tokenizer = tiny_tokenizer(words)
+    torch.manual_seed(0)
+    config = BertConfig(
+        **{
+            "vocab_size": len(tokenizer),
+            "hidden_size": 32,
+            "num_attention_heads": 4,
+            "num_hidden_layers": layers,
+            "intermediate_size": 48,
+            "max_position_embeddings": 64,
+            "pad_token_id": 0,
+        }
+        | options
+    )
+    if head:
+        config.num_labels = len(labels)
+        config.id2label, config.label2id = dict(enumerate(labels)), {n: i for i, n in enumerate(labels)}
+    model = BertForSequenceClassification(config) if head else BertModel(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A tiny encoder without a head."""
+    return save_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+def reviews(rows: int, seed: int = 0, labels=("neg", "pos")) -> list[dict]:
+    """Rows whose label is decided by their words: good, great, nice against bad, awful, poor."""
+    import random
+
+    rng = random.Random(seed)
+    sides = (["bad", "awful", "poor", "dull"], ["good", "great", "nice", "fine"])
+    out = []
+    for _ in range(rows):
+        side = rng.randrange(2)
+        words = rng.choices(WORDS[7:], k=rng.randint(1, 12)) + rng.choices(sides[side], k=rng.randint(1, 3))
+        rng.shuffle(words)
+        out.append({"text": " ".join(words), "label": labels[side]})
+    return out
+
+
+def write_jsonl(path: Path, rows: list[dict]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="session")
+def film_data(tmp_path_factory):
+    """A folder with train.jsonl (160 rows) and validation.jsonl (60 rows)."""
+    folder = tmp_path_factory.mktemp("films")
+    write_jsonl(folder / "train.jsonl", reviews(160))
+    write_jsonl(folder / "validation.jsonl", reviews(60, seed=1))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_teacher(tmp_path_factory, tiny, film_data):
+    """A tiny classifier that was really fine-tuned on the films."""
+    import crild
+
+    out = tmp_path_factory.mktemp("teacher") / "run"
+    crild.finetune(base=str(tiny), data=str(film_data), output=str(out), finetune_epochs=6, finetune_learning_rate=3e-3)
+    return out / "teacher"

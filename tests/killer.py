@@ -1,0 +1,47 @@
+"""Run crild in this process and kill it with SIGKILL at a chosen place: ``killer.py PLACE verb options...``.
+
+PLACE is ``step:STAGE:N`` (after optimiser step N) or ``checkpoint:STAGE:N`` (half-way through writing the N-th one).
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import crild.trainer as trainer
+from crild.cli import main
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arrange(kind: str, stage: str, number: int) -> None:
+    if kind == "step":
+        original = trainer._Rhythm.on_step_end
+
+        def on_step_end(self, args, state, control, **kwargs):
+            original(self, args, state, control, **kwargs)
+            if self.trainer.stage == stage and state.global_step == number:
+                die()
+
+        trainer._Rhythm.on_step_end = on_step_end
+    else:
+        original_save, seen = trainer.save_file, []
+
+        def save_file(tensors, path, **kwargs):
+            original_save(tensors, path, **kwargs)
+            if stage in Path(path).parts and trainer.INCOMPLETE in Path(path).parts:
+                seen.append(path)
+                if len(seen) == number:
+                    with open(path, "r+b") as file:
+                        file.truncate(100)
+                    die()
+
+        trainer.save_file = save_file
+
+
+if __name__ == "__main__":
+    kind, stage, number = sys.argv[1].split(":")
+    arrange(kind, stage, int(number))
+    sys.exit(main(sys.argv[2:]))

@@ -1,0 +1,116 @@
+"""A run that was killed and started again ends with the very same student."""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import reviews, write_jsonl
+
+ROOT = Path(__file__).resolve().parents[2]
+ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def command(output, teacher, data, *more):
+    return [
+        "distill", "--teacher", teacher, "--data", data, "--student", "2", "--method", "cr-ild", "--output", output,
+        "--ild-epochs", "3", "--kd-epochs", "3", "--ild-batch-size", "16", "--kd-batch-size", "16", "--ema",
+        "--save-steps", "3", "--no-control", *more,
+    ]  # fmt: skip
+
+
+def run(arguments, place=None):
+    program = ["-m", "tests.killer", place] if place else ["-m", "crild"]
+    line = [sys.executable, *program, *map(str, arguments)]
+    return subprocess.run(line, cwd=ROOT, env=ONE_THREAD, capture_output=True, text=True, timeout=600)
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_jsonl(folder / "train.jsonl", reviews(110))
+    write_jsonl(folder / "validation.jsonl", reviews(30, seed=1))
+    write_jsonl(folder / "more.jsonl", [{"text": row["text"]} for row in reviews(40, seed=2)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, tiny_teacher, data):
+    """99 training rows: 7 steps an epoch, 21 a stage."""
+    output = tmp_path_factory.mktemp("whole") / "run"
+    done = run(command(output, tiny_teacher, data))
+    assert done.returncode == 0, done.stderr
+    return output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "place", ["step:ild:11", "step:ild:14", "step:kd:10", "step:kd:20", "checkpoint:ild:4", "checkpoint:kd:6"]
+)
+def test_a_killed_run_ends_with_the_same_weights(place, tmp_path, tiny_teacher, data, undisturbed):
+    arguments = command(tmp_path / "run", tiny_teacher, data)
+    killed = run(arguments, place)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (tmp_path / "run" / "student").exists()
+    again = run(arguments)
+    assert again.returncode == 0, again.stderr
+    resumed = re.search(r"resuming from step (\d+) of 21", again.stderr)
+    assert resumed is not None, again.stderr
+    assert int(resumed[1]) > 0
+    assert sha256(tmp_path / "run/student/model.safetensors") == sha256(undisturbed / "student/model.safetensors")
+    assert not list((tmp_path / "run").rglob("incomplete"))
+    for stage in ("ild", "kd"):
+        for log in ("steps.jsonl", "history.jsonl"):
+            ours, theirs = (path / "stages" / stage / log for path in (tmp_path / "run", undisturbed))
+            assert [json.loads(x)["step"] for x in ours.open()] == [json.loads(x)["step"] for x in theirs.open()]
+    whole, cut = (json.loads((p / "result.json").read_text()) for p in (undisturbed, tmp_path / "run"))
+    assert cut["student"]["score"] == whole["student"]["score"]
+    assert history(tmp_path / "run") == history(undisturbed)
+
+
+def history(output):
+    lines = [json.loads(x) for stage in ("ild", "kd") for x in (output / "stages" / stage / "history.jsonl").open()]
+    return [{k: round(v, 6) for k, v in line["train"].items()} for line in lines]
+
+
+@pytest.mark.slow
+def test_the_logged_weight_is_the_ramp_at_every_step(undisturbed):
+    steps = [json.loads(line) for line in (undisturbed / "stages/ild/steps.jsonl").open()]
+    assert [s["step"] for s in steps] == list(range(1, 22))
+    for number, step in enumerate(steps):
+        assert step["p"] == pytest.approx(number / 20)
+        for term, entry in step["terms"].items():
+            expected = 0.1 * step["p"] if term.startswith("consistency/") else 1.0
+            assert entry["weight"] == pytest.approx(expected)
+        assert step["loss"] == pytest.approx(sum(t["value"] * t["weight"] for t in step["terms"].values()))
+        assert 0.5 <= step["lambda"] <= 1
+    assert any(s["terms"]["consistency/hidden"]["value"] > 0 for s in steps)
+
+
+@pytest.mark.slow
+def test_without_the_consistency_term_the_student_is_another(tmp_path, tiny_teacher, data, undisturbed):
+    done = run(command(tmp_path / "run", tiny_teacher, data, "--consistency", "0"))
+    assert done.returncode == 0, done.stderr
+    assert sha256(tmp_path / "run/student/model.safetensors") != sha256(undisturbed / "student/model.safetensors")
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_not_repeated_and_another_does_not_overwrite_it(tiny_teacher, data, undisturbed):
+    before = {p: p.stat().st_mtime_ns for p in undisturbed.rglob("*")}
+    again = run([*command(undisturbed, tiny_teacher, data), "--json"])
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout) == json.loads((undisturbed / "result.json").read_text())
+    other = run(command(undisturbed, tiny_teacher, data, "--seed", "7"))
+    assert other.returncode == 2
+    assert "another run (seed: 42 there, 7 here)" in other.stderr
+    assert before == {p: p.stat().st_mtime_ns for p in undisturbed.rglob("*")}
