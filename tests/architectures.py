@@ -64,9 +64,7 @@ def distilbert(model: Any, layer: int, hidden: Tensor) -> Any:
 def albert(model: Any, layer: int, hidden: Tensor) -> Any:
     attention = model.albert.encoder.albert_layer_groups[0].albert_layers[0].attention
     if layer == 1:  # `hidden` of layer 0 is before ALBERT's projection to the hidden width
-        hidden = (
-            model.albert.encoder.embedding_hidden_mapping_in(hidden) if hidden.shape[-1] != WIDTH else hidden
-        )
+        hidden = model.albert.encoder.embedding_hidden_mapping_in(hidden) if hidden.shape[-1] != WIDTH else hidden
     return tuple(split(p(hidden)) for p in (attention.query, attention.key, attention.value))
 
 

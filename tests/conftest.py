@@ -12,9 +12,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-WORDS = (
-    "good bad fine great awful nice poor the a film plot was is very not really story acting music end slow fast dull"
-).split()
+WORDS = ["good", "bad", "fine", "great", "awful", "nice", "poor", "the", "a", "film", "plot", "was", "is", "very",
+         "not", "really", "story", "acting", "music", "end", "slow", "fast", "dull"]  # fmt: skip
 COUNTS = {"needs_shared": 0, "needs_gpu": 0}
 
 

@@ -25,14 +25,14 @@ def write(path, *lines, newline="\n"):
 
 # ---- GLUE's official layout, all eight tasks ----
 
-PADDING = [["filler %d" % i, "other %d" % i] for i in range(12)]
+PADDING = [[f"filler {i}", f"other {i}"] for i in range(12)]
 
 
 def glue_folder(root, name):
     """Write a task as GLUE ships it, with stray quotation marks, which are not quoting there."""
     pairs = [['He said "no', 'the "end'], *PADDING]
     if name == "CoLA":
-        lines = [f'gj04\t{i % 2}\t{"*" if i % 2 == 0 else ""}\t{a} {b}' for i, (a, b) in enumerate(pairs)]
+        lines = [f"gj04\t{i % 2}\t{'*' if i % 2 == 0 else ''}\t{a} {b}" for i, (a, b) in enumerate(pairs)]
     elif name == "SST-2":
         lines = ["sentence\tlabel", *(f"{a} {b} \t{i % 2}" for i, (a, b) in enumerate(pairs))]
     elif name == "MRPC":
@@ -180,7 +180,8 @@ def test_splits_are_seeded_and_no_text_crosses_them(tmp_path):
     assert one.selection["text"][:] == same.selection["text"][:]
     assert one.selection["text"][:] != other.selection["text"][:]
     parts = [set(s["text"]) for s in (one.train, one.selection, one.validation["held out"])]
-    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+    assert not parts[0] & (parts[1] | parts[2])
+    assert not parts[1] & parts[2]
     assert sum(map(len, (one.train, one.selection, one.validation["held out"]))) == 200
 
 
@@ -224,7 +225,7 @@ def test_unusable_files_are_named(name, content, message, tmp_path):
 
 
 def test_missing_paths_are_not_sought_on_the_hub():
-    with pytest.raises(CrildError, match="no such file or folder: nowhere.csv"):
+    with pytest.raises(CrildError, match=r"no such file or folder: nowhere\.csv"):
         read_source("nowhere.csv")
     with pytest.raises(CrildError, match="no such file or folder"):
         read_source("/not/here")

@@ -17,7 +17,7 @@ from transformers import (
 from crild.errors import CrildError
 from crild.models.loading import check_same_tokenizer, load_model
 from crild.models.students import copy_head, cut, parse_layers
-from tests.architectures import ARCHITECTURES, DEPTH, padded_batch, small_model
+from tests.architectures import ARCHITECTURES, padded_batch, small_model
 from tests.conftest import WORDS, save_tiny, tiny_tokenizer
 
 
@@ -111,7 +111,7 @@ SMALL_BERT = {"vocab_size": 30, "hidden_size": 8, "num_hidden_layers": 1, "num_a
         (lambda: GPT2LMHeadModel(GPT2Config(**SMALL_GPT)), "causal model"),
         (lambda: GPT2ForSequenceClassification(GPT2Config(**SMALL_GPT)), "causal model"),
         (lambda: BertLMHeadModel(BertConfig(**SMALL_BERT, is_decoder=True)), "causal model"),
-        (lambda: T5ForConditionalGeneration(T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, vocab_size=30)),
+        (lambda: T5ForConditionalGeneration(T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)),
          "encoder-decoder"),
         (lambda: BertForQuestionAnswering(BertConfig(**SMALL_BERT)), "question-answering"),
     ],

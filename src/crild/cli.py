@@ -139,14 +139,13 @@ def show(result: dict[str, Any], as_json: bool) -> None:
 def train(verb: str, cls: Any, arguments: list[str]) -> int:
     """Run a training verb."""
     config, flags = parse(verb, cls, arguments, flags=("json", "dry-run"))
-    from crild.pipeline import announce, execute, prepare
+    from crild.pipeline import execute
+    from crild.preparation import announce, identity, prepare
 
     prepared = prepare(config)
     announce(prepared)
     if flags.dry_run:
         import yaml
-
-        from crild.pipeline import identity
 
         plan = {
             "options": identity(prepared.config),

@@ -75,7 +75,7 @@ class DistillConfig(TrainConfig):
     student: str = option("half", "3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, or a PATH")
     student_head: Literal["auto", "fresh", "teacher"] = option(
         "auto",
-        "the student's classification head: fresh or the teacher's (auto: teacher where widths and architecture agree)",
+        "the student's head: fresh or the teacher's (auto: the teacher's where the layers are its own too)",
     )
     method: str = option("cr-ild", "see `crild methods`")
     supplementary: str | None = option(None, "further texts, labels ignored, for intermediate-layer distillation")

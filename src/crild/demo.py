@@ -84,7 +84,8 @@ def split_tweets(tweets: list[Tweet], rows: dict[str, Any]) -> dict[str, list[Tw
         if tweets[i].key:
             unique.setdefault(tweets[i].key, tweets[i])
     shuffled = list(unique.values())
-    agreed = [t for t in shuffled if t.confidence == 1.0][: 2 * rows["held_out"]]
+    # Held-out tweets come from the end and the others from the beginning, so that these stay a fair sample.
+    agreed = [t for t in shuffled if t.confidence == 1.0][-2 * rows["held_out"] :]
     held_out = set(agreed)
     rest = [t for t in shuffled if t not in held_out]
     first, second = rows["labelled"], rows["labelled"] + rows["unlabelled"]
@@ -188,7 +189,7 @@ def show_demo(result: dict[str, Any]) -> None:
     out.print("Next: score it on your own file, or distil your own classifier:", markup=False)
     out.print(f"  crild evaluate {path} --data YOUR.csv", markup=False)
     out.print(
-        "  crild distill --teacher YOUR_CLASSIFIER --data YOUR.csv --supplementary MORE_TEXT.txt --student 3 --output OUT",
+        "  crild distill --teacher YOUR_CLASSIFIER --data YOUR.csv --supplementary MORE.txt --student 3 --output OUT",
         markup=False,
         soft_wrap=True,
     )

@@ -166,7 +166,7 @@ def align_labels(
     if not unmatched:
         index = [known[simple(name)] for name in renamed]
         if len(set(index)) < len(index):
-            clash = [n for n, c in Counter(index).items() if c > 1][0]
+            clash = next(n for n, c in Counter(index).items() if c > 1)
             raise CrildError(f"--label-map: two labels of the data become the teacher's {teacher_names[clash]!r}")
         return Alignment(index)
     if label_map and all(n in known or n.isdigit() for n in (simple(r) for r in renamed)):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from datasets import ClassLabel, Dataset, concatenate_datasets
+from datasets import ClassLabel, Dataset
 
 from crild.config import DataConfig
 from crild.data.glue import GlueTask
@@ -310,10 +310,3 @@ def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
     rows = normalise(rows, plain, where(name, split, source.splits), source)
     notes = [note for note in source.notes if "no label column" not in note]
     return rows.remove_columns("raw_label").add_column("labels", [None] * len(rows)), notes
-
-
-def join(first: Dataset, second: Dataset) -> Dataset:
-    """Return the rows of both; both have the same kind of text."""
-    if ("text_pair" in first.column_names) != ("text_pair" in second.column_names):
-        raise CrildError("the supplementary data has single texts and the task text pairs, or the other way round")
-    return concatenate_datasets([first, second.cast(first.features)])

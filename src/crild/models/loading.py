@@ -164,7 +164,7 @@ def load_tokenizer_or_path(name: str, trust_remote_code: bool = False) -> PreTra
     """
     if not Path(name).exists() and "/" not in name:
         raise CrildError(
-            f"--student {name}: neither layers (3, first:3, last:3, every:2, 0,2,4) nor a folder; nothing of that name exists"
+            f"--student {name}: neither layers (3, first:3, last:3, every:2, 0,2,4) nor a folder of that name"
         )
     load_config(name, "student", trust_remote_code)
     return load_tokenizer(name, "student", trust_remote_code)
@@ -190,6 +190,6 @@ def check_same_tokenizer(
     for text in (*PROBES, *texts):
         if first(text)["input_ids"] != second(text)["input_ids"]:
             raise CrildError(
-                f"the {one} and the {other} share a vocabulary but cut text differently (lower-casing, or other special "
-                "tokens): distillation needs one tokenizer; choose models that share it"
+                f"the {one} and the {other} share a vocabulary but cut text differently (lower-casing, or other "
+                "special tokens): distillation needs one tokenizer; choose models that share it"
             )

@@ -2,9 +2,9 @@
 
 import re
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -112,7 +112,13 @@ def name_labels(model: PreTrainedModel, names: list[str], outputs: int) -> None:
         setattr(model.config, key, value)
 
 
-def describe(layers: list[int], source: str, kind: str) -> str:
+def renew_head(model: PreTrainedModel, seed: int) -> None:
+    """Draw the head (and pooler) anew."""
+    torch.manual_seed(seed)
+    copy_head(model, type(model)(model.config))
+
+
+def describe(layers: list[int], source: str) -> str:
     """Return one line on where a cut student's weights come from, for log and ``result.json``."""
     chosen = ", ".join(map(str, layers))
-    return f"layer{'s' if len(layers) > 1 else ''} {chosen} of {kind} {Path(source).name or source}"
+    return f"layer{'s' if len(layers) > 1 else ''} {chosen} of {source}"

@@ -1,0 +1,445 @@
+"""`prepare`: read and check everything that a run needs, and refuse what cannot work. Writes nothing."""
+
+import time
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from crild.config import DistillConfig, FinetuneConfig, StageSettings, TrainConfig, as_dict, stage_settings
+from crild.console import quiet_libraries, say, warn
+from crild.data.batching import Collator
+from crild.data.labels import Alignment, align_labels, parse_label_map
+from crild.data.task import Task, load_task, load_texts
+from crild.data.tokenise import Checks, check_data, tokenise
+from crild.distiller import model_inputs
+from crild.errors import CrildError
+from crild.evaluation import Measure, all_scores, bootstrap_interval, default_metric, find_metric, predict, to_output
+from crild.layers import Pairs, layer_map
+from crild.methods import Method, build_objective, find_method
+from crild.models import loading, students
+from crild.rundir import check_output
+
+AGREEMENT = "agreement"
+REFUSED = "the teacher scores below always guessing the most frequent label"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a split is scored against: its labels, or (where it has none) the teacher's own outputs."""
+
+    rows: np.ndarray
+    truth: np.ndarray
+    measure: Measure
+    metric: str
+
+    def score(self, logits: np.ndarray) -> float:
+        """Return the score of logits on the whole split."""
+        return self.measure(self.truth, to_output(logits)[self.rows])
+
+    def report(self, logits: np.ndarray) -> dict[str, Any]:
+        """Return score, 95 % bootstrap interval over rows, and every metric that applies."""
+        output = to_output(logits)[self.rows]
+        return {
+            "score": self.measure(self.truth, output),
+            "interval": list(bootstrap_interval(self.measure, self.truth, output)),
+            "scores": all_scores(self.truth, logits[self.rows]),
+        }
+
+
+@dataclass
+class Stage:
+    """One planned stage."""
+
+    name: str
+    title: str
+    rows: int
+    settings: StageSettings
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps."""
+        return self.settings.steps(self.rows)
+
+
+@dataclass
+class Run:
+    """A run that is ready to start: everything is read and checked, nothing is written."""
+
+    config: TrainConfig
+    folder: Path
+    task: Task
+    tokenizer: PreTrainedTokenizerBase
+    train: Dataset
+    selection: Dataset
+    validation: dict[str, Dataset]
+    checks: Checks
+    precision: str
+    teacher: PreTrainedModel
+    teacher_name: str
+    teacher_trained: bool
+    stages: list[Stage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    supplementary: Dataset | None = None
+    method: Method | None = None
+    student: PreTrainedModel | None = None
+    student_init: str = ""
+    copies_head: bool = False
+    minutes: float = 0.0
+
+    def stage(self, name: str) -> Stage | None:
+        """Return a planned stage, or ``None``."""
+        return next((stage for stage in self.stages if stage.name == name), None)
+
+
+def resolve(config: TrainConfig) -> TrainConfig:
+    """Return the configuration with preset and precision decided."""
+    on_gpu = torch.cuda.is_available()
+    preset = config.preset or ("paper" if on_gpu else "quick")
+    precision = config.precision
+    if precision == "auto":
+        fast = torch.cuda.is_bf16_supported() if on_gpu else torch.backends.mkldnn.is_available() and cpu_has_bf16()
+        precision = "bf16" if fast else "fp32"
+    return replace(config, preset=preset, precision=precision)
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this processor multiplies bf16 matrices in hardware, so that it pays."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def identity(config: TrainConfig) -> dict[str, Any]:
+    """Return what makes a run this run: all options but where it is written."""
+    return {name: value for name, value in as_dict(config).items() if name != "output"}
+
+
+@dataclass
+class Start:
+    """Where a run starts: a fine-tuned teacher, or an encoder that becomes one."""
+
+    name: str
+    role: str
+    teacher: PreTrainedModel | None
+
+    @property
+    def kind(self) -> str:
+        """What a fine-tuned teacher says about the kind of task."""
+        if self.teacher is None:
+            return "auto"
+        return "regression" if self.teacher.config.num_labels == 1 else "classification"
+
+
+def prepare(config: DistillConfig | FinetuneConfig) -> Run:
+    """Read and check everything that a run needs; write nothing.
+
+    Raises:
+        CrildError: the run cannot work; the message says why.
+    """
+    quiet_libraries()
+    config = resolve(config)  # type: ignore[assignment]
+    folder = check_output(config.output, identity(config))
+    method = find_method(config.method) if isinstance(config, DistillConfig) else None
+    start = read_start(config)
+    task, alignment = read_task(config, start)
+    tokenizer = loading.load_tokenizer(start.name, start.role, config.trust_remote_code)
+    teacher = start.teacher or fresh_classifier(start.name, start.role, task, config)
+    source_name, source = start.name, teacher
+    if config.base and config.base != start.name:
+        base_tokenizer = loading.load_tokenizer(config.base, "base", config.trust_remote_code)
+        loading.check_same_tokenizer(tokenizer, base_tokenizer, (start.role, "base"), task.train["text"][:20])
+        source_name, source = config.base, fresh_classifier(config.base, "base", task, config)
+    limit = min(longest(teacher), longest(source))
+    if limit < task.max_length:
+        task.notes.append(f"maximum length {task.max_length} is more than the model's; {limit} is used")
+        task.max_length = limit
+
+    train = tokenise(task.train, tokenizer, task.max_length)
+    run = Run(
+        config=config,
+        folder=folder,
+        task=task,
+        tokenizer=tokenizer,
+        train=train,
+        selection=tokenise(task.selection, tokenizer, task.max_length),
+        validation={name: tokenise(rows, tokenizer, task.max_length) for name, rows in task.validation.items()},
+        checks=check_data(task, train),
+        precision=config.precision,
+        teacher=teacher,
+        teacher_name=start.name,
+        teacher_trained=start.teacher is not None,
+        notes=task.notes,
+        method=method,
+    )
+    if isinstance(config, DistillConfig) and method is not None:
+        make_student(run, config, source, source_name)
+        read_supplementary(run, config)
+        plan_distillation(run, config, method)
+    else:
+        rows = len(train) - run.checks.unlabelled
+        run.stages = [Stage("teacher", "fine-tuning", rows, stage_settings(config, "finetune", rows))]
+    if run.teacher_trained:
+        check_teacher(run, alignment)
+    return run
+
+
+def read_start(config: DistillConfig | FinetuneConfig) -> Start:
+    """Load the teacher, or find that it has yet to be fine-tuned."""
+    teacher = config.teacher if isinstance(config, DistillConfig) else None
+    if teacher is None:
+        if config.base is None:
+            raise CrildError(
+                "--teacher is missing: a fine-tuned classifier, or an encoder to fine-tune first"
+                if isinstance(config, DistillConfig)
+                else "--base is missing: a pre-trained encoder"
+            )
+        loading.load_config(config.base, "base", config.trust_remote_code)
+        return Start(config.base, "base", None)
+    model, trained = loading.load_model(teacher, "teacher", trust_remote_code=config.trust_remote_code)
+    return Start(teacher, "teacher", model if trained else None)
+
+
+def read_task(config: TrainConfig, start: Start) -> tuple[Task, Alignment | None]:
+    """Read the data, with labels as a fine-tuned teacher numbers and names them."""
+    label_map = parse_label_map(config.label_map)
+    task = load_task(config, start.kind)
+    find_metric(task.metric, task.kind, max(1, len(task.names)) if task.labelled else 2)
+    if start.teacher is None:
+        if not task.labelled:
+            raise CrildError(f"{config.data} has no labels, which fine-tuning needs; give a fine-tuned --teacher")
+        return rename_labels(task, label_map), None
+    if task.kind != start.kind:
+        raise CrildError(f"{config.data} holds a {task.kind} task, and the teacher does {start.kind}")
+    if task.kind == "regression":
+        return task, None
+    names = loading.label_names(start.teacher.config)
+    if not task.names:
+        return replace(task, names=names), None
+    alignment = align_labels(task.names, task.generic, names, label_map)
+    if alignment.note:
+        task.notes.append(alignment.note)
+    return realign(task, alignment, names), alignment
+
+
+def longest(model: PreTrainedModel) -> int:
+    """Return the most tokens that a model takes (RoBERTa and its kin keep two positions for themselves)."""
+    most = getattr(model.config, "max_position_embeddings", None) or 10**6
+    offset = 2 if model.config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
+    return most - offset
+
+
+def fresh_classifier(name: str, role: str, task: Task, config: TrainConfig) -> PreTrainedModel:
+    """Load an encoder with a fresh head for the task; the head depends on the seed alone."""
+    torch.manual_seed(config.seed)
+    outputs = 1 if task.kind == "regression" else len(task.names)
+    model, trained = loading.load_model(name, role, task.names, outputs, config.trust_remote_code)
+    if trained:  # for another task, or with labels in another order
+        students.renew_head(model, config.seed)
+    return model
+
+
+def realign(task: Task, alignment: Alignment, names: list[str]) -> Task:
+    """Return the task with its labels as the teacher's indices and names."""
+
+    def move(rows: Dataset) -> Dataset:
+        moved = [None if v is None else float(alignment.index[int(v)]) for v in rows["labels"]]
+        return rows.remove_columns("labels").add_column("labels", moved)
+
+    return replace(
+        task,
+        names=names,
+        train=move(task.train),
+        selection=move(task.selection),
+        validation={name: move(rows) for name, rows in task.validation.items()},
+    )
+
+
+def rename_labels(task: Task, label_map: dict[str, str]) -> Task:
+    """Return the task with its classes renamed, where no teacher has names of its own yet."""
+    unknown = [old for old in label_map if old not in task.names]
+    if unknown:
+        raise CrildError(f"--label-map: the data has no label {unknown[0]!r}; it has {', '.join(task.names)}")
+    renamed = [label_map.get(name, name) for name in task.names]
+    if len(set(renamed)) < len(renamed):
+        raise CrildError("--label-map: two labels get the same name; without a fine-tuned teacher it only renames")
+    return replace(task, names=renamed)
+
+
+def make_student(run: Run, config: DistillConfig, source: PreTrainedModel, source_name: str) -> None:
+    """Fill in the run's student, and one line on where its weights come from.
+
+    Args:
+        run: what is known so far.
+        config: what was asked for.
+        source: whose layers a cut student copies.
+        source_name: its name.
+    """
+    layers = students.parse_layers(config.student, source.config.num_hidden_layers)
+    copies = config.student_head == "teacher"
+    if layers is None:
+        tokenizer = loading.load_tokenizer_or_path(config.student, config.trust_remote_code)
+        loading.check_same_tokenizer(run.tokenizer, tokenizer, ("teacher", "student"), run.task.train["text"][:20])
+        student = fresh_classifier(config.student, "student", run.task, config)
+        init = f"weights of {config.student}"
+    else:
+        student = students.cut(source, layers)
+        init = students.describe(layers, f"the pre-trained encoder {source_name}")
+        if run.teacher_trained and source is run.teacher:
+            init = students.describe(layers, "the fine-tuned teacher")
+            copies = config.student_head != "fresh"
+            if not copies:
+                students.renew_head(student, config.seed)
+    depth, most = student.config.num_hidden_layers, run.teacher.config.num_hidden_layers
+    if depth > most:
+        raise CrildError(f"--student {config.student} has {depth} layers, more than the teacher's {most}")
+    if copies and not students.copy_head(deepcopy(student), run.teacher):
+        raise CrildError("--student-head teacher: the student's head has another shape than the teacher's")
+    run.student, run.copies_head = student, copies
+    run.student_init = init + (", the teacher's head" if copies else ", fresh head")
+
+
+def read_supplementary(run: Run, config: DistillConfig) -> None:
+    """Fill in the run's supplementary texts, if there are any."""
+    if not config.supplementary:
+        return
+    texts, notes = load_texts(config, config.supplementary)
+    run.notes += notes
+    run.supplementary = tokenise(texts, run.tokenizer, run.task.max_length)
+    if ("text_pair" in texts.column_names) != ("text_pair" in run.task.train.column_names):
+        run.notes.append("supplementary and target data differ in kind: single texts and pairs of texts")
+
+
+def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
+    """Fill in the stages of a distillation, and check objective and layer map against the models."""
+    assert run.student is not None
+    if not method.uses_teacher and not run.task.labelled:
+        raise CrildError(f"method {method.name} learns from labels, and {config.data} has none")
+    rows = len(run.train)
+    joined = rows + (len(run.supplementary) if run.supplementary and config.supplementary_mode == "join" else 0)
+    labelled = rows - run.checks.unlabelled
+    stages = []
+    if not run.teacher_trained:
+        stages.append(Stage("teacher", "teacher", labelled, stage_settings(config, "finetune", labelled)))
+    features = config.features or method.features
+    if method.features is not None and features is not None:
+        build_objective(features, run.student.config, run.teacher.config, config.relation_heads)
+        pairs_of(run)
+        if run.supplementary is not None and config.supplementary_mode == "first":
+            more = len(run.supplementary)
+            stages.append(Stage("supplementary", "supplementary ILD", more, stage_settings(config, "ild", more)))
+        stages.append(Stage("ild", "ILD", joined, stage_settings(config, "ild", joined)))
+    elif config.features or config.layer_map:
+        raise CrildError(
+            f"method {method.name} matches no intermediate layers; --features and --layer-map need one that does"
+        )
+    if method.uses_teacher:
+        stages.append(Stage("kd", "KD", joined, stage_settings(config, "kd", joined)))
+    else:
+        stages.append(Stage("student", "student", labelled, stage_settings(config, "finetune", labelled)))
+    if config.control and run.task.labelled:
+        stages.append(Stage("control", "control", labelled, stage_settings(config, "finetune", labelled)))
+    run.stages = stages
+
+
+def pairs_of(run: Run) -> Pairs:
+    """Return the layer pairs of the run's method."""
+    config, method, student = run.config, run.method, run.student
+    assert isinstance(config, DistillConfig)
+    assert method is not None
+    assert student is not None
+    return layer_map(
+        config.layer_map or method.layer_map,
+        run.teacher.config.num_hidden_layers,
+        student.config.num_hidden_layers,
+    )
+
+
+def check_teacher(run: Run, alignment: Alignment | None) -> None:
+    """Score a given teacher before any training; refuse one whose labels are probably in another order."""
+    name, rows = next(iter(run.validation.items()))
+    reference = reference_for(run, rows)
+    if reference.metric == AGREEMENT:
+        return
+    output = to_output(predict(run.teacher, rows, run.tokenizer))[reference.rows]
+    say(f"the teacher scores {reference.measure(reference.truth, output):.4f} ({reference.metric}) on {name}")
+    if run.task.kind != "classification":
+        return
+    right = float(np.mean(output == reference.truth))
+    majority = float(np.unique(reference.truth, return_counts=True)[1].max() / len(reference.truth))
+    if right < majority:
+        shares = f"accuracy {right:.3f}, most frequent label {majority:.3f}"
+        if alignment is not None and alignment.by_index:
+            raise CrildError(
+                f"{REFUSED} ({shares}), and labels were matched by position: probably their order differs; "
+                "say which is which with --label-map old=new,..."
+            )
+        run.notes.append(f"{REFUSED} ({shares})")
+
+
+def reference_for(run: Run, rows: Dataset) -> Reference:
+    """Return what to score a split against: labels where it has any, else the teacher's outputs."""
+    labels = list(rows["labels"])
+    known = np.array([i for i, label in enumerate(labels) if label is not None], dtype=int)
+    if len(known):
+        measure = find_metric(run.task.metric, run.task.kind, max(1, len(run.task.names)))
+        return Reference(known, np.array([labels[i] for i in known]), measure, run.task.metric)
+    truth = to_output(predict(run.teacher, rows, run.tokenizer))
+    measure = find_metric(default_metric(run.task.kind), run.task.kind, max(1, len(run.task.names)))
+    return Reference(np.arange(len(rows)), truth, measure, AGREEMENT)
+
+
+def estimate_minutes(run: Run) -> float:
+    """Return about how many minutes the planned stages take, from two timed steps of each model."""
+    rows = run.train.select(range(min(32, len(run.train))))
+    batch = Collator(run.tokenizer)([rows[i] for i in range(len(rows))])
+
+    def per_row(model: PreTrainedModel) -> tuple[float, float]:
+        model = deepcopy(model).train()
+        best_forward, best_both = float("inf"), float("inf")
+        for _ in range(3):
+            start = time.perf_counter()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=run.precision == "bf16"):
+                loss = model(**model_inputs(batch)).logits.float().square().sum()
+            middle = time.perf_counter()
+            loss.backward()
+            best_forward = min(best_forward, middle - start)
+            best_both = min(best_both, time.perf_counter() - start)
+        return best_forward / len(rows), best_both / len(rows)
+
+    teacher_forward, teacher_step = per_row(run.teacher)
+    forward, step = per_row(run.student) if run.student is not None else (0.0, 0.0)
+    seconds = 0.0
+    for stage in run.stages:
+        shown = stage.steps * stage.settings.batch_size
+        cost = {"teacher": teacher_step, "ild": step + forward + teacher_forward, "kd": step}
+        each = cost.get({"supplementary": "ild"}.get(stage.name, stage.name), step)
+        rounds = -(-stage.steps // stage.settings.steps_per_epoch(stage.rows))
+        evaluations = rounds * len(run.selection) * (forward or teacher_forward)
+        once = stage.rows * teacher_forward if stage.name == "kd" else 0.0
+        seconds += shown * each + evaluations + once
+    scoring = sum(len(rows) for rows in run.validation.values()) * (teacher_forward + 2 * forward)
+    return (1.1 * seconds + scoring) / 60
+
+
+def announce(run: Run) -> None:
+    """Print what the data holds and what will run."""
+    checks = run.checks
+    counts = ", ".join(f"{name} {count}" for name, count in checks.labels.items()) or "numbers"
+    unlabelled = f", {checks.unlabelled} without a label" if checks.unlabelled else ""
+    say(f"task {run.task.name} ({run.task.metric}): {len(run.train)} training rows ({counts}{unlabelled}), "
+        f"{len(run.selection)} for selection, {len(next(iter(run.validation.values())))} for validation")  # fmt: skip
+    say(
+        f"texts cut to {run.task.max_length} tokens: {checks.truncated:.1%}; "
+        f"validation rows also in train: {checks.shared}"
+    )
+    for note in run.notes:
+        warn(note)
+    if run.student is not None:
+        say(f"student: {run.student_init}")
+    run.minutes = estimate_minutes(run)
+    plan = ", ".join(f"{stage.title} {stage.steps} steps" for stage in run.stages)
+    say(f"plan: {plan}; about {max(run.minutes, 0.1):.1f} minutes ({run.config.preset} preset, {run.precision})")
