@@ -11,6 +11,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedModel
@@ -21,7 +22,17 @@ from crild.distiller import Distiller, Recipe
 from crild.evaluation import bytes_on_disk, latencies, parameters, predict
 from crild.methods import build_objective
 from crild.models import students
-from crild.preparation import Reference, Run, Stage, announce, identity, pairs_of, prepare, reference_for
+from crild.preparation import (
+    Reference,
+    Run,
+    Stage,
+    announce,
+    identity,
+    pairs_of,
+    prepare,
+    reference_for,
+    teacher_logits,
+)
 from crild.report.card import write_card
 from crild.rundir import (
     RESULT,
@@ -75,7 +86,7 @@ def train_stage(
     )
     say(f"{stage.title}: {stage.rows} rows, {stage.steps} steps")
     trainer.run()
-    student.requires_grad_(True).eval().to("cpu")
+    student.requires_grad_(True).eval()
     save_weights(weights, student)
     trainer.remove_checkpoints()
     write_whole(
@@ -114,7 +125,7 @@ def execute(run: Run) -> dict[str, Any]:
     start_run(run.folder, identity(run.config), {"seed": run.config.seed, "data_seed": run.config.data_seed})
     if stage := run.stage("teacher"):
         rows = labelled_rows(run.train)
-        train_stage(run, stage, run.teacher, Recipe(task=1.0), rows, run.selection, reference_for(run, run.selection))
+        train_stage(run, stage, run.teacher, Recipe(task=1.0), rows, run.selection, reference_for(run, "selection"))
         save_model(run, run.teacher, run.folder / "teacher")
     run.teacher.eval()
     result = distil_student(run) if run.student is not None else finetuned_result(run)
@@ -129,7 +140,7 @@ def distil_student(run: Run) -> dict[str, Any]:
     assert isinstance(config, DistillConfig)
     assert method is not None
     assert student is not None
-    selection = reference_for(run, run.selection)
+    selection = reference_for(run, "selection")
     control = deepcopy(student) if run.stage("control") else None
     if run.copies_head:
         students.copy_head(student, run.teacher)
@@ -196,12 +207,16 @@ def base_result(run: Run) -> dict[str, Any]:
 
 def references(run: Run) -> dict[str, Reference]:
     """Return what each validation split is scored against."""
-    return {name: reference_for(run, rows) for name, rows in run.validation.items()}
+    return {name: reference_for(run, name) for name in run.validation}
 
 
 def scored(run: Run, model: PreTrainedModel, targets: dict[str, Reference]) -> dict[str, Any]:
     """Return a model's score on the first validation split, and on the others under their names."""
-    reports = {name: targets[name].report(predict(model, rows, run.tokenizer)) for name, rows in run.validation.items()}
+
+    def logits(name: str) -> np.ndarray:
+        return teacher_logits(run, name) if model is run.teacher else predict(model, run.split(name), run.tokenizer)
+
+    reports = {name: targets[name].report(logits(name)) for name in run.validation}
     first, *others = reports
     return reports[first] | ({"also": {name: reports[name] for name in others}} if others else {})
 
@@ -247,8 +262,8 @@ def measure(
 
 def finetuned_result(run: Run) -> dict[str, Any]:
     """Return the result of `finetune`."""
-    selection = reference_for(run, run.selection)
-    score = selection.score(predict(run.teacher, run.selection, run.tokenizer))
+    selection = reference_for(run, "selection")
+    score = selection.score(teacher_logits(run, "selection"))
     return base_result(run) | {
         "teacher": scored(run, run.teacher, references(run))
         | {"parameters": parameters(run.teacher), "path": str(run.folder / "teacher")},

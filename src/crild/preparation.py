@@ -1,5 +1,6 @@
 """`prepare`: read and check everything that a run needs, and refuse what cannot work. Writes nothing."""
 
+import os
 import time
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -90,7 +91,12 @@ class Run:
     student: PreTrainedModel | None = None
     student_init: str = ""
     copies_head: bool = False
+    teacher_logits: dict[str, np.ndarray] = field(default_factory=dict)
     minutes: float = 0.0
+
+    def split(self, name: str) -> Dataset:
+        """Return ``selection`` or a validation split."""
+        return self.selection if name == "selection" else self.validation[name]
 
     def stage(self, name: str) -> Stage | None:
         """Return a planned stage, or ``None``."""
@@ -141,6 +147,8 @@ def prepare(config: DistillConfig | FinetuneConfig) -> Run:
         CrildError: the run cannot work; the message says why.
     """
     quiet_libraries()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise CrildError("a run uses one process and one device for now: start it without torchrun")
     config = resolve(config)  # type: ignore[assignment]
     folder = check_output(config.output, identity(config))
     method = find_method(config.method) if isinstance(config, DistillConfig) else None
@@ -182,6 +190,10 @@ def prepare(config: DistillConfig | FinetuneConfig) -> Run:
     else:
         rows = len(train) - run.checks.unlabelled
         run.stages = [Stage("teacher", "fine-tuning", rows, stage_settings(config, "finetune", rows))]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    run.teacher.to(device)  # type: ignore[arg-type]
+    if run.student is not None:
+        run.student.to(device)  # type: ignore[arg-type]
     if run.teacher_trained:
         check_teacher(run, alignment)
     return run
@@ -360,11 +372,11 @@ def pairs_of(run: Run) -> Pairs:
 
 def check_teacher(run: Run, alignment: Alignment | None) -> None:
     """Score a given teacher before any training; refuse one whose labels are probably in another order."""
-    name, rows = next(iter(run.validation.items()))
-    reference = reference_for(run, rows)
+    name = next(iter(run.validation))
+    reference = reference_for(run, name)
     if reference.metric == AGREEMENT:
         return
-    output = to_output(predict(run.teacher, rows, run.tokenizer))[reference.rows]
+    output = to_output(teacher_logits(run, name))[reference.rows]
     say(f"the teacher scores {reference.measure(reference.truth, output):.4f} ({reference.metric}) on {name}")
     if run.task.kind != "classification":
         return
@@ -380,29 +392,37 @@ def check_teacher(run: Run, alignment: Alignment | None) -> None:
         run.notes.append(f"{REFUSED} ({shares})")
 
 
-def reference_for(run: Run, rows: Dataset) -> Reference:
+def teacher_logits(run: Run, name: str) -> np.ndarray:
+    """Return the finished teacher's logits on a split (``selection`` or a validation split), computed once."""
+    if name not in run.teacher_logits:
+        run.teacher_logits[name] = predict(run.teacher, run.split(name), run.tokenizer)
+    return run.teacher_logits[name]
+
+
+def reference_for(run: Run, name: str) -> Reference:
     """Return what to score a split against: labels where it has any, else the teacher's outputs."""
-    labels = list(rows["labels"])
+    labels = list(run.split(name)["labels"])
     known = np.array([i for i, label in enumerate(labels) if label is not None], dtype=int)
     if len(known):
         measure = find_metric(run.task.metric, run.task.kind, max(1, len(run.task.names)))
         return Reference(known, np.array([labels[i] for i in known]), measure, run.task.metric)
-    truth = to_output(predict(run.teacher, rows, run.tokenizer))
+    truth = to_output(teacher_logits(run, name))
     measure = find_metric(default_metric(run.task.kind), run.task.kind, max(1, len(run.task.names)))
-    return Reference(np.arange(len(rows)), truth, measure, AGREEMENT)
+    return Reference(np.arange(len(truth)), truth, measure, AGREEMENT)
 
 
 def estimate_minutes(run: Run) -> float:
     """Return about how many minutes the planned stages take, from two timed steps of each model."""
     rows = run.train.select(range(min(32, len(run.train))))
-    batch = Collator(run.tokenizer)([rows[i] for i in range(len(rows))])
+    device = run.teacher.device
+    batch = {k: x.to(device) for k, x in Collator(run.tokenizer)([rows[i] for i in range(len(rows))]).items()}
 
     def per_row(model: PreTrainedModel) -> tuple[float, float]:
         model = deepcopy(model).train()
         best_forward, best_both = float("inf"), float("inf")
         for _ in range(3):
             start = time.perf_counter()
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=run.precision == "bf16"):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=run.precision == "bf16"):
                 loss = model(**model_inputs(batch)).logits.float().square().sum()
             middle = time.perf_counter()
             loss.backward()

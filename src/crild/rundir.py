@@ -108,7 +108,7 @@ def fingerprint(model: nn.Module, ids: list[list[int]], *facts: Any) -> str:
     digest = hashlib.sha256(repr(facts).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     for row in ids:
         digest.update(np.asarray(row, np.int64).tobytes() + b"|")
     return digest.hexdigest()
