@@ -96,7 +96,23 @@ MISTAKES = {
     "no such YAML": (lambda t: {"config": t / "none.yaml"}, "no such file"),
     "bad label map": (lambda t: {"label_map": "pos"}, "old=new"),
     "bad layer map": (lambda t: {"layer_map": "uniformly"}, "did you mean 'uniform'?"),
-    "features without stage 1": (lambda t: {"method": "kd", "features": "qkv"}, "matches no intermediate layers"),
+    "features without stage 1": (
+        lambda t: {"method": "kd", "features": "qkv"},
+        "--features would do nothing with method kd",
+    ),
+    "ema without consistency": (
+        lambda t: {"consistency": "0", "method": "cr-ild", "config": text_file(t / "e.yaml", b"ema: true")},
+        "--ema would do nothing",
+    ),
+    "consistency without interpolation": (
+        lambda t: {"method": "l-ild", "consistency": "0.2"},
+        "would do nothing with method l-ild",
+    ),
+    "texts that KD would not see": (
+        lambda t: {"method": "kd", "supplementary": text_file(t / "m.txt", b"good film")},
+        "use --supplementary-mode join",
+    ),
+    "heads that do not divide": (lambda t: {"features": "qkv", "relation_heads": "5"}, "does not divide"),
     "supplementary missing": (lambda t: {"supplementary": t / "none.txt"}, "no such file or folder"),
 }
 

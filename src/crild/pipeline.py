@@ -72,7 +72,7 @@ def train_stage(
         objective = build_objective(features, student.config, run.teacher.config, run.config.relation_heads)
     student.requires_grad_(True)
     trainer = DistillationTrainer(
-        Distiller(student, recipe, run.teacher if recipe.features else None, objective),
+        Distiller(student, recipe, run.teacher if recipe.features or recipe.distillation else None, objective),
         rows,
         held_out,
         run.tokenizer,
@@ -157,7 +157,9 @@ def distil_student(run: Run) -> dict[str, Any]:
     if stage := run.stage("ild"):
         train_stage(run, stage, student, recipe, joined_rows(run), run.selection, None)
     if stage := run.stage("kd"):
-        rows, held_out = with_teacher_logits(run, joined_rows(run)), with_teacher_logits(run, run.selection)
+        rows, held_out = joined_rows(run), run.selection
+        if stage.steps >= stage.settings.steps_per_epoch(len(rows)):  # else most of them would be for nothing
+            rows, held_out = with_teacher_logits(run, rows), with_teacher_logits(run, held_out)
         hard = config.hard_label_weight
         recipe = Recipe(distillation=1.0 - hard, task=hard, temperature=config.temperature)
         train_stage(run, stage, student, recipe, rows, held_out, selection)

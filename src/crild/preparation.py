@@ -328,8 +328,10 @@ def read_supplementary(run: Run, config: DistillConfig) -> None:
 def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
     """Fill in the stages of a distillation, and check objective and layer map against the models."""
     assert run.student is not None
-    if not method.uses_teacher and not run.task.labelled:
-        raise CrildError(f"method {method.name} learns from labels, and {config.data} has none")
+    refuse_idle_options(config, method)
+    if not run.task.labelled and (config.hard_label_weight or not method.uses_teacher):
+        what = "--hard-label-weight" if method.uses_teacher else f"method {method.name}"
+        raise CrildError(f"{what} learns from labels, and {config.data} has none")
     rows = len(run.train)
     joined = rows + (len(run.supplementary) if run.supplementary and config.supplementary_mode == "join" else 0)
     labelled = rows - run.checks.unlabelled
@@ -344,10 +346,6 @@ def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
             more = len(run.supplementary)
             stages.append(Stage("supplementary", "supplementary ILD", more, stage_settings(config, "ild", more)))
         stages.append(Stage("ild", "ILD", joined, stage_settings(config, "ild", joined)))
-    elif config.features or config.layer_map:
-        raise CrildError(
-            f"method {method.name} matches no intermediate layers; --features and --layer-map need one that does"
-        )
     if method.uses_teacher:
         stages.append(Stage("kd", "KD", joined, stage_settings(config, "kd", joined)))
     else:
@@ -355,6 +353,28 @@ def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
     if config.control and run.task.labelled:
         stages.append(Stage("control", "control", labelled, stage_settings(config, "finetune", labelled)))
     run.stages = stages
+
+
+def refuse_idle_options(config: DistillConfig, method: Method) -> None:
+    """Refuse options that the method would silently ignore."""
+    features = config.features or method.features or ""
+    idle = {
+        "--features": bool(config.features) and method.features is None,
+        "--layer-map": bool(config.layer_map) and method.features is None,
+        "--relation-heads": bool(config.relation_heads) and "qkv" not in features,
+        "--consistency": bool(config.consistency) and not method.interpolate,
+        "--ema": config.ema and not (method.consistency if config.consistency is None else config.consistency),
+        "--hard-label-weight": bool(config.hard_label_weight) and not method.uses_teacher,
+        "--supplementary": bool(config.supplementary) and not method.uses_teacher,
+        "--supplementary-mode first": bool(config.supplementary)
+        and method.uses_teacher
+        and method.features is None
+        and config.supplementary_mode == "first",
+    }
+    for option, ignored in idle.items():
+        if ignored:
+            hint = "; use --supplementary-mode join" if option.endswith("first") else ""
+            raise CrildError(f"{option} would do nothing with method {method.name} and these options{hint}")
 
 
 def pairs_of(run: Run) -> Pairs:

@@ -63,7 +63,7 @@ def check_output(output: str | None, config: Mapping[str, Any]) -> Path:
     path = Path(output).expanduser()
     if path.exists() and not path.is_dir():
         raise CrildError(f"--output {output}: a file of that name exists; choose a folder")
-    if not path.exists() or not any(path.iterdir()):
+    if not path.exists() or all(p.name.endswith(".part") for p in path.iterdir()):
         return path
     if not (path / CONFIG).exists():
         raise CrildError(f"--output {output}: the folder is not empty and holds no crild run; choose another one")
@@ -86,9 +86,10 @@ def check_output(output: str | None, config: Mapping[str, Any]) -> Path:
 def start_run(path: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Create the run directory with its resolved configuration, and note seeds and versions."""
     path.mkdir(parents=True, exist_ok=True)
-    if not (path / CONFIG).exists():
-        write_whole(path / "run.json", json.dumps({**facts, **environment()}, indent=2) + "\n")
+    if not (path / CONFIG).exists():  # written first: it is what tells whose folder this is
         write_whole(path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+    if not (path / "run.json").exists():
+        write_whole(path / "run.json", json.dumps({**facts, **environment()}, indent=2) + "\n")
 
 
 def environment() -> dict[str, Any]:

@@ -53,7 +53,8 @@ def load_config(name: str, role: str, trust_remote_code: bool = False) -> Any:
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except Exception as error:
-        raise CrildError(f"{role}: cannot load {name} ({first_line(error)})") from None
+        what = f"cannot load {name}" if path.exists() else f"no folder {name}, and it cannot be loaded from the hub"
+        raise CrildError(f"{role}: {what} ({first_line(error)})") from None
     kind = config.model_type
     architectures = getattr(config, "architectures", None) or [""]
     causal = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES

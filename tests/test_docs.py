@@ -1,0 +1,36 @@
+"""What the docs say about presets and files is what the code does."""
+
+import re
+from pathlib import Path
+
+from crild.config import ANY, PRESETS
+
+ROOT = Path(__file__).resolve().parents[1]
+TITLES = {"finetune": "fine-tuning (teacher, control)", "ild": "ILD", "kd": "KD"}
+
+
+def cell(preset) -> str:
+    """One stage's settings as the guide writes them."""
+    epochs, least = [], 0
+    for most, number in preset.epochs:
+        rows = f" to {most:,} rows" if most != ANY else f" above {least:,}" if least else ""
+        epochs.append(f"{number}{rows}")
+        least = most
+    rhythm = f", evaluated every {preset.eval_steps} steps" if preset.eval_steps else ""
+    return f"lr {preset.learning_rate:.0e}, batch {preset.batch_size}, epochs {', '.join(epochs)}{rhythm}".replace("e-0", "e-")
+
+
+def preset_table() -> str:
+    return "".join(
+        f"| {TITLES[kind]} | {cell(PRESETS['quick'][kind])} | {cell(PRESETS['paper'][kind])} |\n" for kind in TITLES
+    )
+
+
+def test_the_guide_lists_the_presets():
+    assert preset_table() in (ROOT / "docs/guide.md").read_text()
+
+
+def test_links_in_the_docs_lead_somewhere():
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
