@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from crild.cli import main
 from crild.config import DistillConfig, build, option_names
 from crild.errors import CrildError
-from tests.conftest import WORDS, save_tiny, write_jsonl
+from tests.conftest import WORDS, reviews, save_tiny, write_jsonl
 from tests.test_models import SMALL_GPT
 
 
@@ -57,6 +57,7 @@ def text_file(path: Path, content: bytes) -> Path:
     return path
 
 
+VALIDATION_TEXT = reviews(60, seed=1)[0]["text"].encode()
 MISTAKES = {
     "missing data": (lambda t: {"data": t / "nowhere.csv"}, "no such file or folder"),
     "missing teacher": (lambda t: {"teacher": t / "nowhere"}, "no such folder"),
@@ -113,6 +114,21 @@ MISTAKES = {
         "use --supplementary-mode join",
     ),
     "heads that do not divide": (lambda t: {"features": "qkv", "relation_heads": "5"}, "does not divide"),
+    "accumulation": (lambda t: {"accumulation": "3"}, "does not divide the batch size 32"),
+    "nothing to mix": (lambda t: {"accumulation": "32"}, "needs at least 2"),
+    "decay without average": (lambda t: {"ema_decay": "0.9"}, "--ema-decay would do nothing"),
+    "seed too large": (lambda t: {"seed": "5000000000"}, "below 2**32"),
+    "endless YAML number": (lambda t: {"config": text_file(t / "i.yaml", b"max_steps: .inf")}, "max_steps"),
+    "blank TSV": (lambda t: {"data": text_file(t / "b.tsv", b"\n\n")}, "the file is empty"),
+    "all texts held out": (
+        lambda t: {"supplementary": text_file(t / "v.txt", VALIDATION_TEXT)},
+        "every text is in selection",
+    ),
+    "output under a file": (
+        lambda t: {"output": text_file(t / "file", b"x") / "out"},
+        "no folder that can be written to",
+    ),
+    "name too long": (lambda t: {"data": t / ("x" * 300 + ".csv")}, "too long"),
     "supplementary missing": (lambda t: {"supplementary": t / "none.txt"}, "no such file or folder"),
 }
 
@@ -127,7 +143,7 @@ def test_a_mistake_gives_one_line_exit_code_2_and_writes_nothing(name, cli, tmp_
     assert code == 2
     assert message in complaint(err)
     assert out == ""
-    assert not output.exists()
+    assert not options["output"].exists()
 
 
 def test_a_foreign_output_directory_is_left_alone(cli, occupied, tiny_teacher, film_data):

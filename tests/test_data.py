@@ -253,6 +253,22 @@ def test_labels_align_by_name_whatever_their_order_and_spelling():
     assert (found.index, found.by_index, found.note) == ([1, 0], False, "")
 
 
+def test_names_that_differ_only_in_punctuation_are_not_mixed_up():
+    assert align_labels(["-1", "1"], True, ["-1", "1"], {}).index == [0, 1]
+    assert align_labels(["-1", "1"], True, ["1", "-1"], {}).index == [1, 0]
+    assert align_labels(["C", "C++"], False, ["C++", "C"], {}).index == [1, 0]
+
+
+def test_missing_labels_in_any_spelling_are_no_class(tmp_path):
+    rows = [{"text": f"t {i}", "label": float("nan") if i % 3 == 0 else i % 2} for i in range(30)]
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert load(tmp_path / "d.jsonl").names == ["0", "1"]
+    path = write(tmp_path / "e.csv", "text,label", *(f"t {i}," for i in range(20)))
+    task = load(path)
+    assert not task.labelled
+    assert any("holds no label" in note for note in task.notes)
+
+
 def test_generic_names_align_by_index_with_a_warning():
     found = align_labels(["neg", "pos"], False, ["LABEL_0", "LABEL_1"], {})
     assert found.index == [0, 1]

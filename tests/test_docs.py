@@ -17,7 +17,9 @@ def cell(preset) -> str:
         epochs.append(f"{number}{rows}")
         least = most
     rhythm = f", evaluated every {preset.eval_steps} steps" if preset.eval_steps else ""
-    return f"lr {preset.learning_rate:.0e}, batch {preset.batch_size}, epochs {', '.join(epochs)}{rhythm}".replace("e-0", "e-")
+    return f"lr {preset.learning_rate:.0e}, batch {preset.batch_size}, epochs {', '.join(epochs)}{rhythm}".replace(
+        "e-0", "e-"
+    )
 
 
 def preset_table() -> str:

@@ -70,6 +70,11 @@ def test_modernbert_keeps_the_kind_of_each_chosen_layer():
     assert student.config.layer_types == ["full_attention", "sliding_attention", "sliding_attention"]
 
 
+def test_modernbert_layers_that_cannot_stand_alone_are_refused():
+    with pytest.raises(CrildError, match="begin with 0"):
+        cut(small_model("modernbert"), [2, 3])
+
+
 def test_albert_shares_one_layer_so_only_the_first_can_be_chosen():
     with pytest.raises(CrildError, match="first:2"):
         cut(small_model("albert"), [0, 2])

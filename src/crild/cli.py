@@ -33,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CrildError as error:
         print(f"crild: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, missing rights, a name that is too long
+        print(f"crild: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("crild: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
@@ -219,6 +222,9 @@ def methods(arguments: list[str]) -> int:
         print(
             "note        DeBERTa and MPNet add position terms after Q K^T: their attention rows are content-only here"
         )
+    from crild.models.capture import ARCHITECTURES
+
+    print(f"models      {', '.join(ARCHITECTURES)}")
     if method.departures:
         print(f"departs     {method.departures}")
     return 0

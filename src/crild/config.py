@@ -3,6 +3,7 @@ field of these dataclasses, and every default is written here and nowhere else.
 """
 
 import dataclasses
+import os
 import types
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -237,11 +238,11 @@ def convert(value: Any, hint: Any, name: str) -> Any:
         if wanted is bool and isinstance(value, bool):
             return value
         if wanted is str and isinstance(value, str | int | float | Path) and not isinstance(value, bool):
-            return str(value)
+            return os.path.expanduser(str(value))
         if wanted in (int, float) and not isinstance(value, bool):
             try:
                 number = wanted(value)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 continue
             if number == float(value):
                 return positive(number, name)
@@ -257,6 +258,8 @@ def positive(number: Any, name: str) -> Any:
     which = name.rsplit(" ", 1)[-1]
     if number < 0 or number != number or (number == 0 and which not in MAY_BE_ZERO):
         raise CrildError(f"{name}: {number} is out of range, it must be positive")
+    if which in ("seed", "data_seed") and number >= 2**32:
+        raise CrildError(f"{name}: {number} is out of range, it must be below 2**32")
     if which in ("hard_label_weight", "ema_decay") and number > 1:
         raise CrildError(f"{name}: {number} is out of range, it must be at most 1")
     return number
@@ -274,6 +277,8 @@ def read_yaml(path: str) -> dict[str, Any]:
         raise CrildError(f"no such file: {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise CrildError(f"{path}: not readable ({error})") from None
+    except RecursionError:
+        raise CrildError(f"{path}: not valid YAML (nested too deeply)") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""

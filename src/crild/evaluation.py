@@ -79,8 +79,8 @@ def default_metric(kind: str) -> str:
     return "accuracy" if kind == "classification" else "pearson_spearman"
 
 
-def find_metric(name: str, kind: str, classes: int) -> Measure:
-    """Return a measure by name.
+def find_metric(name: str, kind: str, classes: int, positive: int = 1) -> Measure:
+    """Return a measure by name; F1 is about the class ``positive``.
 
     Raises:
         CrildError: there is no such metric for this kind of task.
@@ -90,7 +90,12 @@ def find_metric(name: str, kind: str, classes: int) -> Measure:
         raise CrildError(f"no metric {name!r} for {kind}{nearest(name, known)}: use one of {', '.join(known)}")
     if name in TWO_CLASSES and classes != 2:
         raise CrildError(f"metric {name!r} needs two classes, the task has {classes}: use macro_f1")
-    return known[name]
+    return about(known[name], positive) if name in TWO_CLASSES else known[name]
+
+
+def about(measure: Measure, positive: int) -> Measure:
+    """Return a measure of two classes in which ``positive`` counts as class 1."""
+    return lambda truth, output: measure((truth == positive).astype(int), (output == positive).astype(int))
 
 
 def to_output(logits: np.ndarray) -> np.ndarray:
@@ -98,13 +103,15 @@ def to_output(logits: np.ndarray) -> np.ndarray:
     return logits[:, 0] if logits.shape[1] == 1 else logits.argmax(-1)
 
 
-def all_scores(truth: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+def all_scores(truth: np.ndarray, logits: np.ndarray, positive: int = 1) -> dict[str, float]:
     """Return every metric that applies."""
     classes = logits.shape[1]
-    known = METRICS["regression" if classes == 1 else "classification"]
+    kind = "regression" if classes == 1 else "classification"
     output = to_output(logits)
     return {
-        name: measure(truth, output) for name, measure in known.items() if classes in (1, 2) or name not in TWO_CLASSES
+        name: find_metric(name, kind, classes, positive)(truth, output)
+        for name in METRICS[kind]
+        if classes in (1, 2) or name not in TWO_CLASSES
     }
 
 

@@ -88,11 +88,11 @@ def train_stage(
     trainer.run()
     student.requires_grad_(True).eval()
     save_weights(weights, student)
-    trainer.remove_checkpoints()
     write_whole(
         folder / "done.json",
         json.dumps({"steps": stage.steps, "best_score": trainer.state.best_metric}) + "\n",
     )
+    trainer.remove_checkpoints()
 
 
 def labelled_rows(rows: Dataset) -> Dataset:

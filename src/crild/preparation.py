@@ -15,8 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from crild.config import DistillConfig, FinetuneConfig, StageSettings, TrainConfig, as_dict, stage_settings
 from crild.console import quiet_libraries, say, warn
 from crild.data.batching import Collator
-from crild.data.labels import Alignment, align_labels, parse_label_map
-from crild.data.task import Task, load_task, load_texts
+from crild.data.labels import Alignment, align_labels, is_generic, parse_label_map
+from crild.data.task import Task, keys, load_task, load_texts
 from crild.data.tokenise import Checks, check_data, tokenise
 from crild.distiller import model_inputs
 from crild.errors import CrildError
@@ -24,6 +24,8 @@ from crild.evaluation import Measure, all_scores, bootstrap_interval, default_me
 from crild.layers import Pairs, layer_map
 from crild.methods import Method, build_objective, find_method
 from crild.models import loading, students
+from crild.models.capture import capture, evaluation_mode
+from crild.models.interpolation import Mixing
 from crild.rundir import check_output
 
 AGREEMENT = "agreement"
@@ -38,6 +40,7 @@ class Reference:
     truth: np.ndarray
     measure: Measure
     metric: str
+    positive: int = 1
 
     def score(self, logits: np.ndarray) -> float:
         """Return the score of logits on the whole split."""
@@ -49,7 +52,7 @@ class Reference:
         return {
             "score": self.measure(self.truth, output),
             "interval": list(bootstrap_interval(self.measure, self.truth, output)),
-            "scores": all_scores(self.truth, logits[self.rows]),
+            "scores": all_scores(self.truth, logits[self.rows], self.positive),
         }
 
 
@@ -76,14 +79,14 @@ class Run:
     folder: Path
     task: Task
     tokenizer: PreTrainedTokenizerBase
-    train: Dataset
-    selection: Dataset
-    validation: dict[str, Dataset]
-    checks: Checks
     precision: str
     teacher: PreTrainedModel
     teacher_name: str
     teacher_trained: bool
+    train: Dataset = field(init=False)
+    selection: Dataset = field(init=False)
+    validation: dict[str, Dataset] = field(init=False)
+    checks: Checks = field(init=False)
     stages: list[Stage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     supplementary: Dataset | None = None
@@ -161,21 +164,11 @@ def prepare(config: DistillConfig | FinetuneConfig) -> Run:
         base_tokenizer = loading.load_tokenizer(config.base, "base", config.trust_remote_code)
         loading.check_same_tokenizer(tokenizer, base_tokenizer, (start.role, "base"), task.train["text"][:20])
         source_name, source = config.base, fresh_classifier(config.base, "base", task, config)
-    limit = min(longest(teacher), longest(source))
-    if limit < task.max_length:
-        task.notes.append(f"maximum length {task.max_length} is more than the model's; {limit} is used")
-        task.max_length = limit
-
-    train = tokenise(task.train, tokenizer, task.max_length)
     run = Run(
         config=config,
         folder=folder,
         task=task,
         tokenizer=tokenizer,
-        train=train,
-        selection=tokenise(task.selection, tokenizer, task.max_length),
-        validation={name: tokenise(rows, tokenizer, task.max_length) for name, rows in task.validation.items()},
-        checks=check_data(task, train),
         precision=config.precision,
         teacher=teacher,
         teacher_name=start.name,
@@ -183,13 +176,23 @@ def prepare(config: DistillConfig | FinetuneConfig) -> Run:
         notes=task.notes,
         method=method,
     )
-    if isinstance(config, DistillConfig) and method is not None:
+    if isinstance(config, DistillConfig):
         make_student(run, config, source, source_name)
+    limit = min(loading.longest(model) for model in (teacher, source, run.student) if model is not None)
+    if limit < task.max_length:
+        task.notes.append(f"maximum length {task.max_length} is more than the models take; {limit} is used")
+        task.max_length = limit
+    run.train = tokenise(task.train, tokenizer, task.max_length)
+    run.selection = tokenise(task.selection, tokenizer, task.max_length)
+    run.validation = {name: tokenise(rows, tokenizer, task.max_length) for name, rows in task.validation.items()}
+    run.checks = check_data(task, run.train)
+    if isinstance(config, DistillConfig) and method is not None:
         read_supplementary(run, config)
         plan_distillation(run, config, method)
     else:
-        rows = len(train) - run.checks.unlabelled
+        rows = len(run.train) - run.checks.unlabelled
         run.stages = [Stage("teacher", "fine-tuning", rows, stage_settings(config, "finetune", rows))]
+    check_batches(run)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     run.teacher.to(device)  # type: ignore[arg-type]
     if run.student is not None:
@@ -219,7 +222,7 @@ def read_task(config: TrainConfig, start: Start) -> tuple[Task, Alignment | None
     """Read the data, with labels as a fine-tuned teacher numbers and names them."""
     label_map = parse_label_map(config.label_map)
     task = load_task(config, start.kind)
-    find_metric(task.metric, task.kind, max(1, len(task.names)) if task.labelled else 2)
+    find_metric(task.metric, task.kind, len(task.names) or 2)
     if start.teacher is None:
         if not task.labelled:
             raise CrildError(f"{config.data} has no labels, which fine-tuning needs; give a fine-tuned --teacher")
@@ -237,11 +240,15 @@ def read_task(config: TrainConfig, start: Start) -> tuple[Task, Alignment | None
     return realign(task, alignment, names), alignment
 
 
-def longest(model: PreTrainedModel) -> int:
-    """Return the most tokens that a model takes (RoBERTa and its kin keep two positions for themselves)."""
-    most = getattr(model.config, "max_position_embeddings", None) or 10**6
-    offset = 2 if model.config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
-    return most - offset
+def check_batches(run: Run) -> None:
+    """Refuse micro-batches that do not divide a stage's batch, or that leave nothing to interpolate."""
+    for stage in run.stages:
+        size, parts = stage.settings.batch_size, stage.settings.accumulation
+        if size % parts:
+            raise CrildError(f"--accumulation {parts} does not divide the batch size {size} of the {stage.title} stage")
+        mixes = run.method is not None and run.method.interpolate and stage.name in ("supplementary", "ild")
+        if mixes and size // parts == 1:
+            raise CrildError(f"method {run.method.name} mixes rows of a micro-batch, which needs at least 2 of them")  # type: ignore[union-attr]
 
 
 def fresh_classifier(name: str, role: str, task: Task, config: TrainConfig) -> PreTrainedModel:
@@ -261,9 +268,13 @@ def realign(task: Task, alignment: Alignment, names: list[str]) -> Task:
         moved = [None if v is None else float(alignment.index[int(v)]) for v in rows["labels"]]
         return rows.remove_columns("labels").add_column("labels", moved)
 
+    if is_generic(names) and not task.generic:  # LABEL_0 says less than the data's own names
+        named = dict(zip(alignment.index, task.names, strict=True))
+        names = [named.get(i, name) for i, name in enumerate(names)]
     return replace(
         task,
         names=names,
+        positive=alignment.index[1] if len(alignment.index) == 2 else 1,
         train=move(task.train),
         selection=move(task.selection),
         validation={name: move(rows) for name, rows in task.validation.items()},
@@ -302,6 +313,7 @@ def make_student(run: Run, config: DistillConfig, source: PreTrainedModel, sourc
         init = students.describe(layers, f"the pre-trained encoder {source_name}")
         if run.teacher_trained and source is run.teacher:
             init = students.describe(layers, "the fine-tuned teacher")
+            run.notes.append("without --base the student, and so the control too, starts from the teacher's own layers")
             copies = config.student_head != "fresh"
             if not copies:
                 students.renew_head(student, config.seed)
@@ -320,6 +332,13 @@ def read_supplementary(run: Run, config: DistillConfig) -> None:
         return
     texts, notes = load_texts(config, config.supplementary)
     run.notes += notes
+    held_out = {key for rows in (run.task.selection, *run.task.validation.values()) for key in keys(rows)}
+    kept = [i for i, key in enumerate(keys(texts)) if key not in held_out]
+    if len(kept) < len(texts):
+        run.notes.append(f"{len(texts) - len(kept)} supplementary texts dropped, they are in selection or validation")
+        texts = texts.select(kept)
+    if not kept:
+        raise CrildError(f"{config.supplementary}: every text is in selection or validation")
     run.supplementary = tokenise(texts, run.tokenizer, run.task.max_length)
     if ("text_pair" in texts.column_names) != ("text_pair" in run.task.train.column_names):
         run.notes.append("supplementary and target data differ in kind: single texts and pairs of texts")
@@ -328,7 +347,7 @@ def read_supplementary(run: Run, config: DistillConfig) -> None:
 def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
     """Fill in the stages of a distillation, and check objective and layer map against the models."""
     assert run.student is not None
-    refuse_idle_options(config, method)
+    refuse_idle_options(run, config, method)
     if not run.task.labelled and (config.hard_label_weight or not method.uses_teacher):
         what = "--hard-label-weight" if method.uses_teacher else f"method {method.name}"
         raise CrildError(f"{what} learns from labels, and {config.data} has none")
@@ -340,8 +359,8 @@ def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
         stages.append(Stage("teacher", "teacher", labelled, stage_settings(config, "finetune", labelled)))
     features = config.features or method.features
     if method.features is not None and features is not None:
-        build_objective(features, run.student.config, run.teacher.config, config.relation_heads)
-        pairs_of(run)
+        objective = build_objective(features, run.student.config, run.teacher.config, config.relation_heads)
+        try_capture(run, objective.needs)
         if run.supplementary is not None and config.supplementary_mode == "first":
             more = len(run.supplementary)
             stages.append(Stage("supplementary", "supplementary ILD", more, stage_settings(config, "ild", more)))
@@ -350,12 +369,12 @@ def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
         stages.append(Stage("kd", "KD", joined, stage_settings(config, "kd", joined)))
     else:
         stages.append(Stage("student", "student", labelled, stage_settings(config, "finetune", labelled)))
-    if config.control and run.task.labelled:
+    if config.control and run.task.labelled and method.uses_teacher:
         stages.append(Stage("control", "control", labelled, stage_settings(config, "finetune", labelled)))
     run.stages = stages
 
 
-def refuse_idle_options(config: DistillConfig, method: Method) -> None:
+def refuse_idle_options(run: Run, config: DistillConfig, method: Method) -> None:
     """Refuse options that the method would silently ignore."""
     features = config.features or method.features or ""
     idle = {
@@ -363,6 +382,11 @@ def refuse_idle_options(config: DistillConfig, method: Method) -> None:
         "--layer-map": bool(config.layer_map) and method.features is None,
         "--relation-heads": bool(config.relation_heads) and "qkv" not in features,
         "--consistency": bool(config.consistency) and not method.interpolate,
+        "--ema-decay": config.ema_decay != DistillConfig.ema_decay and not config.ema,
+        "--temperature": config.temperature != DistillConfig.temperature
+        and (not method.uses_teacher or run.task.kind == "regression"),
+        "--supplementary-mode": config.supplementary_mode != DistillConfig.supplementary_mode
+        and not config.supplementary,
         "--ema": config.ema and not (method.consistency if config.consistency is None else config.consistency),
         "--hard-label-weight": bool(config.hard_label_weight) and not method.uses_teacher,
         "--supplementary": bool(config.supplementary) and not method.uses_teacher,
@@ -375,6 +399,17 @@ def refuse_idle_options(config: DistillConfig, method: Method) -> None:
         if ignored:
             hint = "; use --supplementary-mode join" if option.endswith("first") else ""
             raise CrildError(f"{option} would do nothing with method {method.name} and these options{hint}")
+
+
+def try_capture(run: Run, needs: tuple[str, ...]) -> None:
+    """Read both models' features once, so that an architecture that cannot be read is refused before training."""
+    rows = [run.train[i] for i in range(min(2, len(run.train)))]
+    batch = Collator(run.tokenizer)(rows)
+    mixing = Mixing.of_neighbours(0.5, len(rows))
+    assert run.student is not None
+    for model, layers in ((run.student, {s for s, _ in pairs_of(run)}), (run.teacher, {t for _, t in pairs_of(run)})):
+        with evaluation_mode(model):
+            capture(model, model_inputs(batch), needs, sorted(layers), mixing)
 
 
 def pairs_of(run: Run) -> Pairs:
@@ -394,6 +429,8 @@ def check_teacher(run: Run, alignment: Alignment | None) -> None:
     """Score a given teacher before any training; refuse one whose labels are probably in another order."""
     name = next(iter(run.validation))
     reference = reference_for(run, name)
+    if reference.metric == AGREEMENT:
+        name, reference = "selection", reference_for(run, "selection")
     if reference.metric == AGREEMENT:
         return
     output = to_output(teacher_logits(run, name))[reference.rows]
@@ -424,10 +461,11 @@ def reference_for(run: Run, name: str) -> Reference:
     labels = list(run.split(name)["labels"])
     known = np.array([i for i, label in enumerate(labels) if label is not None], dtype=int)
     if len(known):
-        measure = find_metric(run.task.metric, run.task.kind, max(1, len(run.task.names)))
-        return Reference(known, np.array([labels[i] for i in known]), measure, run.task.metric)
+        measure = find_metric(run.task.metric, run.task.kind, max(1, len(run.task.names)), run.task.positive)
+        return Reference(known, np.array([labels[i] for i in known]), measure, run.task.metric, run.task.positive)
     truth = to_output(teacher_logits(run, name))
-    measure = find_metric(default_metric(run.task.kind), run.task.kind, max(1, len(run.task.names)))
+    metric = run.config.metric or default_metric(run.task.kind)
+    measure = find_metric(metric, run.task.kind, max(1, len(run.task.names)))
     return Reference(np.arange(len(truth)), truth, measure, AGREEMENT)
 
 

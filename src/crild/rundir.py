@@ -63,6 +63,9 @@ def check_output(output: str | None, config: Mapping[str, Any]) -> Path:
     path = Path(output).expanduser()
     if path.exists() and not path.is_dir():
         raise CrildError(f"--output {output}: a file of that name exists; choose a folder")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(path if path.exists() else above, os.W_OK):
+        raise CrildError(f"--output {output}: {above} is no folder that can be written to; choose another one")
     if not path.exists() or all(p.name.endswith(".part") for p in path.iterdir()):
         return path
     if not (path / CONFIG).exists():

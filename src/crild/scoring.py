@@ -13,6 +13,7 @@ from crild.data.tokenise import tokenise
 from crild.errors import CrildError
 from crild.evaluation import all_scores, bootstrap_interval, find_metric, parameters, predict, to_output
 from crild.models import loading
+from crild.models.loading import longest
 
 
 def evaluate(config: EvaluateConfig | None = None, **options: Any) -> dict[str, Any]:
@@ -46,17 +47,18 @@ def evaluate(config: EvaluateConfig | None = None, **options: Any) -> dict[str, 
         raise CrildError(f"{config.data} holds a {task.kind} task, and {config.model} does {kind}")
     names = loading.label_names(model.config)
     notes = list(task.notes)
-    tokenised = tokenise(rows, tokenizer, task.max_length)
+    tokenised = tokenise(rows, tokenizer, min(task.max_length, longest(model)))
     labels = list(tokenised["labels"])
     known = [i for i, label in enumerate(labels) if label is not None]
     if not known:
         raise CrildError(f"{config.data} has no labels to score against (--label names the column)")
-    truth = np.array([labels[i] for i in known])
+    truth, positive = np.array([labels[i] for i in known]), 1
     if kind == "classification":
         alignment = align_labels(task.names, task.generic, names, parse_label_map(config.label_map))
         truth = np.array([alignment.index[int(v)] for v in truth], dtype=float)
+        positive = alignment.index[1] if len(alignment.index) == 2 else 1
         notes += [alignment.note] if alignment.note else []
-    measure = find_metric(task.metric, kind, len(names))
+    measure = find_metric(task.metric, kind, len(names), positive)
     logits = predict(model, tokenised, tokenizer)[known]
     output = to_output(logits)
     return {
@@ -64,7 +66,7 @@ def evaluate(config: EvaluateConfig | None = None, **options: Any) -> dict[str, 
         "metric": task.metric,
         "score": measure(truth, output),
         "interval": list(bootstrap_interval(measure, truth, output)),
-        "scores": all_scores(truth, logits),
+        "scores": all_scores(truth, logits, positive),
         "rows": len(known),
         "parameters": parameters(model),
         "notes": notes,

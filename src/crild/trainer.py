@@ -95,8 +95,6 @@ class DistillationTrainer(Trainer):
         precision: str = "fp32",
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
-        if settings.batch_size % settings.accumulation:
-            raise ValueError("batch_size must be a multiple of accumulation")
         self.distiller, self.settings = distiller, settings
         self.folder, self.stage, self.seed, self.score = folder, stage, seed, score
         self.pending: list[dict[str, Any]] = []
@@ -145,7 +143,7 @@ class DistillationTrainer(Trainer):
     def run(self) -> None:
         """Train to the end, from the newest complete checkpoint if there is one; the student ends as the best kept."""
         shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
-        checkpoint = self.newest_checkpoint(self.folder)
+        checkpoint = next(reversed(self.checkpoints()), None)
         done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
         steps = trim_log(self.folder / "steps.jsonl", done)
         history = trim_log(self.folder / "history.jsonl", done)
@@ -163,15 +161,20 @@ class DistillationTrainer(Trainer):
 
     def remove_checkpoints(self) -> None:
         """Delete the stage's checkpoints; its result is saved."""
-        for path in self.folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-            shutil.rmtree(path)
-        shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
+        self.remove(self.checkpoints())
 
-    @staticmethod
-    def newest_checkpoint(folder: Path) -> Path | None:
-        """Return the stage's newest complete checkpoint."""
-        found = folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")
-        return max(found, key=lambda p: int(p.name.rsplit("-", 1)[1]), default=None)
+    def remove(self, checkpoints: list[Path]) -> None:
+        """Delete checkpoints; each is renamed first, so that a half-deleted one is never taken for a whole one."""
+        trash = self.folder / INCOMPLETE
+        trash.mkdir(exist_ok=True)
+        for path in checkpoints:
+            os.replace(path, trash / f"old-{path.name}")
+        shutil.rmtree(trash, ignore_errors=True)
+
+    def checkpoints(self) -> list[Path]:
+        """Return the stage's complete checkpoints, oldest first."""
+        found = self.folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")
+        return sorted(found, key=lambda path: int(path.name.rsplit("-", 1)[1]))
 
     def freeze_unreachable(self) -> None:
         """Freeze the parameters that no term of this stage depends on, found by one backward pass.
@@ -342,11 +345,9 @@ class DistillationTrainer(Trainer):
         finally:
             self.args.output_dir = str(self.folder)
         if self.is_world_process_zero():
-            older = list(self.folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
+            older = [path for path in self.checkpoints() if path.name != name]
             os.replace(self.folder / INCOMPLETE / name, self.folder / name)
-            for path in older:
-                if path.name != name:
-                    shutil.rmtree(path)
+            self.remove(older)
 
 
 def trim_log(path: Path, step: int) -> list[dict[str, Any]]:

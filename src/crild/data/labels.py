@@ -114,7 +114,16 @@ def class_name(value: Any, number: float | None, numeric: bool) -> str:
 
 def is_generic(names: Sequence[str]) -> bool:
     """Whether a model's label names say nothing: ``LABEL_0`` or bare integers."""
-    return all(re.fullmatch(r"(LABEL_)?\d+", name) for name in names)
+    return all(re.fullmatch(r"(LABEL_)?-?\d+", name) for name in names)
+
+
+def find_label(name: str, teacher_names: Sequence[str]) -> int | None:
+    """Return the position of a label: the same name, or the same but for case, or for case and punctuation."""
+    for spelling in (str.strip, lambda text: text.strip().casefold(), simple):
+        spelled = [spelling(other) for other in teacher_names]
+        if len(set(spelled)) == len(spelled) and spelling(name) in spelled:
+            return spelled.index(spelling(name))
+    return None
 
 
 def parse_label_map(text: str | None) -> dict[str, str]:
@@ -154,23 +163,23 @@ def align_labels(
     Raises:
         CrildError: the teacher does not know a class, or ``label_map`` names one that does not exist.
     """
-    known = {simple(name): i for i, name in enumerate(teacher_names)}
     listed = ", ".join(teacher_names)
     for old, new in label_map.items():
         if old not in names:
             raise CrildError(f"--label-map: the data has no label {old!r}; it has {', '.join(names)}")
-        if simple(new) not in known and not (new.isdigit() and int(new) < len(teacher_names)):
+        if find_label(new, teacher_names) is None and not (new.isdigit() and int(new) < len(teacher_names)):
             raise CrildError(f"--label-map: the teacher has no label {new!r}; it has {listed}")
-    renamed = [label_map.get(name, name) for name in names]
-    unmatched = [name for name in renamed if simple(name) not in known]
+    found = [find_label(label_map.get(name, name), teacher_names) for name in names]
+    for i, name in enumerate(names):
+        if found[i] is None and label_map.get(name, "").isdigit():
+            found[i] = int(label_map[name])
+    unmatched = [name for name, i in zip(names, found, strict=True) if i is None]
     if not unmatched:
-        index = [known[simple(name)] for name in renamed]
+        index = [i for i in found if i is not None]
         if len(set(index)) < len(index):
             clash = next(n for n, c in Counter(index).items() if c > 1)
-            raise CrildError(f"--label-map: two labels of the data become the teacher's {teacher_names[clash]!r}")
+            raise CrildError(f"two labels of the data become the teacher's {teacher_names[clash]!r}: use --label-map")
         return Alignment(index)
-    if label_map and all(n in known or n.isdigit() for n in (simple(r) for r in renamed)):
-        return Alignment([known[simple(n)] if simple(n) in known else int(n) for n in renamed])
     if generic or is_generic(teacher_names):
         codes = [as_number(name) for name in names]
         direct = all(c is not None and c == int(c) and 0 <= c < len(teacher_names) for c in codes)

@@ -145,6 +145,8 @@ def read_tsv(path: Path, source: Source) -> Dataset:
     """Read a TSV file: GLUE's official layout has no quoting, what spreadsheets write has."""
     text = read_text(path)
     rows = [line.split("\t") for line in text.split("\n") if line]
+    if not rows:
+        raise CrildError(f"{path}: the file is empty")
     if glue.is_cola(rows[0]):
         source.task = glue.COLA
         return rows_to_dataset(path, [glue.COLA_COLUMNS, *rows], source)

@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset
 
 from crild.config import DataConfig
 from crild.data.glue import GlueTask
-from crild.data.labels import Labels, read_labels
+from crild.data.labels import Labels, is_missing, read_labels
 from crild.data.sources import Source, read_source
 from crild.errors import CrildError, nearest
 from crild.evaluation import default_metric
@@ -59,6 +59,7 @@ class Task:
         selection: carved from train, for every choice.
         validation: only scored; by split name, the first one is the score.
         notes: what the user should know about how the data was read.
+        positive: the class that F1 is about, where there are two.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Task:
     selection: Dataset
     validation: dict[str, Dataset]
     notes: list[str] = field(default_factory=list)
+    positive: int = 1
 
     @property
     def labelled(self) -> bool:
@@ -135,7 +137,9 @@ def normalise(rows: Dataset, config: DataConfig, where: str, source: Source) -> 
     out: dict[str, Any] = {"text": [texts[0][i] for i in keep]}
     if len(texts) > 1:
         out["text_pair"] = [texts[1][i] for i in keep]
-    out["raw_label"] = [None if raw[i] is None else str(raw[i]) for i in keep]
+    out["raw_label"] = [None if is_missing(raw[i]) else str(raw[i]) for i in keep]
+    if columns.label is not None and all(label is None for label in out["raw_label"]):
+        source.notes.append(f"{where}: column {columns.label!r} holds no label; rows count as unlabelled")
     return Dataset.from_dict(out)
 
 

@@ -27,7 +27,9 @@ from crild.features import Features, LayerFeatures
 from crild.models.interpolation import Mixing, mixed_embeddings
 
 QKV = ("query", "key", "value")
-TENSORS = ("hidden", *QKV, "logits")
+ARCHITECTURES = (
+    "BERT", "RoBERTa", "XLM-R", "DistilBERT", "ELECTRA", "ALBERT", "ModernBERT", "MPNet", "DeBERTa-v3",
+)  # fmt: skip
 
 # Attention modules outside the registry: the names of their query, key and value projections.
 PROJECTIONS = {
@@ -79,7 +81,7 @@ def _hook_projections(model: PreTrainedModel, tape: _Tape) -> list[Any]:
     handles = []
     for module in model.modules():
         names = PROJECTIONS.get(type(module).__name__)
-        if names is None:
+        if names is None or not all(hasattr(module, name) for name in names):
             continue
         seen: dict[str, Tensor] = {}
 
@@ -173,7 +175,7 @@ def capture(
     if tape is not None and tape.calls != depth:
         raise CrildError(
             f"the attention of {type(model).__name__} cannot be read ({tape.calls} calls seen for {depth} layers): "
-            "use `--features` without attention, or one of the architectures that `crild methods` lists"
+            f"use `--features h`, or an architecture such as {', '.join(ARCHITECTURES)}"
         )
     captured = {}
     for layer in layers:

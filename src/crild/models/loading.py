@@ -132,6 +132,13 @@ def label_names(config: Any) -> list[str]:
     return [str(config.id2label[i]) for i in range(config.num_labels)]
 
 
+def longest(model: PreTrainedModel) -> int:
+    """Return the most tokens that a model takes (RoBERTa and its kin keep two positions for themselves)."""
+    most = getattr(model.config, "max_position_embeddings", None) or 10**6
+    offset = 2 if model.config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
+    return most - offset
+
+
 def load_tokenizer(name: str, role: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
     """Load a tokenizer.
 

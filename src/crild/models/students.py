@@ -64,10 +64,11 @@ def cut(source: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
     if stack is not None:
         state = renumbered(state, stack, {old: new for new, old in enumerate(layers)})
     wanted = student.state_dict()
-    missing = [name for name in wanted if name not in state]
-    if missing:
+    unlike = sorted(set(wanted) ^ set(state))
+    if unlike:  # ModernBERT's first layer has no norm before attention
         raise CrildError(
-            f"{type(source).__name__}: layers {layers} cannot stand alone, {missing[0]} has no counterpart"
+            f"{type(source).__name__}: layers {','.join(map(str, layers))} cannot stand alone ({unlike[0]} has no "
+            "counterpart): choose layers that begin with 0"
         )
     student.load_state_dict({name: state[name] for name in wanted})
     return student.eval()
