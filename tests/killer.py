@@ -1,6 +1,7 @@
 """Run crild in this process and kill it with SIGKILL at a chosen place: ``killer.py PLACE verb options...``.
 
-PLACE is ``step:STAGE:N`` (after optimiser step N) or ``checkpoint:STAGE:N`` (half-way through writing the N-th one).
+PLACE is ``step:STAGE:N`` (after optimiser step N), ``checkpoint:STAGE:N`` (half-way through writing the N-th one) or
+``end:STAGE:N`` (after the last checkpoint, before the stage's result is saved).
 """
 
 import os
@@ -26,6 +27,15 @@ def arrange(kind: str, stage: str, number: int) -> None:
                 die()
 
         trainer._Rhythm.on_step_end = on_step_end
+    elif kind == "end":
+        original_run = trainer.DistillationTrainer.train
+
+        def train(self, **kwargs):
+            original_run(self, **kwargs)
+            if self.stage == stage:
+                die()
+
+        trainer.DistillationTrainer.train = train
     else:
         original_save, seen = trainer.save_file, []
 

@@ -85,12 +85,14 @@ def train_stage(
         callbacks=[StageProgress(stage.title)],
     )
     say(f"{stage.title}: {stage.rows} rows, {stage.steps} steps")
+    if done := trainer.steps_done():
+        say(f"{stage.title}: resuming from step {done} of {stage.steps}")
     trainer.run()
     student.requires_grad_(True).eval()
     save_weights(weights, student)
     write_whole(
         folder / "done.json",
-        json.dumps({"steps": stage.steps, "best_score": trainer.state.best_metric}) + "\n",
+        json.dumps({"steps": stage.steps}) + "\n",
     )
     trainer.remove_checkpoints()
 

@@ -125,7 +125,7 @@ class DistillationTrainer(Trainer):
             dataloader_pin_memory=has_cuda,
             use_cpu=not has_cuda,
         )
-        args._n_gpu = min(args.n_gpu, 1)  # several devices: torchrun, one process each
+        args._n_gpu = min(args.n_gpu, 1)
         super().__init__(
             model=distiller,
             args=args,
@@ -143,8 +143,7 @@ class DistillationTrainer(Trainer):
     def run(self) -> None:
         """Train to the end, from the newest complete checkpoint if there is one; the student ends as the best kept."""
         shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
-        checkpoint = next(reversed(self.checkpoints()), None)
-        done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+        checkpoint, done = next(reversed(self.checkpoints()), None), self.steps_done()
         steps = trim_log(self.folder / "steps.jsonl", done)
         history = trim_log(self.folder / "history.jsonl", done)
         evaluated = history[-1]["step"] if history else 0
@@ -154,10 +153,17 @@ class DistillationTrainer(Trainer):
         self.freeze_unreachable()
         if checkpoint and (checkpoint / "best.safetensors").exists():
             self.best = load_file(checkpoint / "best.safetensors")
-        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if checkpoint and done >= self.args.max_steps:  # killed after the last step; `train` would take another one
+            self.distiller.load_state_dict(load_file(checkpoint / "model.safetensors"))
+        else:
+            self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self.flush()
         if self.best is not None:
             self.distiller.student.load_state_dict(self.best)
+
+    def steps_done(self) -> int:
+        """Return the optimiser steps that are safe in a checkpoint."""
+        return max((int(path.name.rsplit("-", 1)[1]) for path in self.checkpoints()), default=0)
 
     def remove_checkpoints(self) -> None:
         """Delete the stage's checkpoints; its result is saved."""
@@ -181,16 +187,14 @@ class DistillationTrainer(Trainer):
 
         In stage 1 that is the head; under Q/K/V features of the last layer also what follows them.
         """
-        batch = self._prepare_inputs(self.data_collator([self.train_dataset[i] for i in self._probe_rows()]))  # type: ignore[index]
+        rows = self.train_dataset.select(range(min(2, len(self.train_dataset))))  # type: ignore[union-attr, arg-type]
+        batch = self._prepare_inputs(self.data_collator(list(rows)))
         self.distiller.train()
         self.distiller(batch, lam=0.5, progress=1.0)["loss"].backward()
         for parameter in self.distiller.parameters():
             if parameter.requires_grad and parameter.grad is None:
                 parameter.requires_grad_(False)
         self.distiller.zero_grad()
-
-    def _probe_rows(self) -> list[int]:
-        return list(range(min(2, len(self.train_dataset))))  # type: ignore[arg-type]
 
     # ---- one step ----
 

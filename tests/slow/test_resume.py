@@ -55,7 +55,17 @@ def undisturbed(tmp_path_factory, tiny_teacher, data):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "place", ["step:ild:11", "step:ild:14", "step:kd:10", "step:kd:20", "checkpoint:ild:4", "checkpoint:kd:6"]
+    "place",
+    [
+        "step:ild:11",
+        "step:ild:14",
+        "step:kd:10",
+        "step:kd:20",
+        "end:ild:21",
+        "end:kd:21",
+        "checkpoint:ild:4",
+        "checkpoint:kd:6",
+    ],
 )
 def test_a_killed_run_ends_with_the_same_weights(place, tmp_path, tiny_teacher, data, undisturbed):
     arguments = command(tmp_path / "run", tiny_teacher, data)
