@@ -1,5 +1,5 @@
 # Two targets do all the set-up on a machine that has only python3, pip, venv and make:
-#   make demo   install and run the demo (about 6 minutes on 2 cores after installation)
+#   make demo   install and run the demo (about 7 minutes on 2 cores after installation)
 #   make test   install the development extra and run the whole test suite
 PYTHON ?= python3
 VENV := .venv
