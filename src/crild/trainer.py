@@ -321,7 +321,8 @@ class DistillationTrainer(Trainer):
         self.epoch_terms = {}
         if self.score is not None and logits is not None:
             entry["score"] = self.score(logits)
-            if self.state.best_metric is None or entry["score"] > self.state.best_metric:
+            # Of equals the later one: a small selection split often ties, and the later student has learned more.
+            if self.state.best_metric is None or entry["score"] >= self.state.best_metric:
                 self.state.best_metric = entry["score"]
                 self.best = {k: v.detach().cpu().clone() for k, v in self.distiller.student.state_dict().items()}
         if self.is_world_process_zero():

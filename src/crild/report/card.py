@@ -30,7 +30,8 @@ def write_card(folder: Path, result: dict[str, Any]) -> None:
     card = ModelCard.from_template(
         data,
         template_path=str(Path(__file__).with_name("card.md")),
-        task=result["task"],
+        title={"classification": "Text classifier", "regression": "Text scorer"}.get(result["task"])
+        or f"{result['task']} model",
         method=result["method"],
         metric=result["metric"],
         layers=student["layers"],
