@@ -101,9 +101,9 @@ MISTAKES = {
         lambda t: {"method": "kd", "features": "qkv"},
         "--features would do nothing with method kd",
     ),
-    "ema without consistency": (
-        lambda t: {"consistency": "0", "method": "cr-ild", "config": text_file(t / "e.yaml", b"ema: true")},
-        "--ema would do nothing",
+    "average without consistency": (
+        lambda t: {"method": "l-ild", "config": text_file(t / "e.yaml", b"ema: true")},
+        "--ema would do nothing with method l-ild",
     ),
     "consistency without interpolation": (
         lambda t: {"method": "l-ild", "consistency": "0.2"},

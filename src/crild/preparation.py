@@ -387,7 +387,7 @@ def refuse_idle_options(run: Run, config: DistillConfig, method: Method) -> None
         and (not method.uses_teacher or run.task.kind == "regression"),
         "--supplementary-mode": config.supplementary_mode != DistillConfig.supplementary_mode
         and not config.supplementary,
-        "--ema": config.ema and not (method.consistency if config.consistency is None else config.consistency),
+        "--ema": config.ema and not method.interpolate,
         "--hard-label-weight": bool(config.hard_label_weight) and not method.uses_teacher,
         "--supplementary": bool(config.supplementary) and not method.uses_teacher,
         "--supplementary-mode first": bool(config.supplementary)
@@ -395,6 +395,8 @@ def refuse_idle_options(run: Run, config: DistillConfig, method: Method) -> None
         and method.features is None
         and config.supplementary_mode == "first",
     }
+    if config.ema and config.consistency == 0:
+        run.notes.append("--ema has no effect without the consistency term")
     for option, ignored in idle.items():
         if ignored:
             hint = "; use --supplementary-mode join" if option.endswith("first") else ""
