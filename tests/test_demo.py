@@ -40,7 +40,7 @@ def test_a_small_demo_from_end_to_end(tmp_path, capsys):
     values["rows"] |= {"labelled": 80, "unlabelled": 40, "held_out": 100}
     values["train"] |= {"max_steps": 2}
     result = run_demo(str(tmp_path / "demo"), values)
-    assert {name: 0 <= result[name]["score"] <= 1 for name in ("teacher", "control", "kd", "student")}
+    assert all(0 <= result[name]["score"] <= 1 for name in ("teacher", "control", "kd", "student"))
     assert result["kd"]["parameters"] == result["student"]["parameters"] < result["teacher"]["parameters"]
     show_demo(result)
     out = capsys.readouterr().out
