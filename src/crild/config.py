@@ -185,7 +185,6 @@ PRESETS: dict[str, dict[str, StagePreset]] = {
         "kd": StagePreset(3e-5, 16, ((ANY, 4),), eval_steps=50),
     },
 }
-STAGE_KINDS = ("finetune", "ild", "kd")
 
 
 def stage_settings(config: TrainConfig, kind: str, rows: int) -> StageSettings:

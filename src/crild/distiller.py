@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from crild.data.batching import model_inputs
 from crild.features import Features, full_precision
 from crild.layers import Pairs
 from crild.models.capture import capture, evaluation_mode
 from crild.models.interpolation import Mixing
 from crild.objectives import Objective, Term, distillation_loss, task_loss, weighted_mean
 
-MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 CONSISTENCY = "consistency/"
 
 
@@ -196,11 +196,6 @@ class Distiller(nn.Module):
             average.lerp_(current, 1.0 - self.recipe.ema_decay)
         for held, new in zip(self.ema.buffers(), self.student.buffers(), strict=True):
             held.copy_(new)
-
-
-def model_inputs(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the part of a batch that a model takes."""
-    return {name: batch[name] for name in MODEL_INPUTS if name in batch}
 
 
 def consistency_terms(

@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crild.data.batching import Collator
+from crild.data.batching import Collator, batches_by_length, model_inputs
 from crild.errors import CrildError, nearest
 
 Measure = Callable[[np.ndarray, np.ndarray], float]
@@ -135,17 +135,11 @@ def predict(
     precision: str = "fp32",
 ) -> np.ndarray:
     """Return the logits (rows, C) of tokenised rows, in their order. Scores are always taken in fp32."""
-    from crild.distiller import model_inputs
-
     training = model.training
     model.eval()
-    collate = Collator(tokenizer)
-    order = np.argsort(np.asarray(rows["length"]), kind="stable")
     out = np.zeros((len(rows), int(model.config.num_labels or 0)), np.float32)
     device = model.device
-    for start in range(0, len(rows), batch_size):
-        chosen = order[start : start + batch_size]
-        batch = collate([rows[int(i)] for i in chosen])
+    for chosen, batch in batches_by_length(rows, Collator(tokenizer), batch_size):
         inputs = {name: x.to(device) for name, x in model_inputs(batch).items()}
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
             out[chosen] = model(**inputs).logits.float().cpu().numpy()
@@ -168,8 +162,6 @@ def latencies(
     models: Sequence[PreTrainedModel], rows: Dataset, tokenizer: PreTrainedTokenizerBase, count: int = 60
 ) -> list[float]:
     """Return each model's median seconds for one row at batch 1, the models taking turns on the same rows."""
-    from crild.distiller import model_inputs
-
     collate = Collator(tokenizer)
     times: list[list[float]] = [[] for _ in models]
     for model in models:

@@ -1,6 +1,6 @@
 """What an objective sees: the captured tensors of one forward pass."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -53,10 +53,6 @@ class Features:
             layers={i: layer.take(rows) for i, layer in self.layers.items()},
             logits=None if self.logits is None else self.logits.index_select(0, rows),
         )
-
-    def with_mask(self, mask: Tensor) -> "Features":
-        """Return the same features under another mask."""
-        return replace(self, mask=mask)
 
 
 def full_precision(x: Tensor | None) -> Tensor:

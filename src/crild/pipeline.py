@@ -65,11 +65,9 @@ def train_stage(
         return
     folder.mkdir(parents=True, exist_ok=True)
     objective = None
-    if recipe.features and isinstance(run.config, DistillConfig) and run.method is not None:
+    if recipe.features and run.features and isinstance(run.config, DistillConfig):
         torch.manual_seed(run.config.seed)  # a width map is drawn at random
-        features = run.config.features or run.method.features
-        assert features is not None
-        objective = build_objective(features, student.config, run.teacher.config, run.config.relation_heads)
+        objective = build_objective(run.features, student.config, run.teacher.config, run.config.relation_heads)
     student.requires_grad_(True)
     trainer = DistillationTrainer(
         Distiller(student, recipe, run.teacher if recipe.features or recipe.distillation else None, objective),

@@ -14,11 +14,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crild.config import DistillConfig, FinetuneConfig, StageSettings, TrainConfig, as_dict, stage_settings
 from crild.console import quiet_libraries, say, warn
-from crild.data.batching import Collator
+from crild.data.batching import Collator, model_inputs
 from crild.data.labels import Alignment, align_labels, is_generic, parse_label_map
 from crild.data.task import Task, keys, load_task, load_texts
 from crild.data.tokenise import Checks, check_data, tokenise
-from crild.distiller import model_inputs
 from crild.errors import CrildError
 from crild.evaluation import Measure, all_scores, bootstrap_interval, default_metric, find_metric, predict, to_output
 from crild.layers import Pairs, layer_map
@@ -100,6 +99,13 @@ class Run:
     def split(self, name: str) -> Dataset:
         """Return ``selection`` or a validation split."""
         return self.selection if name == "selection" else self.validation[name]
+
+    @property
+    def features(self) -> str | None:
+        """What intermediate layers match: the user's choice or the method's; ``None`` for a method without stage 1."""
+        if self.method is None or self.method.features is None or not isinstance(self.config, DistillConfig):
+            return None
+        return self.config.features or self.method.features
 
     def stage(self, name: str) -> Stage | None:
         """Return a planned stage, or ``None``."""
@@ -357,9 +363,8 @@ def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
     stages = []
     if not run.teacher_trained:
         stages.append(Stage("teacher", "teacher", labelled, stage_settings(config, "finetune", labelled)))
-    features = config.features or method.features
-    if method.features is not None and features is not None:
-        objective = build_objective(features, run.student.config, run.teacher.config, config.relation_heads)
+    if run.features is not None:
+        objective = build_objective(run.features, run.student.config, run.teacher.config, config.relation_heads)
         try_capture(run, objective.needs)
         if run.supplementary is not None and config.supplementary_mode == "first":
             more = len(run.supplementary)
@@ -376,11 +381,10 @@ def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
 
 def refuse_idle_options(run: Run, config: DistillConfig, method: Method) -> None:
     """Refuse options that the method would silently ignore."""
-    features = config.features or method.features or ""
     idle = {
         "--features": bool(config.features) and method.features is None,
         "--layer-map": bool(config.layer_map) and method.features is None,
-        "--relation-heads": bool(config.relation_heads) and "qkv" not in features,
+        "--relation-heads": bool(config.relation_heads) and "qkv" not in (run.features or ""),
         "--consistency": bool(config.consistency) and not method.interpolate,
         "--ema-decay": config.ema_decay != DistillConfig.ema_decay and not config.ema,
         "--temperature": config.temperature != DistillConfig.temperature
@@ -409,7 +413,8 @@ def try_capture(run: Run, needs: tuple[str, ...]) -> None:
     batch = Collator(run.tokenizer)(rows)
     mixing = Mixing.of_neighbours(0.5, len(rows))
     assert run.student is not None
-    for model, layers in ((run.student, {s for s, _ in pairs_of(run)}), (run.teacher, {t for _, t in pairs_of(run)})):
+    ours, theirs = (set(side) for side in zip(*pairs_of(run), strict=True))
+    for model, layers in ((run.student, ours), (run.teacher, theirs)):
         with evaluation_mode(model):
             capture(model, model_inputs(batch), needs, sorted(layers), mixing)
 

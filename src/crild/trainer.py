@@ -26,9 +26,10 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from crild.config import StageSettings
-from crild.data.batching import Collator, LengthGroupedSampler
+from crild.data.batching import Collator, LengthGroupedSampler, batches_by_length
 from crild.distiller import Distiller
 from crild.models.interpolation import draw_lambda
+from crild.objectives import Term
 from crild.rundir import write_whole
 
 INCOMPLETE = "incomplete"
@@ -258,10 +259,7 @@ class DistillationTrainer(Trainer):
                     "sums": {},
                 }
             )
-        sums = self.pending[-1]["sums"]
-        for name, (total, count) in output["terms"].items():
-            pair = torch.stack([total, count.to(total.dtype)])
-            sums[name] = sums[name] + pair if name in sums else pair
+        add_terms(self.pending[-1]["sums"], output["terms"])
 
     def flush(self) -> None:
         """Write the pending steps to ``steps.jsonl``: every term by name, value and weight."""
@@ -293,19 +291,15 @@ class DistillationTrainer(Trainer):
         """
         self.flush()
         rows = self.held_out
-        order = np.argsort(np.asarray(rows["length"]), kind="stable")
         sums: dict[str, Tensor] = {}
         logits = None
         self.distiller.eval()
-        for number, start in enumerate(range(0, len(rows), 64)):
-            chosen = order[start : start + 64]
-            batch = self._prepare_inputs(self.data_collator([rows[int(i)] for i in chosen]))
+        for number, (chosen, unplaced) in enumerate(batches_by_length(rows, self.data_collator, 64)):
+            batch = self._prepare_inputs(unplaced)
             lam = self.lam(-number - 1 + 2**31)
             with torch.no_grad(), self.accelerator.autocast():
                 output = self.distiller(batch, lam=lam, progress=1.0)
-            for name, (total, count) in output["terms"].items():
-                pair = torch.stack([total, count.to(total.dtype)])
-                sums[name] = sums[name] + pair if name in sums else pair
+            add_terms(sums, output["terms"])
             if output["logits"] is not None:
                 values = output["logits"].float().cpu().numpy()
                 logits = np.zeros((len(rows), values.shape[-1]), np.float32) if logits is None else logits
@@ -353,6 +347,13 @@ class DistillationTrainer(Trainer):
             older = [path for path in self.checkpoints() if path.name != name]
             os.replace(self.folder / INCOMPLETE / name, self.folder / name)
             self.remove(older)
+
+
+def add_terms(sums: dict[str, Tensor], terms: dict[str, Term]) -> None:
+    """Add a batch's terms to the running (sum, count) of each, on the device and without waiting for it."""
+    for name, (total, count) in terms.items():
+        pair = torch.stack([total, count.to(total.dtype)])
+        sums[name] = sums[name] + pair if name in sums else pair
 
 
 def trim_log(path: Path, step: int) -> list[dict[str, Any]]:

@@ -1,13 +1,15 @@
 """From tokenised rows to batches: dynamic padding, grouping by length, an order that is a function of its seed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from torch.utils.data import Sampler
 from transformers import PreTrainedTokenizerBase
 
+MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 MOST_GROUPED = 50  # batches that are sorted by length together; at most a quarter of all, or epochs would repeat
 
 
@@ -61,7 +63,7 @@ class Collator:
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Return ``input_ids``, ``attention_mask``, ... (B, L), ``labels`` (B,), ``teacher_logits`` (B, C)."""
-        names = [n for n in ("input_ids", "attention_mask", "token_type_ids") if n in rows[0]]
+        names = [name for name in MODEL_INPUTS if name in rows[0]]
         unpadded: Any = {name: [row[name] for row in rows] for name in names}
         batch = self.tokenizer.pad(unpadded, return_tensors="pt")
         out: dict[str, torch.Tensor] = {name: batch[name] for name in names}
@@ -70,3 +72,18 @@ class Collator:
                 values = [float("nan") if row[name] is None else row[name] for row in rows]
                 out[name] = torch.tensor(values, dtype=torch.float32)
         return out
+
+
+def model_inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the part of a batch that a model takes."""
+    return {name: batch[name] for name in MODEL_INPUTS if name in batch}
+
+
+def batches_by_length(
+    rows: Dataset, collate: Callable[..., dict[str, torch.Tensor]], batch_size: int
+) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor]]]:
+    """Yield (row numbers, batch) over all rows, short ones first: the fixed order of evaluation and prediction."""
+    order = np.argsort(np.asarray(rows["length"]), kind="stable")
+    for start in range(0, len(rows), batch_size):
+        chosen = order[start : start + batch_size]
+        yield chosen, collate([rows[int(i)] for i in chosen])
