@@ -116,13 +116,13 @@ def test_fast_attention_is_called_exactly_once_per_layer(name, monkeypatch):
 @every_architecture
 def test_interpolation_mixes_embeddings_and_joins_masks(name):
     model, batch = small_model(name), padded_batch((7, 4))
-    mixing = Mixing.of_neighbours(1.0, 2)
+    mixing = Mixing.of("neighbour", 1.0, 2)
     with torch.no_grad():
         mixed = capture(model, batch, ("hidden",), (DEPTH,), mixing)
     assert mixed.mask.sum(1).tolist() == [7, 7]
     with torch.no_grad():
         plain_states = model.base_model(**batch, output_hidden_states=True).hidden_states[0]
-        with mixed_embeddings(model, Mixing.of_neighbours(LAM, 2), batch["attention_mask"]):
+        with mixed_embeddings(model, Mixing.of("neighbour", LAM, 2), batch["attention_mask"]):
             mixed_states = model.base_model(**batch, output_hidden_states=True).hidden_states[0]
     torch.testing.assert_close(mixed_states, LAM * plain_states + (1 - LAM) * plain_states.flip(0))
     # lam = 1 on the longer row is the plain row

@@ -159,4 +159,4 @@ def test_lambda_is_a_function_of_its_seed_and_at_least_one_half():
 
 def test_union_mask():
     mask = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 0]])
-    assert Mixing.of_neighbours(0.5, 2).union(mask).tolist() == [[1, 1, 1, 0], [1, 1, 1, 0]]
+    assert Mixing.of("neighbour", 0.5, 2).union(mask).tolist() == [[1, 1, 1, 0], [1, 1, 1, 0]]

@@ -4,7 +4,8 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `evaluate`, their configurations, and `CrildError`.
+The public API: `distill`, `finetune`, `evaluate`, their configurations, `objective` (to add one of your own), and
+`CrildError`.
 """
 
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from crild.errors import CrildError
 
 if TYPE_CHECKING:
     from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig
+    from crild.objectives import objective
     from crild.pipeline import distill, finetune
     from crild.scoring import evaluate
 
@@ -26,6 +28,7 @@ __all__ = [
     "distill",
     "evaluate",
     "finetune",
+    "objective",
 ]
 
 _HOME = {
@@ -35,6 +38,7 @@ _HOME = {
     "distill": "crild.pipeline",
     "evaluate": "crild.scoring",
     "finetune": "crild.pipeline",
+    "objective": "crild.objectives",
 }
 
 

@@ -200,33 +200,23 @@ def methods(arguments: list[str]) -> int:
     parser.add_argument("name", nargs="?", help="explain this method")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
-    from dataclasses import asdict
+    from crild.methods import METHODS, find_method
+    from crild.methods.describe import facts
 
-    from crild.methods import FEATURES, METHODS, find_method
-
-    if options.name is None:
-        if options.json:
-            print(json.dumps([asdict(method) for method in METHODS.values()], indent=2))
-            return 0
-        for method in METHODS.values():
-            print(f"{method.name:8} {method.summary} [{method.reference}]")
-        return 0
-    method = find_method(options.name)
+    chosen = list(METHODS.values()) if options.name is None else [find_method(options.name)]
     if options.json:
-        print(json.dumps(asdict(method), indent=2))
+        entries = [{"name": m.name, "summary": m.summary, **facts(m)} for m in chosen]
+        print(json.dumps(entries if options.name is None else entries[0], indent=2))
         return 0
-    print(f"{method.name}: {method.summary}\n\nminimises   {method.formula}\nreference   {method.reference}")
-    if method.features:
-        print(f"features    {method.features}: {FEATURES[method.features]}\nlayer map   {method.layer_map}")
-        print(f"inputs      {'interpolated' if method.interpolate else 'plain'}\nconsistency {method.consistency:g}")
-        print(
-            "note        DeBERTa and MPNet add position terms after Q K^T: their attention rows are content-only here"
-        )
-    from crild.models.capture import ARCHITECTURES
+    if options.name is None:
+        for method in chosen:
+            print(f"{method.name:18} {method.summary} [{method.reference}]")
+        return 0
+    import textwrap
 
-    print(f"models      {', '.join(ARCHITECTURES)}")
-    if method.departures:
-        print(f"departs     {method.departures}")
+    print(f"{chosen[0].name}: {chosen[0].summary}\n")
+    for heading, what in facts(chosen[0]).items():
+        print(textwrap.fill(what, 110, initial_indent=f"{heading:12}", subsequent_indent=" " * 12))
     return 0
 
 

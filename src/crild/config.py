@@ -74,21 +74,33 @@ class DistillConfig(TrainConfig):
         "fine-tuned classifier; without a trained head it is fine-tuned first and is also --base",
     )
     student: str = option("half", "3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, or a PATH")
+    student_width: int | None = option(None, "a narrower cut student: its hidden size (default: as wide as its source)")
+    student_heads: int | None = option(None, "heads of a narrower student (default: as many as its source has)")
+    student_weights: Literal["sliced", "fresh"] = option(
+        "sliced", "weights of a narrower student: slices of its source's, or drawn anew"
+    )
     student_head: Literal["auto", "fresh", "teacher"] = option(
         "auto",
         "the student's head: fresh or the teacher's (auto: the teacher's where the layers are its own too)",
     )
     method: str = option("cr-ild", "see `crild methods`")
+    schedule: Literal["two-stage", "paper"] = option(
+        "two-stage", "two-stage: the method's own term, then the teacher's logits; paper: as its authors trained it"
+    )
     supplementary: str | None = option(None, "further texts, labels ignored, for intermediate-layer distillation")
     supplementary_mode: Literal["first", "join"] = option(
         "first",
         "first: an own stage before the target data (the paper); join: rows beside the target's in both stages",
     )
-    features: Literal["a", "h", "ah", "qkv", "ahqkv"] | None = option(
+    features: str | None = option(
         None,
-        "what intermediate layers match: attention rows, hidden states, Q/K/V relations (default: the method's)",
+        "what is matched: ah, qkv or objectives with weights, as hidden+0.5*relations (default: the method's)",
     )
-    layer_map: str | None = option(None, "last, uniform, first or pairs 1-2,3-6 (default: the method's)")
+    layer_map: str | None = option(
+        None, "last, uniform, skip, last-k, first, random, emd, all, or pairs 1-2,3-6 (default: the method's)"
+    )
+    interpolate: bool | None = option(None, "match on interpolated inputs (default: the method's)")
+    plugin: str | None = option(None, "a Python file of your own that registers objectives with crild.objective")
     relation_heads: int | None = option(
         None, "relation heads of Q/K/V relations (default: 48 or the largest common divisor)"
     )
@@ -97,8 +109,10 @@ class DistillConfig(TrainConfig):
     )
     ema: bool = option(False, "consistency targets from a moving average of the student")
     ema_decay: float = option(0.999, "decay of the moving average")
-    temperature: float = option(2.0, "of logit distillation")
-    hard_label_weight: float = option(0.0, "weight of the labels in stage 2; the teacher's logits get the rest")
+    temperature: float | None = option(None, "of logit distillation (default: the schedule's, 2 in two-stage)")
+    hard_label_weight: float | None = option(
+        None, "weight of the labels beside the teacher's logits, which get the rest (default: the schedule's)"
+    )
     control: bool = option(True, "also fine-tune the same student without a teacher")
     ild_epochs: int | None = option(None, "epochs of stage 1 (intermediate layers)")
     ild_learning_rate: float | None = option(None, "learning rate of stage 1")
@@ -130,6 +144,9 @@ class StageSettings:
         eval_steps: steps between evaluations on the selection split, besides the one after every epoch.
         save_steps: steps between checkpoints, besides the one after every evaluation.
         accumulation: micro-batches of one optimiser step; ``batch_size`` is divided among them.
+        grouped: rows of like length share a batch; else batches are random.
+        pad_to: tokens that every batch is padded to; ``None``: its own longest row's.
+        drop_last: leave an incomplete last batch out.
     """
 
     epochs: int
@@ -139,6 +156,9 @@ class StageSettings:
     eval_steps: int | None = None
     save_steps: int = 200
     accumulation: int = 1
+    grouped: bool = True
+    pad_to: int | None = None
+    drop_last: bool = False
 
     def steps(self, rows: int) -> int:
         """Return the number of optimiser steps over ``rows`` rows."""
@@ -147,6 +167,8 @@ class StageSettings:
 
     def steps_per_epoch(self, rows: int) -> int:
         """Return the number of optimiser steps of one epoch."""
+        if self.drop_last and rows >= self.batch_size:
+            return rows // self.batch_size
         return -(-rows // self.batch_size)
 
 
@@ -190,9 +212,10 @@ PRESETS: dict[str, dict[str, StagePreset]] = {
 def stage_settings(config: TrainConfig, kind: str, rows: int) -> StageSettings:
     """Return the settings of a stage of ``kind`` on ``rows`` rows: own options, then `epochs`, then the preset."""
     preset = PRESETS[config.preset or "quick"][kind]
+    rate = getattr(config, f"{kind}_learning_rate")
     return StageSettings(
         epochs=getattr(config, f"{kind}_epochs") or config.epochs or preset.epochs_for(rows),
-        learning_rate=getattr(config, f"{kind}_learning_rate") or preset.learning_rate,
+        learning_rate=preset.learning_rate if rate is None else rate,
         batch_size=getattr(config, f"{kind}_batch_size") or preset.batch_size,
         max_steps=config.max_steps,
         eval_steps=preset.eval_steps,
@@ -249,7 +272,16 @@ def convert(value: Any, hint: Any, name: str) -> Any:
     raise CrildError(f"{name}: {value!r} is not {names}")
 
 
-MAY_BE_ZERO = ("seed", "data_seed", "consistency", "hard_label_weight", "ema_decay")
+MAY_BE_ZERO = (
+    "seed",
+    "data_seed",
+    "consistency",
+    "hard_label_weight",
+    "ema_decay",
+    "finetune_learning_rate",
+    "ild_learning_rate",
+    "kd_learning_rate",
+)
 
 
 def positive(number: Any, name: str) -> Any:

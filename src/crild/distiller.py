@@ -1,13 +1,13 @@
 """One training step: two models, captured features, an objective, one number.
 
-`Distiller` is the module that the trainer sees: student, objective (with its width maps) and moving average are its
-parts, so that optimiser, checkpoints and several processes see every trainable tensor. The teacher is not a part of
-it: it is frozen and never saved.
+`Distiller` is the module that the trainer sees: student, objective (with its learned maps and other state) and moving
+average are its parts, so that optimiser, checkpoints and several processes see every trainable tensor. The teacher is
+not a part of it: it is frozen and never saved.
 """
 
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,42 +15,57 @@ from transformers import PreTrainedModel
 
 from crild.data.batching import model_inputs
 from crild.features import Features, full_precision
-from crild.layers import Pairs
 from crild.models.capture import capture, evaluation_mode
 from crild.models.interpolation import Mixing
-from crild.objectives import Objective, Term, distillation_loss, task_loss, weighted_mean
+from crild.objectives import Composition, Term, distillation_loss, mixed_task_loss, task_loss, weighted_mean
 
 CONSISTENCY = "consistency/"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one stage minimises.
+    """What one stage minimises: the weight of each of its terms, and on what inputs.
 
     Attributes:
-        features: weight of the intermediate terms (the objective given to the `Distiller`).
-        pairs: (student layer, teacher layer) pairs of the intermediate terms.
-        interpolate: feed both models interpolated inputs (`method.md` 6.1).
+        features: of the intermediate terms (the objective given to the `Distiller`).
+        interpolate: feed both models interpolated inputs in these terms (`method.md` 6.1).
+        partners: whom a row is interpolated with: its ``neighbour``, or the row opposite in a ``reversed`` batch.
+        masked: intermediate terms leave padding out; never otherwise but in `cr-ild-as-released`.
         consistency: final weight of the consistency term, reached linearly: ``consistency * p`` (6.4); 0 for none.
         ema_decay: the consistency targets come from a moving average of the student with this decay, if given.
-        distillation: weight of the teacher's logits.
-        task: weight of the task's own loss on labelled rows.
+        distillation: of the teacher's logits.
+        task: of the task's own loss on labelled rows.
+        mixed_task: of the task's loss on interpolated inputs against interpolated labels.
+        filters: of the loss that trains an objective's filters on labels, the backbones frozen (TED).
         temperature: of the logit distillation.
     """
 
     features: float = 0.0
-    pairs: Pairs = ()
     interpolate: bool = False
+    partners: Literal["neighbour", "reversed"] = "neighbour"
+    masked: bool = True
     consistency: float = 0.0
     ema_decay: float | None = None
     distillation: float = 0.0
     task: float = 0.0
+    mixed_task: float = 0.0
+    filters: float = 0.0
     temperature: float = 2.0
 
     @property
     def uses_logits(self) -> bool:
-        """Whether the stage looks at the student's logits."""
+        """Whether the stage looks at the student's logits on plain inputs."""
         return self.distillation > 0 or self.task > 0
+
+    @property
+    def uses_objective(self) -> bool:
+        """Whether the stage looks at intermediate features."""
+        return self.features > 0 or self.filters > 0
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether the stage learns from labels."""
+        return self.task > 0 or self.mixed_task > 0 or self.filters > 0
 
 
 class Distiller(nn.Module):
@@ -60,7 +75,7 @@ class Distiller(nn.Module):
         student: the model to train.
         recipe: what to minimise.
         teacher: frozen model; not needed where the batches carry its logits and no features are matched.
-        objective: the intermediate terms; needed if ``recipe.features``.
+        objective: the intermediate terms; needed if ``recipe.uses_objective``.
     """
 
     def __init__(
@@ -68,7 +83,7 @@ class Distiller(nn.Module):
         student: PreTrainedModel,
         recipe: Recipe,
         teacher: PreTrainedModel | None = None,
-        objective: Objective | None = None,
+        objective: Composition | None = None,
     ) -> None:
         super().__init__()
         self.student = student
@@ -94,31 +109,49 @@ class Distiller(nn.Module):
         """Return how a batch with this mask is interpolated, or ``None``."""
         if lam is None or not self.recipe.interpolate:
             return None
-        return Mixing.of_neighbours(lam, len(mask), mask.device)
+        return Mixing.of(self.recipe.partners, lam, len(mask), mask.device)
 
     def counts(self, batch: dict[str, Tensor], lam: float | None) -> dict[str, Tensor]:
         """Return each term's count in ``batch``, without running a model."""
         mask, recipe = batch["attention_mask"], self.recipe
         counts: dict[str, Tensor] = {}
+        labelled = (~batch["labels"].isnan()).sum() if recipe.uses_labels else mask.sum() * 0
+        if recipe.filters:
+            counts |= {f"filter_{side}": labelled for side in ("student", "teacher")}
         if recipe.features and self.objective is not None:
             mixing = self.mixing(mask, lam)
-            counts |= self.objective.counts(mask if mixing is None else mixing.union(mask))
+            seen = mask if mixing is None else mixing.union(mask)
+            counts |= self.objective.counts(seen if recipe.masked else torch.ones_like(seen))
             if recipe.consistency and mixing is not None:
                 counts |= {CONSISTENCY + k: n for k, n in self.objective.counts(mask).items()}
+            if recipe.mixed_task and mixing is not None:
+                counts["mixed_task"] = labelled
+                if self.student.config.num_labels == 1:  # a mixed number needs both
+                    counts["mixed_task"] = (~(batch["labels"] + batch["labels"][mixing.partners]).isnan()).sum()
         if recipe.distillation:
             counts["kd"] = torch.tensor(len(mask), device=mask.device)
         if recipe.task:
-            counts["task"] = (~batch["labels"].isnan()).sum()
+            counts["task"] = labelled
         return counts
 
     def weights(self, terms: dict[str, Any], progress: float) -> dict[str, float]:
         """Return the weight of each term when the share ``progress`` of the stage is done."""
         recipe = self.recipe
-        fixed = {"kd": recipe.distillation, "task": recipe.task}
-        return {
-            name: recipe.consistency * progress if name.startswith(CONSISTENCY) else fixed.get(name, recipe.features)
-            for name in terms
+        fixed = {
+            "kd": recipe.distillation,
+            "task": recipe.task,
+            "mixed_task": recipe.mixed_task,
+            "filter_student": recipe.filters,
+            "filter_teacher": recipe.filters,
         }
+        inside = self.objective.weights if self.objective is not None else {}
+
+        def weight(name: str) -> float:
+            if name.startswith(CONSISTENCY):
+                return recipe.consistency * progress * inside[name.removeprefix(CONSISTENCY)]
+            return fixed[name] if name in fixed else recipe.features * inside[name]
+
+        return {name: weight(name) for name in terms}
 
     def forward(
         self,
@@ -139,15 +172,20 @@ class Distiller(nn.Module):
         Returns:
             ``loss``; ``terms`` as (sum, count); ``weights``; ``logits`` where the stage uses them.
         """
+        recipe = self.recipe
         terms: dict[str, Term] = {}
         logits = None
-        if self.recipe.features:
-            terms |= self._feature_terms(batch, lam)
-        if self.recipe.uses_logits:
-            logits = full_precision(self.student(**model_inputs(batch)).logits)
-            if self.recipe.distillation:
-                terms["kd"] = distillation_loss(logits, self._teacher_logits(batch), self.recipe.temperature)
-            if self.recipe.task:
+        if recipe.filters:
+            terms |= self._filter_terms(batch)
+        if recipe.features:
+            found, logits = self._feature_terms(batch, lam)
+            terms |= found
+        if recipe.uses_logits:
+            if logits is None:
+                logits = full_precision(self.student(**model_inputs(batch, self.student)).logits)
+            if recipe.distillation:
+                terms["kd"] = distillation_loss(logits, self._teacher_logits(batch), recipe.temperature)
+            if recipe.task:
                 terms["task"] = task_loss(logits, batch["labels"])
         weights = self.weights(terms, progress)
         divisors = totals or {}
@@ -163,29 +201,53 @@ class Distiller(nn.Module):
         if "teacher_logits" in batch:
             return batch["teacher_logits"]
         with torch.no_grad():
-            return full_precision(self.teacher(**model_inputs(batch)).logits)
+            return full_precision(self.teacher(**model_inputs(batch, self.teacher)).logits)
 
-    def _feature_terms(self, batch: dict[str, Tensor], lam: float | None) -> dict[str, Term]:
-        objective, pairs = self.objective, self.recipe.pairs
+    def _feature_terms(self, batch: dict[str, Tensor], lam: float | None) -> tuple[dict[str, Term], Tensor | None]:
+        """Return the intermediate terms, and the student's logits where a plain pass gave them as well."""
+        objective, recipe = self.objective, self.recipe
         assert objective is not None, "a recipe with features needs an objective"
-        inputs = model_inputs(batch)
-        mixing = self.mixing(inputs["attention_mask"], lam)
-        ours = sorted({s for s, _ in pairs})
-        theirs = sorted({t for _, t in pairs})
+        mixing = self.mixing(batch["attention_mask"], lam)
+        pairs, ours, theirs = objective.pairs, objective.layers(0), objective.layers(1)
         with torch.no_grad():
-            target = capture(self.teacher, inputs, objective.needs, theirs, mixing)
+            target = self._seen(capture(self.teacher, batch, objective.needs, theirs, mixing), batch)
         clean = None
-        if mixing is not None and self.recipe.consistency:
+        if mixing is not None and recipe.consistency:
             model = self.student if self.ema is None else self.ema
             with evaluation_mode(model):
-                clean = capture(model, inputs, objective.needs, ours)
-        student = capture(self.student, inputs, objective.needs, ours, mixing)
+                clean = capture(model, batch, objective.needs, ours)
+        with_logits = recipe.mixed_task if mixing is not None else recipe.uses_logits
+        needs = {*objective.needs, *(("logits",) if with_logits else ())}
+        student = capture(self.student, batch, needs, ours, mixing)
         # Relations and divergences in full precision, whatever precision the models' passes run in.
         with torch.autocast(target.mask.device.type, enabled=False):
             terms = objective(student, target, pairs)
             if mixing is not None and clean is not None:
-                terms |= consistency_terms(objective, student, clean, mixing, ours)
-        return terms
+                terms |= consistency_terms(objective, student, clean, mixing)
+            if mixing is not None and recipe.mixed_task:
+                mixed = full_precision(student.logits)
+                terms["mixed_task"] = mixed_task_loss(mixed, batch["labels"], mixing.lam, mixing.partners)
+        logits = full_precision(student.logits) if mixing is None and with_logits else None
+        return terms, logits
+
+    def _seen(self, target: Features, batch: dict[str, Tensor]) -> Features:
+        """Return the teacher's features with what the objective is to see of the batch: words, and the mask."""
+        mask = target.mask if self.recipe.masked else torch.ones_like(target.mask)
+        return replace(target, mask=mask, words=batch.get("words"))
+
+    def _filter_terms(self, batch: dict[str, Tensor]) -> dict[str, Term]:
+        objective = self.objective
+        assert objective is not None, "filters belong to an objective"
+        with evaluation_mode(self.student):
+            ours = capture(self.student, batch, objective.needs, objective.layers(0))
+            theirs = capture(self.teacher, batch, objective.needs, objective.layers(1))
+        with torch.autocast(ours.mask.device.type, enabled=False):
+            return objective.filter_terms(ours, theirs, batch["labels"])
+
+    def start_epoch(self, *seed: int) -> None:
+        """Draw a random layer map anew, as a function of ``seed``."""
+        if self.objective is not None:
+            self.objective.layer_map.redraw(*seed)
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -198,9 +260,7 @@ class Distiller(nn.Module):
             held.copy_(new)
 
 
-def consistency_terms(
-    objective: Objective, mixed: Features, clean: Features, mixing: Mixing, layers: list[int]
-) -> dict[str, Term]:
+def consistency_terms(objective: Composition, mixed: Features, clean: Features, mixing: Mixing) -> dict[str, Term]:
     """Return ``lam * D(F~_i, F_i) + (1 - lam) * D(F~_i, F_partner(i))`` for each of the objective's terms.
 
     ``D`` has the clean side as target, over the tokens that are real in the target (`method.md` 6.3).
@@ -210,11 +270,9 @@ def consistency_terms(
         mixed: the student on interpolated inputs, with gradient.
         clean: the student (or its moving average) on the clean inputs, without.
         mixing: ``lam`` and partners.
-        layers: the student layers to compare.
     """
-    pairs = tuple((layer, layer) for layer in layers)
-    own = objective(mixed, clean, pairs)
-    other = objective(mixed, clean.take(mixing.partners), pairs)
+    own = objective.consistency(mixed, clean)
+    other = objective.consistency(mixed, clean.take(mixing.partners))
     return {
         CONSISTENCY + name: (mixing.lam * total + (1.0 - mixing.lam) * other[name][0], count)
         for name, (total, count) in own.items()

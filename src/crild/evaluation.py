@@ -140,7 +140,7 @@ def predict(
     out = np.zeros((len(rows), int(model.config.num_labels or 0)), np.float32)
     device = model.device
     for chosen, batch in batches_by_length(rows, Collator(tokenizer), batch_size):
-        inputs = {name: x.to(device) for name, x in model_inputs(batch).items()}
+        inputs = {name: x.to(device) for name, x in model_inputs(batch, model).items()}
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
             out[chosen] = model(**inputs).logits.float().cpu().numpy()
     model.train(training)
@@ -167,9 +167,9 @@ def latencies(
     for model in models:
         model.eval()
     for number in range(-5, min(count, len(rows))):  # the first rounds warm up
-        batch = model_inputs(collate([rows[max(number, 0)]]))
+        batch = collate([rows[max(number, 0)]])
         for model, measured in zip(models, times, strict=True):
-            inputs = {name: x.to(model.device) for name, x in batch.items()}
+            inputs = {name: x.to(model.device) for name, x in model_inputs(batch, model).items()}
             start = time.perf_counter()
             logits = model(**inputs).logits
             logits.cpu()  # waits for the device

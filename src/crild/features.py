@@ -38,13 +38,15 @@ class Features:
 
     Attributes:
         mask: (B, L), 1 where a token counts. A divergence always uses the mask of its *target*.
-        layers: by layer number, counted from 1.
+        layers: by layer number, counted from 1; 0 is what the first layer sees.
         logits: (B, C) or ``None``.
+        words: (B, L), the number of the word that a token belongs to, -1 where it belongs to none; or ``None``.
     """
 
     mask: Tensor
     layers: dict[int, LayerFeatures] = field(default_factory=dict)
     logits: Tensor | None = None
+    words: Tensor | None = None
 
     def take(self, rows: Tensor) -> "Features":
         """Return the features of the batch with its rows reordered (a batch's partners, for instance)."""
@@ -52,6 +54,7 @@ class Features:
             mask=self.mask.index_select(0, rows),
             layers={i: layer.take(rows) for i, layer in self.layers.items()},
             logits=None if self.logits is None else self.logits.index_select(0, rows),
+            words=None if self.words is None else self.words.index_select(0, rows),
         )
 
 

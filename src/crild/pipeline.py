@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedModel
 
 from crild.config import DistillConfig, FinetuneConfig, build
 from crild.console import StageProgress, say
-from crild.distiller import Distiller, Recipe
+from crild.data.batching import taken
+from crild.distiller import Distiller
 from crild.evaluation import bytes_on_disk, latencies, parameters, predict
-from crild.methods import build_objective
 from crild.models import students
 from crild.preparation import (
     Reference,
@@ -28,7 +27,6 @@ from crild.preparation import (
     Stage,
     announce,
     identity,
-    pairs_of,
     prepare,
     reference_for,
     teacher_logits,
@@ -47,30 +45,30 @@ from crild.rundir import (
 from crild.trainer import DistillationTrainer
 
 
-def train_stage(
-    run: Run,
-    stage: Stage,
-    student: PreTrainedModel,
-    recipe: Recipe,
-    rows: Dataset,
-    held_out: Dataset,
-    reference: Reference | None,
-) -> None:
-    """Train ``student`` in place through one stage, from where an earlier call was killed; or load its result."""
+def train_stage(run: Run, stage: Stage, model: PreTrainedModel) -> None:
+    """Train ``model`` in place through one stage, from where an earlier call was killed; or load its result.
+
+    The objective's state (learned maps, masses, filters) goes on from stage to stage, beside the student and apart
+    from it.
+    """
     folder = run.folder / "stages" / stage.name
-    weights = folder / "model.safetensors"
+    weights, state = folder / "model.safetensors", folder / "objective.safetensors"
+    recipe = stage.recipe
+    objective = run.objective if recipe.uses_objective else None
     if (folder / "done.json").exists():
         say(f"{stage.title}: finished before")
-        load_weights(weights, student)
+        load_weights(weights, model)
+        if objective is not None and state.exists():
+            load_weights(state, objective)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    objective = None
-    if recipe.features and run.features and isinstance(run.config, DistillConfig):
-        torch.manual_seed(run.config.seed)  # a width map is drawn at random
-        objective = build_objective(run.features, student.config, run.teacher.config, run.config.relation_heads)
-    student.requires_grad_(True)
+    rows, held_out = stage_rows(run, stage), run.selection
+    if recipe.distillation and stage.steps >= stage.settings.steps_per_epoch(len(rows)):  # else most were for nothing
+        rows, held_out = with_teacher_logits(run, rows), with_teacher_logits(run, held_out)
+    model.requires_grad_(True)
+    needs_teacher = recipe.uses_objective or recipe.distillation
     trainer = DistillationTrainer(
-        Distiller(student, recipe, run.teacher if recipe.features or recipe.distillation else None, objective),
+        Distiller(model, recipe, run.teacher if needs_teacher else None, objective),
         rows,
         held_out,
         run.tokenizer,
@@ -78,7 +76,7 @@ def train_stage(
         folder,
         stage.name,
         run.config.seed,
-        score=reference.score if reference is not None else None,
+        score=reference_for(run, "selection").score if recipe.uses_logits else None,
         precision=run.precision,
         callbacks=[StageProgress(stage.title)],
     )
@@ -86,13 +84,25 @@ def train_stage(
     if done := trainer.steps_done():
         say(f"{stage.title}: resuming from step {done} of {stage.steps}")
     trainer.run()
-    student.requires_grad_(True).eval()
-    save_weights(weights, student)
+    model.requires_grad_(True).eval()
+    if objective is not None and objective.state_dict():
+        save_weights(state, objective)
+    save_weights(weights, model)
     write_whole(
         folder / "done.json",
         json.dumps({"steps": stage.steps}) + "\n",
     )
     trainer.remove_checkpoints()
+
+
+def stage_rows(run: Run, stage: Stage) -> Dataset:
+    """Return the rows that a stage trains on."""
+    if stage.on == "labelled":
+        return labelled_rows(run.train)
+    if stage.on == "supplementary":
+        assert run.supplementary is not None
+        return run.supplementary
+    return joined_rows(run)
 
 
 def labelled_rows(rows: Dataset) -> Dataset:
@@ -124,8 +134,7 @@ def execute(run: Run) -> dict[str, Any]:
     began = time.time()
     start_run(run.folder, identity(run.config), {"seed": run.config.seed, "data_seed": run.config.data_seed})
     if stage := run.stage("teacher"):
-        rows = labelled_rows(run.train)
-        train_stage(run, stage, run.teacher, Recipe(task=1.0), rows, run.selection, reference_for(run, "selection"))
+        train_stage(run, stage, run.teacher)
         save_model(run, run.teacher, run.folder / "teacher")
     run.teacher.eval()
     result = distil_student(run) if run.student is not None else finetuned_result(run)
@@ -136,38 +145,17 @@ def execute(run: Run) -> dict[str, Any]:
 
 def distil_student(run: Run) -> dict[str, Any]:
     """Run the stages after the teacher's, and measure."""
-    config, method, student = run.config, run.method, run.student
-    assert isinstance(config, DistillConfig)
-    assert method is not None
+    student = run.student
     assert student is not None
-    selection = reference_for(run, "selection")
     control = deepcopy(student) if run.stage("control") else None
     if run.copies_head:
         students.copy_head(student, run.teacher)
-    consistency = method.consistency if config.consistency is None else config.consistency
-    recipe = Recipe(
-        features=1.0,
-        pairs=pairs_of(run) if method.features else (),
-        interpolate=method.interpolate,
-        consistency=consistency if method.interpolate else 0.0,
-        ema_decay=config.ema_decay if config.ema else None,
-    )
-    if (stage := run.stage("supplementary")) and run.supplementary is not None:
-        train_stage(run, stage, student, recipe, run.supplementary, run.selection, None)
-    if stage := run.stage("ild"):
-        train_stage(run, stage, student, recipe, joined_rows(run), run.selection, None)
-    if stage := run.stage("kd"):
-        rows, held_out = joined_rows(run), run.selection
-        if stage.steps >= stage.settings.steps_per_epoch(len(rows)):  # else most of them would be for nothing
-            rows, held_out = with_teacher_logits(run, rows), with_teacher_logits(run, held_out)
-        hard = config.hard_label_weight
-        recipe = Recipe(distillation=1.0 - hard, task=hard, temperature=config.temperature)
-        train_stage(run, stage, student, recipe, rows, held_out, selection)
-    if stage := run.stage("student"):
-        train_stage(run, stage, student, Recipe(task=1.0), labelled_rows(run.train), run.selection, selection)
-    if control is not None and (stage := run.stage("control")):
-        train_stage(run, stage, control, Recipe(task=1.0), labelled_rows(run.train), run.selection, selection)
-    return measure(run, student, control, selection)
+    for stage in run.stages:
+        if stage.trains == "student":
+            train_stage(run, stage, student)
+        elif stage.trains == "control" and control is not None:
+            train_stage(run, stage, control)
+    return measure(run, student, control, reference_for(run, "selection"))
 
 
 def save_model(run: Run, model: PreTrainedModel, folder: Path, fill: Callable[[Path], None] | None = None) -> None:
@@ -177,6 +165,8 @@ def save_model(run: Run, model: PreTrainedModel, folder: Path, fill: Callable[[P
     students.name_labels(model, run.task.names, int(model.config.num_labels or 1))
     tokenizer = deepcopy(run.tokenizer)
     tokenizer.model_max_length = run.task.max_length
+    # A pipeline hands the model whatever the tokenizer makes: DistilBERT would choke on token_type_ids.
+    tokenizer.model_input_names = [n for n in tokenizer.model_input_names if n in taken(type(model).forward)]
 
     def write(path: Path) -> None:
         model.save_pretrained(path)

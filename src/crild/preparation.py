@@ -5,7 +5,7 @@ import time
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,13 +18,14 @@ from crild.data.batching import Collator, model_inputs
 from crild.data.labels import Alignment, align_labels, is_generic, parse_label_map
 from crild.data.task import Task, keys, load_task, load_texts
 from crild.data.tokenise import Checks, check_data, tokenise
+from crild.distiller import Recipe
 from crild.errors import CrildError
 from crild.evaluation import Measure, all_scores, bootstrap_interval, default_metric, find_metric, predict, to_output
-from crild.layers import Pairs, layer_map
-from crild.methods import Method, build_objective, find_method
+from crild.methods import Method, find_method
 from crild.models import loading, students
 from crild.models.capture import capture, evaluation_mode
 from crild.models.interpolation import Mixing
+from crild.objectives import OBJECTIVES, Composition, Shape, compose, default_map, load_plugin, parse_features
 from crild.rundir import check_output
 
 AGREEMENT = "agreement"
@@ -57,12 +58,26 @@ class Reference:
 
 @dataclass
 class Stage:
-    """One planned stage."""
+    """One planned stage.
+
+    Attributes:
+        name: its folder in the run directory, and its random streams.
+        title: what a user reads.
+        trains: which model.
+        on: which rows: the ``labelled`` ones, those of ``supplementary`` data, or the ``joined``: all training rows,
+            with the supplementary ones beside them where the run says so.
+        rows: how many.
+        settings: how long and how fast.
+        recipe: what is minimised.
+    """
 
     name: str
     title: str
+    trains: Literal["teacher", "student", "control"]
+    on: Literal["labelled", "supplementary", "joined"]
     rows: int
     settings: StageSettings
+    recipe: Recipe
 
     @property
     def steps(self) -> int:
@@ -90,6 +105,7 @@ class Run:
     notes: list[str] = field(default_factory=list)
     supplementary: Dataset | None = None
     method: Method | None = None
+    objective: Composition | None = None
     student: PreTrainedModel | None = None
     student_init: str = ""
     copies_head: bool = False
@@ -102,7 +118,7 @@ class Run:
 
     @property
     def features(self) -> str | None:
-        """What intermediate layers match: the user's choice or the method's; ``None`` for a method without stage 1."""
+        """What the method's own term matches: the user's choice or the method's; ``None`` where it has no such term."""
         if self.method is None or self.method.features is None or not isinstance(self.config, DistillConfig):
             return None
         return self.config.features or self.method.features
@@ -159,6 +175,8 @@ def prepare(config: DistillConfig | FinetuneConfig) -> Run:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise CrildError("a run uses one process and one device for now: start it without torchrun")
     config = resolve(config)  # type: ignore[assignment]
+    if isinstance(config, DistillConfig) and config.plugin:
+        load_plugin(config.plugin)
     folder = check_output(config.output, identity(config))
     method = find_method(config.method) if isinstance(config, DistillConfig) else None
     start = read_start(config)
@@ -182,14 +200,20 @@ def prepare(config: DistillConfig | FinetuneConfig) -> Run:
         notes=task.notes,
         method=method,
     )
-    if isinstance(config, DistillConfig):
+    if isinstance(config, DistillConfig) and method is not None:
         make_student(run, config, source, source_name)
+        make_objective(run, config, method)
     limit = min(loading.longest(model) for model in (teacher, source, run.student) if model is not None)
     if limit < task.max_length:
         task.notes.append(f"maximum length {task.max_length} is more than the models take; {limit} is used")
         task.max_length = limit
-    run.train = tokenise(task.train, tokenizer, task.max_length)
-    run.selection = tokenise(task.selection, tokenizer, task.max_length)
+    words = run.objective is not None and run.objective.needs_words
+    if words and not tokenizer.is_fast:
+        raise CrildError(
+            f"{run.features} needs to know the words of a text, which this tokenizer (a slow one) does not"
+        )
+    run.train = tokenise(task.train, tokenizer, task.max_length, words)
+    run.selection = tokenise(task.selection, tokenizer, task.max_length, words)
     run.validation = {name: tokenise(rows, tokenizer, task.max_length) for name, rows in task.validation.items()}
     run.checks = check_data(task, run.train)
     if isinstance(config, DistillConfig) and method is not None:
@@ -197,7 +221,7 @@ def prepare(config: DistillConfig | FinetuneConfig) -> Run:
         plan_distillation(run, config, method)
     else:
         rows = len(run.train) - run.checks.unlabelled
-        run.stages = [Stage("teacher", "fine-tuning", rows, stage_settings(config, "finetune", rows))]
+        run.stages = [fine_tuning(config, "teacher", "fine-tuning", rows)]
     check_batches(run)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     run.teacher.to(device)  # type: ignore[arg-type]
@@ -252,9 +276,12 @@ def check_batches(run: Run) -> None:
         size, parts = stage.settings.batch_size, stage.settings.accumulation
         if size % parts:
             raise CrildError(f"--accumulation {parts} does not divide the batch size {size} of the {stage.title} stage")
-        mixes = run.method is not None and run.method.interpolate and stage.name in ("supplementary", "ild")
-        if mixes and size // parts == 1:
+        if stage.recipe.interpolate and size // parts == 1:
             raise CrildError(f"method {run.method.name} mixes rows of a micro-batch, which needs at least 2 of them")  # type: ignore[union-attr]
+        if stage.recipe.features and run.objective is not None and size // parts < run.objective.least_rows:
+            raise CrildError(
+                f"{run.features} relates rows of a micro-batch, which needs at least {run.objective.least_rows} of them"
+            )
 
 
 def fresh_classifier(name: str, role: str, task: Task, config: TrainConfig) -> PreTrainedModel:
@@ -308,6 +335,12 @@ def make_student(run: Run, config: DistillConfig, source: PreTrainedModel, sourc
         source_name: its name.
     """
     layers = students.parse_layers(config.student, source.config.num_hidden_layers)
+    if layers is None and config.student_width:
+        raise CrildError(
+            "--student-width is for a student that is cut from a larger model, not for one of its own PATH"
+        )
+    if not config.student_width and (config.student_heads or config.student_weights != DistillConfig.student_weights):
+        raise CrildError("--student-heads and --student-weights are for a narrower student: add --student-width")
     copies = config.student_head == "teacher"
     if layers is None:
         tokenizer = loading.load_tokenizer_or_path(config.student, config.trust_remote_code)
@@ -320,8 +353,17 @@ def make_student(run: Run, config: DistillConfig, source: PreTrainedModel, sourc
         if run.teacher_trained and source is run.teacher:
             init = students.describe(layers, "the fine-tuned teacher")
             run.notes.append("without --base the student, and so the control too, starts from the teacher's own layers")
-            copies = config.student_head != "fresh"
+            copies = config.student_head != "fresh" and not config.student_width
             if not copies:
+                students.renew_head(student, config.seed)
+        if config.student_width:
+            student = students.narrow(
+                student, config.student_width, config.student_heads, config.student_weights, config.seed
+            )
+            init = f"{config.student_weights} to width {config.student_width}, {init}"
+            if config.student_weights == "fresh":
+                init = f"fresh weights, {len(layers)} layers of width {config.student_width}"
+            else:
                 students.renew_head(student, config.seed)
     depth, most = student.config.num_hidden_layers, run.teacher.config.num_hidden_layers
     if depth > most:
@@ -350,86 +392,149 @@ def read_supplementary(run: Run, config: DistillConfig) -> None:
         run.notes.append("supplementary and target data differ in kind: single texts and pairs of texts")
 
 
-def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
-    """Fill in the stages of a distillation, and check objective and layer map against the models."""
+def make_objective(run: Run, config: DistillConfig, method: Method) -> None:
+    """Fill in what the method's own term matches; refuse what makes no sense between these two models."""
     assert run.student is not None
+    if run.features is None:
+        return
+    torch.manual_seed(config.seed)  # learned maps are drawn at random
+    run.objective = compose(
+        run.features,
+        config.layer_map or default_map(run.features, method.layer_map),
+        Shape.of(run.student.config),
+        Shape.of(run.teacher.config),
+        config.relation_heads,
+    )
+    if interpolates(config, method) and not run.objective.mixable:
+        raise CrildError(
+            f"{run.features} looks at the words of one text, which interpolated inputs have not: "
+            "use --interpolate false, or other --features"
+        )
+
+
+def interpolates(config: DistillConfig, method: Method) -> bool:
+    """Return whether the method's own term runs on interpolated inputs."""
+    return method.interpolate if config.interpolate is None else config.interpolate
+
+
+def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
+    """Fill in the stages of a distillation."""
+    phases = method.phases(config.schedule)
+    recipes = {phase.name: stage_recipe(phase.recipe, run, config, method) for phase in phases}
     refuse_idle_options(run, config, method)
-    if not run.task.labelled and (config.hard_label_weight or not method.uses_teacher):
-        what = "--hard-label-weight" if method.uses_teacher else f"method {method.name}"
+    if not run.task.labelled and any(recipe.uses_labels for recipe in recipes.values()):
+        what = "--hard-label-weight" if config.hard_label_weight else f"method {method.name} ({config.schedule})"
         raise CrildError(f"{what} learns from labels, and {config.data} has none")
     rows = len(run.train)
     joined = rows + (len(run.supplementary) if run.supplementary and config.supplementary_mode == "join" else 0)
     labelled = rows - run.checks.unlabelled
     stages = []
     if not run.teacher_trained:
-        stages.append(Stage("teacher", "teacher", labelled, stage_settings(config, "finetune", labelled)))
-    if run.features is not None:
-        objective = build_objective(run.features, run.student.config, run.teacher.config, config.relation_heads)
-        try_capture(run, objective.needs)
-        if run.supplementary is not None and config.supplementary_mode == "first":
+        stages.append(fine_tuning(config, "teacher", "teacher", labelled))
+    if run.objective is not None:
+        try_objective(run, interpolates(config, method))
+    for phase in phases:
+        recipe = recipes[phase.name]
+        on_labels = phase.settings == "finetune"
+        count = labelled if on_labels else joined
+        settings = stage_settings(config, phase.settings, count)
+        if method.released and not on_labels:
+            # Padding acts on relations alone, where it is not masked.
+            length = run.task.max_length if recipe.features else None
+            settings = replace(settings, grouped=False, drop_last=True, pad_to=length)
+        if phase.name == "ild" and run.supplementary is not None and config.supplementary_mode == "first":
             more = len(run.supplementary)
-            stages.append(Stage("supplementary", "supplementary ILD", more, stage_settings(config, "ild", more)))
-        stages.append(Stage("ild", "ILD", joined, stage_settings(config, "ild", joined)))
-    if method.uses_teacher:
-        stages.append(Stage("kd", "KD", joined, stage_settings(config, "kd", joined)))
-    else:
-        stages.append(Stage("student", "student", labelled, stage_settings(config, "finetune", labelled)))
+            own = replace(settings, epochs=stage_settings(config, "ild", more).epochs)
+            stages.append(Stage("supplementary", "supplementary ILD", "student", "supplementary", more, own, recipe))
+        on: Literal["labelled", "joined"] = "labelled" if on_labels else "joined"
+        stages.append(Stage(phase.name, phase.title, "student", on, count, settings, recipe))
     if config.control and run.task.labelled and method.uses_teacher:
-        stages.append(Stage("control", "control", labelled, stage_settings(config, "finetune", labelled)))
+        stages.append(fine_tuning(config, "control", "control", labelled))
     run.stages = stages
+
+
+def fine_tuning(config: TrainConfig, which: Literal["teacher", "control"], title: str, rows: int) -> Stage:
+    """Return the stage that fine-tunes the teacher, or the student without a teacher, on labels."""
+    return Stage(which, title, which, "labelled", rows, stage_settings(config, "finetune", rows), Recipe(task=1.0))
+
+
+def stage_recipe(recipe: Recipe, run: Run, config: DistillConfig, method: Method) -> Recipe:
+    """Return a phase's recipe with the user's choices in it."""
+    if recipe.features:
+        mixes = interpolates(config, method)
+        consistency = method.consistency if config.consistency is None else config.consistency
+        recipe = replace(
+            recipe,
+            interpolate=mixes,
+            partners="reversed" if method.released else "neighbour",
+            masked=not method.released,
+            consistency=consistency if mixes else 0.0,
+            ema_decay=config.ema_decay if config.ema else None,
+        )
+    if recipe.distillation:
+        if config.hard_label_weight is not None:
+            both = recipe.distillation + recipe.task
+            hard = config.hard_label_weight
+            recipe = replace(recipe, distillation=(1.0 - hard) * both, task=hard * both)
+        if config.temperature is not None:
+            recipe = replace(recipe, temperature=config.temperature)
+    return recipe
 
 
 def refuse_idle_options(run: Run, config: DistillConfig, method: Method) -> None:
     """Refuse options that the method would silently ignore."""
+    phases = method.phases(config.schedule)
+    distils = any(phase.recipe.distillation for phase in phases)
+    own_stage = any(phase.name == "ild" for phase in phases)
+    mixes = run.objective is not None and interpolates(config, method)
+    takes_heads = run.features is not None and any(OBJECTIVES[n].takes_heads for n, _ in parse_features(run.features))
     idle = {
-        "--features": bool(config.features) and method.features is None,
-        "--layer-map": bool(config.layer_map) and method.features is None,
-        "--relation-heads": bool(config.relation_heads) and "qkv" not in (run.features or ""),
-        "--consistency": bool(config.consistency) and not method.interpolate,
+        "--features": bool(config.features) and run.objective is None,
+        "--interpolate": bool(config.interpolate) and run.objective is None,
+        "--layer-map": bool(config.layer_map) and (run.objective is None or run.objective.layerless),
+        "--relation-heads": bool(config.relation_heads) and not takes_heads,
+        "--consistency": bool(config.consistency) and not mixes,
         "--ema-decay": config.ema_decay != DistillConfig.ema_decay and not config.ema,
-        "--temperature": config.temperature != DistillConfig.temperature
-        and (not method.uses_teacher or run.task.kind == "regression"),
+        "--temperature": config.temperature is not None and (not distils or run.task.kind == "regression"),
         "--supplementary-mode": config.supplementary_mode != DistillConfig.supplementary_mode
         and not config.supplementary,
-        "--ema": config.ema and not method.interpolate,
-        "--hard-label-weight": bool(config.hard_label_weight) and not method.uses_teacher,
+        "--ema": config.ema and not mixes,
+        "--hard-label-weight": bool(config.hard_label_weight) and not distils,
         "--supplementary": bool(config.supplementary) and not method.uses_teacher,
         "--supplementary-mode first": bool(config.supplementary)
         and method.uses_teacher
-        and method.features is None
+        and not own_stage
         and config.supplementary_mode == "first",
     }
     if config.ema and config.consistency == 0:
         run.notes.append("--ema has no effect without the consistency term")
+    if config.schedule == "paper" and method.paper is None:
+        run.notes.append(f"the paper schedule of {method.name} is its two-stage schedule")
     for option, ignored in idle.items():
         if ignored:
             hint = "; use --supplementary-mode join" if option.endswith("first") else ""
             raise CrildError(f"{option} would do nothing with method {method.name} and these options{hint}")
 
 
-def try_capture(run: Run, needs: tuple[str, ...]) -> None:
-    """Read both models' features once, so that an architecture that cannot be read is refused before training."""
+def try_objective(run: Run, mixes: bool) -> None:
+    """Compare two texts once, so that what cannot be read or compared is refused before training."""
+    assert run.student is not None
+    assert run.objective is not None
     rows = [run.train[i] for i in range(min(2, len(run.train)))]
     batch = Collator(run.tokenizer)(rows)
-    mixing = Mixing.of_neighbours(0.5, len(rows))
-    assert run.student is not None
-    ours, theirs = (set(side) for side in zip(*pairs_of(run), strict=True))
-    for model, layers in ((run.student, ours), (run.teacher, theirs)):
+    mixing = Mixing.of("neighbour", 0.5, len(rows)) if mixes else None
+    found = []
+    for side, model in enumerate((run.student, run.teacher)):
         with evaluation_mode(model):
-            capture(model, model_inputs(batch), needs, sorted(layers), mixing)
-
-
-def pairs_of(run: Run) -> Pairs:
-    """Return the layer pairs of the run's method."""
-    config, method, student = run.config, run.method, run.student
-    assert isinstance(config, DistillConfig)
-    assert method is not None
-    assert student is not None
-    return layer_map(
-        config.layer_map or method.layer_map,
-        run.teacher.config.num_hidden_layers,
-        student.config.num_hidden_layers,
-    )
+            found.append(capture(model, batch, run.objective.needs, run.objective.layers(side), mixing))
+    run.objective.eval()
+    try:
+        with torch.no_grad():
+            run.objective(found[0], replace(found[1], words=batch.get("words")))
+    except CrildError:
+        raise
+    except Exception as error:  # a user's own objective; ours are tested
+        raise CrildError(f"features {run.features!r} failed: {type(error).__name__}: {error}") from None
 
 
 def check_teacher(run: Run, alignment: Alignment | None) -> None:
@@ -488,7 +593,7 @@ def estimate_minutes(run: Run) -> float:
         for _ in range(3):
             start = time.perf_counter()
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=run.precision == "bf16"):
-                loss = model(**model_inputs(batch)).logits.float().square().sum()
+                loss = model(**model_inputs(batch, model)).logits.float().square().sum()
             middle = time.perf_counter()
             loss.backward()
             best_forward = min(best_forward, middle - start)
@@ -497,15 +602,24 @@ def estimate_minutes(run: Run) -> float:
 
     teacher_forward, teacher_step = per_row(run.teacher)
     forward, step = per_row(run.student) if run.student is not None else (0.0, 0.0)
+    mean_length = float(np.mean(run.train["length"]))
     seconds = 0.0
     for stage in run.stages:
-        shown = stage.steps * stage.settings.batch_size
-        cost = {"teacher": teacher_step, "ild": step + forward + teacher_forward, "kd": step}
-        each = cost.get({"supplementary": "ild"}.get(stage.name, stage.name), step)
-        rounds = -(-stage.steps // stage.settings.steps_per_epoch(stage.rows))
+        recipe, settings = stage.recipe, stage.settings
+        each = teacher_step if stage.trains == "teacher" else step
+        if recipe.filters:
+            each = forward + teacher_forward
+        if recipe.features:
+            each += (
+                teacher_forward
+                + forward * bool(recipe.consistency)
+                + step * (recipe.interpolate and recipe.uses_logits)
+            )
+        each *= (settings.pad_to or mean_length) / mean_length
+        rounds = 1 - (-stage.steps // settings.steps_per_epoch(stage.rows))
         evaluations = rounds * len(run.selection) * (forward or teacher_forward)
-        once = stage.rows * teacher_forward if stage.name == "kd" else 0.0
-        seconds += shown * each + evaluations + once
+        once = stage.rows * teacher_forward if recipe.distillation else 0.0
+        seconds += stage.steps * settings.batch_size * each + evaluations + once
     scoring = sum(len(rows) for rows in run.validation.values()) * (teacher_forward + 2 * forward)
     return (1.1 * seconds + scoring) / 60
 

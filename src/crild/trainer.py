@@ -43,10 +43,17 @@ def stream(*parts: int | str) -> tuple[int, ...]:
 
 
 class _Rhythm(TrainerCallback):
-    """When to evaluate and to save; and the hook after every optimiser step."""
+    """When to evaluate and to save; and the hooks before every epoch and after every optimiser step."""
 
     def __init__(self, trainer: "DistillationTrainer") -> None:
         self.trainer = trainer
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        trainer = self.trainer
+        epoch = state.global_step // trainer.settings.steps_per_epoch(len(trainer.train_dataset))  # type: ignore[arg-type]
+        trainer.distiller.start_epoch(*stream(trainer.seed, trainer.stage, "layers", epoch))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         trainer, step = self.trainer, state.global_step
@@ -131,7 +138,7 @@ class DistillationTrainer(Trainer):
             model=distiller,
             args=args,
             train_dataset=train,
-            data_collator=Collator(tokenizer),
+            data_collator=Collator(tokenizer, settings.pad_to),
             callbacks=[_Rhythm(self), *(callbacks or [])],
         )
         for callback in (PrinterCallback, ProgressCallback):
@@ -157,6 +164,8 @@ class DistillationTrainer(Trainer):
         if checkpoint and done >= self.args.max_steps:  # killed after the last step; `train` would take another one
             self.distiller.load_state_dict(load_file(checkpoint / "model.safetensors"))
         else:
+            if not history:
+                self.evaluate()  # where the stage starts from: what a falling loss falls from
             self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self.flush()
         if self.best is not None:
@@ -184,25 +193,29 @@ class DistillationTrainer(Trainer):
         return sorted(found, key=lambda path: int(path.name.rsplit("-", 1)[1]))
 
     def freeze_unreachable(self) -> None:
-        """Freeze the parameters that no term of this stage depends on, found by one backward pass.
+        """Freeze the student's parameters that no term of this stage depends on, found by one backward pass.
 
         In stage 1 that is the head; under Q/K/V features of the last layer also what follows them.
         """
         rows = self.train_dataset.select(range(min(2, len(self.train_dataset))))  # type: ignore[union-attr, arg-type]
         batch = self._prepare_inputs(self.data_collator(list(rows)))
+        state = {name: x.clone() for name, x in self.distiller.named_buffers()}
         self.distiller.train()
         self.distiller(batch, lam=0.5, progress=1.0)["loss"].backward()
-        for parameter in self.distiller.parameters():
+        for parameter in self.distiller.student.parameters():
             if parameter.requires_grad and parameter.grad is None:
                 parameter.requires_grad_(False)
         self.distiller.zero_grad()
+        for name, buffer in self.distiller.named_buffers():  # an objective's state: this pass was no training
+            buffer.copy_(state[name])
 
     # ---- one step ----
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         lengths = self.train_dataset["length"]  # type: ignore[index]
         size = self.settings.batch_size * self.args.world_size
-        return LengthGroupedSampler(lengths, size, *stream(self.seed, self.stage, "order"))
+        seed, settings = stream(self.seed, self.stage, "order"), self.settings
+        return LengthGroupedSampler(lengths, size, *seed, grouped=settings.grouped, drop_last=settings.drop_last)
 
     def lam(self, step: int) -> float | None:
         """Return the interpolation weight of an optimiser step."""
@@ -313,7 +326,7 @@ class DistillationTrainer(Trainer):
             "held_out": held_out,
         }
         self.epoch_terms = {}
-        if self.score is not None and logits is not None:
+        if self.score is not None and logits is not None and self.state.global_step:
             entry["score"] = self.score(logits)
             # Of equals the later one: a small selection split often ties, and the later student has learned more.
             if self.state.best_metric is None or entry["score"] >= self.state.best_metric:

@@ -1,13 +1,15 @@
 """From tokenised rows to batches: dynamic padding, grouping by length, an order that is a function of its seed."""
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 MOST_GROUPED = 50  # batches that are sorted by length together; at most a quarter of all, or epochs would repeat
@@ -23,11 +25,18 @@ class LengthGroupedSampler(Sampler[int]):
         lengths: tokens of each row.
         batch_size: rows of a batch.
         seed: any number of integers.
+        grouped: else batches are random.
+        drop_last: leave an incomplete last batch out, if there is a complete one.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, *seed: int) -> None:
+    def __init__(
+        self, lengths: Sequence[int], batch_size: int, *seed: int, grouped: bool = True, drop_last: bool = False
+    ) -> None:
         self.lengths = np.asarray(lengths)
         self.batch_size = batch_size
+        self.grouped = grouped
+        rows = len(self.lengths)
+        self.rows = rows - rows % batch_size if drop_last and rows >= batch_size else rows
         self.seed = seed
         self.epoch = 0
 
@@ -36,11 +45,14 @@ class LengthGroupedSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return self.rows
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((*self.seed, self.epoch))
-        order = rng.permutation(len(self.lengths))
+        order = rng.permutation(len(self.lengths))[: self.rows]
+        if not self.grouped:
+            yield from order.tolist()
+            return
         group = max(1, min(MOST_GROUPED, len(order) // (4 * self.batch_size))) * self.batch_size
         batches: list[np.ndarray] = []
         for start in range(0, len(order), group):
@@ -56,17 +68,26 @@ class LengthGroupedSampler(Sampler[int]):
 
 
 class Collator:
-    """Pad the rows of a batch to its longest; labels and teacher logits become tensors."""
+    """Pad the rows of a batch to its longest (or to ``length``); labels and teacher logits become tensors."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, length: int | None = None) -> None:
         self.tokenizer = tokenizer
+        self.length = length
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return ``input_ids``, ``attention_mask``, ... (B, L), ``labels`` (B,), ``teacher_logits`` (B, C)."""
+        """Return ``input_ids``, ``attention_mask``, ... (B, L), ``labels`` (B,), ``teacher_logits`` (B, C).
+
+        ``words`` (B, L) where the rows have them; padding belongs to no word, -1.
+        """
         names = [name for name in MODEL_INPUTS if name in rows[0]]
         unpadded: Any = {name: [row[name] for row in rows] for name in names}
-        batch = self.tokenizer.pad(unpadded, return_tensors="pt")
+        padding = "longest" if self.length is None else "max_length"
+        batch = self.tokenizer.pad(unpadded, padding=padding, max_length=self.length, return_tensors="pt")
         out: dict[str, torch.Tensor] = {name: batch[name] for name in names}
+        if "words" in rows[0]:
+            out["words"] = torch.full_like(out["input_ids"], -1)
+            real = out["attention_mask"].bool()  # wherever the tokenizer puts its padding
+            out["words"][real] = torch.tensor([word for row in rows for word in row["words"]])
         for name in ("labels", "teacher_logits"):
             if name in rows[0]:
                 values = [float("nan") if row[name] is None else row[name] for row in rows]
@@ -74,9 +95,16 @@ class Collator:
         return out
 
 
-def model_inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the part of a batch that a model takes."""
-    return {name: batch[name] for name in MODEL_INPUTS if name in batch}
+def model_inputs(batch: dict[str, torch.Tensor], model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Return the part of a batch that a model takes: DistilBERT, for one, knows no ``token_type_ids``."""
+    return {name: batch[name] for name in taken(type(model).forward) if name in batch}
+
+
+@cache
+def taken(forward: Callable[..., Any]) -> tuple[str, ...]:
+    """Return which of `MODEL_INPUTS` a forward method takes."""
+    parameters = inspect.signature(forward).parameters
+    return tuple(name for name in MODEL_INPUTS if name in parameters)
 
 
 def batches_by_length(

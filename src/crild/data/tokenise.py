@@ -5,19 +5,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from crild.data.task import Task, keys
 
 
-def tokenise(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+def tokenise(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, words: bool = False) -> Dataset:
     """Return rows with ``input_ids``, ``attention_mask``, perhaps ``token_type_ids``, ``length``, ``truncated`` and
     ``labels``; texts are cut to ``max_length`` tokens, never padded.
+
+    With ``words`` also the number of the word that each token belongs to, -1 for special tokens.
     """
 
     def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         texts = [batch["text"]] + ([batch["text_pair"]] if "text_pair" in batch else [])
-        out = dict(tokenizer(*texts, truncation=True, max_length=max_length, padding=False))
+        encoded = tokenizer(*texts, truncation=True, max_length=max_length, padding=False)
+        out = dict(encoded)
+        if words:
+            out["words"] = [words_of(encoded, i) for i in range(len(out["input_ids"]))]
         out["length"] = [len(ids) for ids in out["input_ids"]]
         full = [i for i, length in enumerate(out["length"]) if length >= max_length]
         longer: set[int] = set()
@@ -29,6 +34,13 @@ def tokenise(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int)
 
     drop = [name for name in rows.column_names if name != "labels"]
     return rows.map(encode, batched=True, remove_columns=drop, load_from_cache_file=False, keep_in_memory=True)
+
+
+def words_of(encoded: BatchEncoding, row: int) -> list[int]:
+    """Return the number of each token's word, counted through both texts of a pair; -1 for special tokens."""
+    numbers: dict[tuple[int | None, int], int] = {}
+    places = zip(encoded.sequence_ids(row), encoded.word_ids(row), strict=True)
+    return [-1 if word is None else numbers.setdefault((text, word), len(numbers)) for text, word in places]
 
 
 @dataclass(frozen=True)

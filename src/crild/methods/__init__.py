@@ -1,5 +1,5 @@
 """The named recipes. A method is data: objective, layer map, interpolation, consistency and stages."""
 
-from crild.methods.registry import FEATURES, METHODS, Method, build_objective, find_method
+from crild.methods.registry import METHODS, Method, Phase, find_method
 
-__all__ = ["FEATURES", "METHODS", "Method", "build_objective", "find_method"]
+__all__ = ["METHODS", "Method", "Phase", "find_method"]

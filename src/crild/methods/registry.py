@@ -1,18 +1,50 @@
-"""All methods. A new one is a new entry here."""
+"""All methods. A method is data: what it matches, between which layers, on which inputs, in which stages."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
+from crild.distiller import Recipe
 from crild.errors import CrildError, nearest
-from crild.objectives import AttentionKL, Combined, Hidden, Objective, Relations
 
-FEATURES = {
-    "a": "attention rows",
-    "h": "hidden states",
-    "ah": "attention rows and hidden states",
-    "qkv": "Q/K/V relations",
-    "ahqkv": "attention rows, hidden states and Q/K/V relations",
-}
+Schedule = Literal["two-stage", "paper"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stage of a schedule.
+
+    Attributes:
+        name: of the stage: its folder, its random streams.
+        title: what a user reads.
+        settings: whose epochs, rates and batch size it takes: ``ild``, ``kd`` or ``finetune``.
+        recipe: what it minimises.
+    """
+
+    name: str
+    title: str
+    settings: str
+    recipe: Recipe
+
+
+def ild(features: float = 1.0) -> Phase:
+    """Return stage 1: the method's own intermediate term."""
+    return Phase("ild", "ILD", "ild", Recipe(features=features))
+
+
+def kd(distillation: float = 1.0, task: float = 0.0, temperature: float = 2.0) -> Phase:
+    """Return stage 2: the teacher's logits, and labels with weight ``task``."""
+    return Phase("kd", "KD", "kd", Recipe(distillation=distillation, task=task, temperature=temperature))
+
+
+def joint(features: float, distillation: float, task: float = 0.0, temperature: float = 1.0) -> Phase:
+    """Return a stage of all terms together."""
+    recipe = Recipe(features=features, distillation=distillation, task=task, temperature=temperature)
+    return Phase("joint", "joint", "kd", recipe)
+
+
+FINETUNE = Phase("student", "student", "finetune", Recipe(task=1.0))
+FILTERS = Phase("filters", "filters", "finetune", Recipe(filters=1.0))
+TWO_STAGE = (ild(), kd())
 
 
 @dataclass(frozen=True)
@@ -23,12 +55,15 @@ class Method:
         name: what `--method` says.
         summary: one line.
         reference: the paper.
-        formula: what is minimised, stage by stage.
-        features: of intermediate layers, a key of `FEATURES`; ``None`` for a method without stage 1.
+        formula: of its own term.
+        features: what is matched, see `crild.objectives.parse_features`; ``None`` for a method without such a term.
         layer_map: see `crild.layers`.
-        interpolate: stage 1 runs on interpolated inputs.
+        interpolate: its own term runs on interpolated inputs.
         consistency: final weight of the consistency term.
-        uses_teacher: stage 2 learns from the teacher's logits; else the student is fine-tuned on labels.
+        two_stage: the schedule that all tables use (`method.md` 3).
+        paper: as its authors trained it; ``None`` where that is the same.
+        released: batches, partners and masks as in the CR-ILD authors' script (`method.md` 8).
+        equals: methods that it is the same as for a student of one layer.
         departures: where it differs from its paper, and why.
     """
 
@@ -40,12 +75,24 @@ class Method:
     layer_map: str = "last"
     interpolate: bool = False
     consistency: float = 0.0
-    uses_teacher: bool = True
+    two_stage: tuple[Phase, ...] = TWO_STAGE
+    paper: tuple[Phase, ...] | None = None
+    released: bool = False
+    equals: tuple[str, ...] = ()
     departures: str = ""
+
+    def phases(self, schedule: str) -> tuple[Phase, ...]:
+        """Return the stages of a schedule."""
+        return self.paper if schedule == "paper" and self.paper is not None else self.two_stage
+
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether it learns anything from a teacher."""
+        return any(phase.recipe.distillation or phase.recipe.features for phase in self.two_stage)
 
 
 KO = "Ko et al. 2023, Findings of EACL, arXiv 2302.01530"
-STAGE_2 = "stage 2: KD = T^2 KL(softmax(z_t/T) || softmax(z_s/T)), T = 2 (regression: squared difference)"
+TUNED = "their joint weights were tuned per task; here they are fixed"
 
 METHODS = {
     method.name: method
@@ -54,7 +101,8 @@ METHODS = {
             name="cr-ild",
             summary="last layer on interpolated inputs, with a consistency term; then the teacher's logits",
             reference=KO,
-            formula=f"stage 1: L_mix + 0.1 p L_cr (p: share of the stage done); {STAGE_2}",
+            formula="L_mix + 0.1 p L_cr: attention rows + hidden states of the last layer on interpolated inputs; "
+            "p is the share of the stage done",
             features="ah",
             interpolate=True,
             consistency=0.1,
@@ -62,24 +110,171 @@ METHODS = {
             "masks are exact; partners are neighbours in a shuffled batch; targets come from a pass without dropout",
         ),
         Method(
+            name="cr-ild-as-released",
+            summary="what the CR-ILD authors' script does: relations on interpolated inputs, padding not masked",
+            reference=KO + ", authors' script",
+            formula="R_QQ, R_KK, R_VV of the last layer on inputs interpolated with the reversed batch; no consistency",
+            features="qkv",
+            interpolate=True,
+            released=True,
+            departures="AdamW with bias correction and one clip over all tensors (theirs: none, and one a tensor); the "
+            "encoder sees the union of both partners' masks; random batches padded to the maximum length, and an "
+            "incomplete last batch is dropped, as there",
+        ),
+        Method(
             name="l-ild",
             summary="last layer on plain inputs; then the teacher's logits",
             reference=KO,
-            formula=f"stage 1: attention rows + hidden states of the last layer; {STAGE_2}",
+            formula="attention rows + hidden states of the last layer",
             features="ah",
+        ),
+        Method(
+            name="u-ild",
+            summary="a uniform map of layers on plain inputs; then the teacher's logits",
+            reference=KO,
+            formula="attention rows + hidden states, mean over the mapped layers",
+            features="ah",
+            layer_map="uniform",
+            equals=("l-ild",),
         ),
         Method(
             name="kd",
             summary="the teacher's logits alone",
             reference="Hinton et al. 2015, arXiv 1503.02531",
-            formula=STAGE_2,
+            formula="KD = T^2 KL(softmax(z_t / T) || softmax(z_s / T)), T = 2 (regression: squared difference)",
+            two_stage=(kd(),),
+            paper=(kd(0.9, 0.1),),
+            departures="paper schedule: labels with weight 0.1, which the paper only calls considerably lower",
+        ),
+        Method(
+            name="mixkd",
+            summary="the teacher's logits on interpolated inputs",
+            reference="Liang et al. 2021 (MixKD), ICLR, arXiv 2011.00593",
+            formula="squared difference of the logits on interpolated inputs; paper schedule: + task loss on plain "
+            "inputs + task loss on interpolated inputs against interpolated labels",
+            features="logits",
+            interpolate=True,
+            paper=(Phase("joint", "joint", "kd", Recipe(features=1.0, mixed_task=1.0, task=1.0)),),
+            departures="interpolated at the output of the embedding module, lambda from Beta(1, 1), one partner a row, "
+            "as in cr-ild; the two-stage schedule leaves the labels out",
+        ),
+        Method(
+            name="pkd",
+            summary="normalised [CLS] states of intermediate layers",
+            reference="Sun et al. 2019 (PKD), EMNLP, arXiv 1908.09355",
+            formula="squared difference of L2-normalised [CLS] states, mean over width and mapped layers; "
+            "paper schedule: 100 x that + 0.7 KD (T = 10) + 0.3 labels",
+            features="pkd",
+            layer_map="skip",
+            paper=(joint(100.0, 0.7, 0.3, 10.0),),
+            departures=f"{TUNED} inside the authors' grid; the other map is --layer-map last-k",
+        ),
+        Method(
+            name="tinybert",
+            summary="embeddings, hidden states and attention scores of a uniform map of layers",
+            reference="Jiao et al. 2020 (TinyBERT), Findings of EMNLP, arXiv 1909.10351",
+            formula="embeddings + hidden states + attention scores before the softmax, squared differences; "
+            "paper schedule: then KD with T = 1",
+            features="embeddings+hidden+attention-mse",
+            layer_map="uniform",
+            paper=(ild(), kd(temperature=1.0)),
+            departures="task-specific distillation only, without general distillation and data augmentation; the "
+            "CR-ILD authors' row: --features embeddings+hidden+attention-kl",
+        ),
+        Method(
+            name="minilm",
+            summary="attention rows and value relations of the last layer",
+            reference="Wang et al. 2020 (MiniLM), NeurIPS, arXiv 2002.10957",
+            formula="D_rows of R_QK + D_rows of R_VV, last layer, head by head; paper schedule: then labels",
+            features="attention-kl+value-relation",
+            paper=(ild(), FINETUNE),
+            departures="distilled from the fine-tuned teacher on the task's texts, not on general text",
+        ),
+        Method(
+            name="minilmv2",
+            summary="Q/K/V relations of the last layer, or of a chosen teacher layer",
+            reference="Wang et al. 2021 (MiniLMv2), Findings of ACL, arXiv 2012.15828",
+            formula="D_rows of R_QQ, R_KK and R_VV on relation heads; paper schedule: then labels",
+            features="relations",
+            paper=(ild(), FINETUNE),
+            departures="distilled from the fine-tuned teacher on the task's texts, not on general text; another "
+            "teacher layer: --layer-map 3-5 (student-teacher)",
+        ),
+        Method(
+            name="bert-emd",
+            summary="every layer from every layer, weighted by an optimal transport plan with learned masses",
+            reference="Li et al. 2020 (BERT-EMD), EMNLP, arXiv 2010.06133",
+            formula="sum_ij F_ij d_ij, F the optimal plan, for hidden states and attention scores separately; "
+            "masses follow 1 / cost; paper schedule: 0.01 x that + KD (T = 1)",
+            features="hidden+attention-mse",
+            layer_map="emd",
+            paper=(joint(0.01, 1.0),),
+            departures="masses of hidden states and attention are not averaged (method.md 5); the embedding term is "
+            "left to --features embeddings+hidden+attention-mse",
+        ),
+        Method(
+            name="ckd",
+            summary="distances and angles among the words of a text and among the layers of a word",
+            reference="Park et al. 2021 (CKD), EMNLP, arXiv 2109.08359",
+            formula="squared differences of relative distances and of angles' cosines; "
+            "paper schedule: that + KD (T = 3)",
+            features="ckd",
+            layer_map="uniform",
+            paper=(joint(1.0, 1.0, 0.0, 3.0),),
+            departures=f"{TUNED}, and as in their script no labels; relative distances, not that script's cosines",
+        ),
+        Method(
+            name="rail-kd",
+            summary="pooled states of random intermediate layers, redrawn each epoch",
+            reference="Haidar et al. 2022 (RAIL-KD), Findings of NAACL, arXiv 2109.10164",
+            formula="squared distance of mean-pooled states, mapped to width 128 and L2-normalised; "
+            "paper schedule: (that + KD (T = 10) + labels) / 3",
+            features="rail-kd",
+            layer_map="random",
+            paper=(joint(1 / 3, 1 / 3, 1 / 3, 10.0),),
+            departures="the layer-wise variant; pooling leaves padding out",
+        ),
+        Method(
+            name="alp-kd",
+            summary="[CLS] states from an attention-weighted mixture of all teacher layers",
+            reference="Passban et al. 2021 (ALP-KD), AAAI, arXiv 2012.14022",
+            formula="MSE(c_i, sum_j a_ij t_j), a_ij = softmax_j(c_i . t_j); "
+            "paper schedule: 0.2 x that + 0.7 KD (T = 2) + 0.1 labels",
+            features="alp-kd",
+            layer_map="all",
+            paper=(joint(0.2, 0.7, 0.1, 2.0),),
+            departures="weights of the paper schedule are a re-implementation's, the authors' were not found",
+        ),
+        Method(
+            name="mgskd",
+            summary="structure of tokens and words in lower layers, of samples in upper layers",
+            reference="Liu et al. 2022 (MGSKD), ACL",
+            formula="dots and angles of tokens and of words (lower two mapped layers), 4 x angles of samples (upper); "
+            "paper schedule: then KD with T = 1",
+            features="mgskd",
+            layer_map="uniform",
+            paper=(ild(), kd(temperature=1.0)),
+            departures="mapped layers start at 1, without embeddings; means over layers, where theirs are sums; spans "
+            "are whole words, not phrases; at least one upper layer, also for students of 1 or 2 layers",
+        ),
+        Method(
+            name="ted",
+            summary="hidden states through filters that were trained on the labels",
+            reference="Liang et al. 2023 (TED), ICML, arXiv 2210.01351",
+            formula="squared difference of filtered hidden states, mean over mapped layers, after a stage that trains "
+            "the filters on labels; paper schedule: 50 x that + 20 KD (T = 2) + labels",
+            features="ted",
+            layer_map="uniform",
+            two_stage=(FILTERS, *TWO_STAGE),
+            paper=(FILTERS, joint(50.0, 20.0, 1.0, 2.0)),
+            departures=f"{TUNED} to those of RTE; filters are trained on the student as it starts, not fine-tuned",
         ),
         Method(
             name="ft",
             summary="no teacher: the same student fine-tuned on the labels",
             reference="the control",
             formula="cross-entropy (regression: squared error) on labelled rows",
-            uses_teacher=False,
+            two_stage=(FINETUNE,),
         ),
     )
 }
@@ -94,21 +289,3 @@ def find_method(name: str) -> Method:
     if name not in METHODS:
         raise CrildError(f"unknown method {name!r}{nearest(name, METHODS)}: use one of {', '.join(METHODS)}")
     return METHODS[name]
-
-
-def build_objective(features: str, student_config: Any, teacher_config: Any, heads: int | None) -> Objective:
-    """Return the objective over ``features`` for two models.
-
-    Raises:
-        CrildError: the models' shapes make no sense for it.
-    """
-    parts: list[Objective] = []
-    if "a" in features:
-        parts.append(AttentionKL())
-    if "h" in features:
-        parts.append(Hidden(student_config.hidden_size, teacher_config.hidden_size))
-    if "qkv" in features:
-        parts.append(Relations(heads))
-    objective = Combined(parts)
-    objective.check(student_config, teacher_config)
-    return objective

@@ -3,7 +3,7 @@
 ``transformers`` models look their attention function up in a registry. For every implementation (`sdpa`, `eager`,
 ...) a twin named ``crild_<implementation>`` is registered that notes ``query, key, value`` of the layers asked for
 and then calls the original, so attention maps are never materialised and fast attention stays on. Architectures
-outside the registry (MPNet, DeBERTa-v2/v3) are read by hooks on their projections.
+outside the registry (`PROJECTIONS`) are read by hooks on their projections.
 
 Calls are counted within one forward pass, because some attention modules carry no layer index and ALBERT calls one
 module N times. Recomputation under gradient checkpointing happens in the backward pass, when no tape is active.
@@ -22,19 +22,24 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from crild.data.batching import model_inputs
 from crild.errors import CrildError
 from crild.features import Features, LayerFeatures
 from crild.models.interpolation import Mixing, mixed_embeddings
 
 QKV = ("query", "key", "value")
 ARCHITECTURES = (
-    "BERT", "RoBERTa", "XLM-R", "DistilBERT", "ELECTRA", "ALBERT", "ModernBERT", "MPNet", "DeBERTa-v3",
+    "BERT", "RoBERTa", "XLM-R", "CamemBERT", "ERNIE", "Data2VecText", "ELECTRA", "DistilBERT", "ALBERT",
+    "RoBERTa-PreLayerNorm", "XLM-R-XL", "Megatron-BERT", "ModernBERT", "NomicBERT", "GTE", "Jina-v3", "EuroBERT",
+    "UltraBERT", "MPNet", "RemBERT", "DeBERTa-v2", "DeBERTa-v3",
 )  # fmt: skip
 
 # Attention modules outside the registry: the names of their query, key and value projections.
 PROJECTIONS = {
     "MPNetSelfAttention": ("q", "k", "v"),
     "DisentangledSelfAttention": ("query_proj", "key_proj", "value_proj"),  # DeBERTa-v2 and -v3
+    "MegatronBertSelfAttention": QKV,
+    "RemBertSelfAttention": QKV,
 }
 
 
@@ -145,9 +150,10 @@ def capture(
 
     Args:
         model: an encoder with a sequence-classification head.
-        inputs: ``input_ids`` and ``attention_mask`` (B, L), and ``token_type_ids`` where the model takes them.
+        inputs: a batch with ``input_ids`` and ``attention_mask`` (B, L); what the model does not take is left out.
         tensors: any of ``hidden``, ``query``, ``key``, ``value`` (of ``layers``) and ``logits``.
-        layers: layer numbers, counted from 1.
+        layers: layer numbers, counted from 1; 0 is the embedding stage, the input of the first layer, which has
+            ``hidden`` alone.
         mixing: interpolate the batch's rows at the output of the embedding module (`method.md` 6.1).
 
     Returns:
@@ -168,7 +174,7 @@ def capture(
         mixed_embeddings(model, mixing, inputs["attention_mask"]),
     ):
         output = runner(
-            **{**inputs, "attention_mask": mask},
+            **{**model_inputs(inputs, model), "attention_mask": mask},
             output_hidden_states=earlier or (wants_hidden and with_head),
             return_dict=True,
         )
@@ -180,7 +186,7 @@ def capture(
     captured = {}
     for layer in layers:
         notes: dict[str, Any] = {}
-        if tape is not None:
+        if tape is not None and layer > 0:
             notes = {k: v for k, v in tape.notes[layer].items() if k == "window" or k in tensors}
         if wants_hidden:
             last = layer == depth and not with_head

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from crild.errors import CrildError
+
 
 def neighbours(rows: int) -> list[int]:
     """Return each row's partner: rows 1-2, 3-4, ... swap; a last odd row joins its neighbours in a cycle of three.
@@ -38,9 +40,10 @@ class Mixing:
     partners: Tensor
 
     @classmethod
-    def of_neighbours(cls, lam: float, rows: int, device: torch.device | str = "cpu") -> "Mixing":
-        """Return the mixing of a batch of ``rows`` rows with their neighbours."""
-        return cls(lam, torch.tensor(neighbours(rows), device=device))
+    def of(cls, partners: str, lam: float, rows: int, device: torch.device | str = "cpu") -> "Mixing":
+        """Return the mixing of a batch of ``rows`` rows, each with its ``neighbour`` or in ``reversed`` order."""
+        chosen = neighbours(rows) if partners == "neighbour" else list(reversed(range(rows)))
+        return cls(lam, torch.tensor(chosen, device=device))
 
     def union(self, mask: Tensor) -> Tensor:
         """Return ``m_i OR m_partner(i)`` (B, L)."""
@@ -49,6 +52,24 @@ class Mixing:
     def blend(self, x: Tensor) -> Tensor:
         """Return ``lam * x_i + (1 - lam) * x_partner(i)`` for rows along the first dimension."""
         return self.lam * x + (1.0 - self.lam) * x.index_select(0, self.partners)
+
+
+def embedding_module(model: PreTrainedModel) -> nn.Module:
+    """Return the module whose output enters the encoder: positions, normalisation and dropout are behind it.
+
+    Raises:
+        CrildError: the model adds positions or normalises outside any such module (XLM, Flaubert).
+    """
+    base: Any = model.base_model
+    embeddings = getattr(base, "embeddings", None)
+    if isinstance(embeddings, nn.Module) and not isinstance(embeddings, nn.Embedding):
+        return embeddings
+    if hasattr(base, "rotary_emb") and hasattr(base, "embed_tokens"):  # positions enter at attention (EuroBERT)
+        return base.embed_tokens
+    raise CrildError(
+        f"{type(model).__name__} has no embedding module whose output could be interpolated: "
+        "use an objective without interpolation"
+    )
 
 
 @contextmanager
@@ -61,7 +82,7 @@ def mixed_embeddings(model: PreTrainedModel, mixing: Mixing | None, own_mask: Te
     if mixing is None:
         yield
         return
-    embeddings: Any = model.base_model.embeddings
+    embeddings = embedding_module(model)
 
     def use_own_mask(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         return args, {k: own_mask if k in ("mask", "attention_mask") else v for k, v in kwargs.items()}

@@ -133,10 +133,11 @@ def label_names(config: Any) -> list[str]:
 
 
 def longest(model: PreTrainedModel) -> int:
-    """Return the most tokens that a model takes (RoBERTa and its kin keep two positions for themselves)."""
+    """Return the most tokens that a model takes (RoBERTa and its kin count positions from after the padding's own)."""
     most = getattr(model.config, "max_position_embeddings", None) or 10**6
-    offset = 2 if model.config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
-    return most - offset
+    embeddings = getattr(model.base_model, "embeddings", None)
+    padding = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
+    return most if padding is None else most - padding - 1
 
 
 def load_tokenizer(name: str, role: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:

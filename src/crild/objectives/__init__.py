@@ -1,20 +1,38 @@
 """Objectives: pure functions of captured tensors, one concept a file."""
 
-from crild.objectives.attention import AttentionKL
-from crild.objectives.base import Objective, Term, weighted_mean
-from crild.objectives.combined import Combined
-from crild.objectives.hidden import Hidden
-from crild.objectives.logits import distillation_loss, task_loss
-from crild.objectives.relations import Relations
+from crild.objectives.base import Between, Objective, PairObjective, Shape, Term, weighted_mean
+from crild.objectives.composition import (
+    OBJECTIVES,
+    SHORT,
+    Composition,
+    captured,
+    compose,
+    default_map,
+    load_plugin,
+    objective,
+    parse_features,
+)
+from crild.objectives.logits import distillation_loss, mixed_task_loss, task_loss
+from crild.objectives.transport import Transport
 
 __all__ = [
-    "AttentionKL",
-    "Combined",
-    "Hidden",
+    "OBJECTIVES",
+    "SHORT",
+    "Between",
+    "Composition",
     "Objective",
-    "Relations",
+    "PairObjective",
+    "Shape",
     "Term",
+    "Transport",
+    "captured",
+    "compose",
+    "default_map",
     "distillation_loss",
+    "load_plugin",
+    "mixed_task_loss",
+    "objective",
+    "parse_features",
     "task_loss",
     "weighted_mean",
 ]

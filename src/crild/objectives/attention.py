@@ -1,41 +1,63 @@
-"""Attention rows (`method.md` 5): the divergence of the models' own attention distributions."""
+"""Attention maps (`method.md` 5), recomputed from queries and keys: the models never materialise them."""
 
-from typing import Any
+from torch import Tensor
 
-from crild.errors import CrildError
-from crild.features import Features, full_precision
-from crild.layers import Pairs
-from crild.objectives.base import Objective, Term
-from crild.objectives.rows import common_window, relation_logits, row_divergence
+from crild.features import LayerFeatures, full_precision
+from crild.objectives.base import Between, PairObjective, Side, require
+from crild.objectives.rows import Relation, relation_logits, row_difference, row_divergence
 
 
-class AttentionKL(Objective):
-    """``D_rows`` of ``R_QK = Q K^T / sqrt(d_h)``, head by head: KL from teacher to student attention.
+class Attention(PairObjective):
+    """``R_QK = Q K^T / sqrt(d_h)``, head by head; the parent of the two attention objectives.
 
-    Needs equal head counts. Models that add position terms after ``Q K^T`` (MPNet, DeBERTa) are compared on the
-    content part alone.
+    Needs equal head counts. With grouped queries each key serves its group of heads. Models that add position terms
+    after ``Q K^T`` (MPNet, DeBERTa) are compared on the content part alone.
+    """
+
+    needs = ("query", "key")
+
+    def __init__(self, between: Between) -> None:
+        super().__init__(between)
+        ours, theirs = between.student.heads, between.teacher.heads
+        require(
+            ours == theirs,
+            f"attention maps cannot be matched: the student has {ours} heads and the teacher {theirs}; "
+            "use `--features qkv`, which re-splits the heads",
+        )
+
+    def view(self, features: LayerFeatures, mask: Tensor, layer: int, side: Side) -> Relation:
+        """Return attention scores (B, h, L, L) before the softmax."""
+        query, key = full_precision(features.query), full_precision(features.key)
+        key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+        return Relation(relation_logits(query, key), features.window)
+
+
+class AttentionKL(Attention):
+    """Attention rows: ``D_rows`` of ``R_QK``, the KL divergence from teacher to student attention.
+
+    Summed over keys, mean over heads, real rows and layer pairs. Needs equal head counts.
 
     Source: Wang et al. 2020 (MiniLM), section 3.1; the CR-ILD authors' TinyBERT-style row.
     """
 
-    needs = ("query", "key")
     terms = ("attention",)
 
-    def forward(self, student: Features, target: Features, pairs: Pairs) -> dict[str, Term]:
-        """Return the term ``attention``, a mean over heads, real rows and layer pairs."""
-        total: Any = 0.0
-        for s, t in pairs:
-            ours, theirs = student.layers[s], target.layers[t]
-            window = common_window(ours.window, theirs.window)
-            scores = [relation_logits(full_precision(x.query), full_precision(x.key)) for x in (ours, theirs)]
-            total = total + row_divergence(scores[0], scores[1], target.mask, window)
-        return {"attention": (total / len(pairs), self.counts(target.mask)["attention"])}
+    def compare(self, student: Relation, target: Relation, mask: Tensor) -> dict[str, Tensor]:
+        """Return the divergence of each row (B, L)."""
+        return {"attention": row_divergence(student, target, mask)}
 
-    def check(self, student_config: Any, teacher_config: Any) -> None:
-        """Refuse unequal head counts."""
-        ours, theirs = student_config.num_attention_heads, teacher_config.num_attention_heads
-        if ours != theirs:
-            raise CrildError(
-                f"attention rows cannot be matched: the student has {ours} heads and the teacher {theirs}; "
-                "use `--features qkv`, which re-splits the heads"
-            )
+
+class AttentionMSE(Attention):
+    """Attention scores: the squared difference of ``R_QK`` before the softmax.
+
+    Mean over a row's real keys, over heads, real rows and layer pairs, so that every token counts alike in short
+    and long texts. Needs equal head counts.
+
+    Source: Jiao et al. 2020 (TinyBERT), section 3.1, "attention based distillation".
+    """
+
+    terms = ("attention_scores",)
+
+    def compare(self, student: Relation, target: Relation, mask: Tensor) -> dict[str, Tensor]:
+        """Return the squared difference of each row (B, L)."""
+        return {"attention_scores": row_difference(student, target, mask)}

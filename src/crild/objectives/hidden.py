@@ -1,18 +1,16 @@
-"""Hidden states (`method.md` 2): squared difference, mean over width and real tokens."""
+"""Hidden states and embeddings (`method.md` 2): squared difference, mean over width and real tokens."""
 
-from typing import Any
+from torch import Tensor
 
-from torch import Tensor, nn
-
-from crild.features import Features, full_precision
+from crild.features import Features, LayerFeatures, full_precision
 from crild.layers import Pairs
-from crild.objectives.base import Objective, Term
+from crild.objectives.base import Between, Objective, PairObjective, Side, Term, width_map
 
 
-class Hidden(Objective):
-    """``D_hidden(s, t)``: squared difference of hidden states, mean over ``d``, real tokens and layer pairs.
+class Hidden(PairObjective):
+    """Hidden states: ``D_hidden(s, t)``, squared difference, mean over ``d``, real tokens and layer pairs.
 
-    Where the widths differ, a learned linear map takes student states to the teacher's width (training only).
+    Where the widths differ, one learned linear map takes student states to the teacher's width (training only).
 
     Source: Jiao et al. 2020 (TinyBERT), section 3.1, "hidden states based distillation".
     """
@@ -20,21 +18,53 @@ class Hidden(Objective):
     needs = ("hidden",)
     terms = ("hidden",)
 
-    def __init__(self, student_width: int, teacher_width: int) -> None:
-        super().__init__()
-        self.width_map = None if student_width == teacher_width else nn.Linear(student_width, teacher_width)
+    def __init__(self, between: Between) -> None:
+        super().__init__(between)
+        self.width_map = width_map(between.student.width, between.teacher.width)
+
+    def view(self, features: LayerFeatures, mask: Tensor, layer: int, side: Side) -> Tensor:
+        """Return hidden states (B, L, d), the student's in the teacher's width."""
+        hidden = full_precision(features.hidden)
+        return self.width_map(hidden) if self.width_map is not None and side == "student" else hidden
+
+    def compare(self, student: Tensor, target: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Return the squared difference of each token (B, L)."""
+        return {"hidden": (student - target).square().mean(-1)}
+
+
+class Embeddings(Objective):
+    """Embeddings: the squared difference of what the models' first layers see, whatever the layer map.
+
+    Mean over the embedding width and real tokens; a learned linear map of its own where the widths differ.
+
+    Source: Jiao et al. 2020 (TinyBERT), section 3.1, "embedding-layer distillation".
+    """
+
+    needs = ("hidden",)
+    extra = (0,)
+    terms = ("embeddings",)
+    maps = ("fixed", "random", "emd")
+    layerless = True
+
+    def __init__(self, between: Between) -> None:
+        super().__init__(between)
+        self.width_map = width_map(between.student.width, between.teacher.width)
 
     def forward(self, student: Features, target: Features, pairs: Pairs) -> dict[str, Term]:
-        """Return the term ``hidden``."""
-        total: Any = 0.0
-        for s, t in pairs:
-            ours, theirs = full_precision(student.layers[s].hidden), full_precision(target.layers[t].hidden)
-            if self.width_map is not None and ours.shape[-1] != theirs.shape[-1]:
-                ours = self.width_map(ours)
-            total = total + hidden_divergence(ours, theirs, target.mask)
-        return {"hidden": (total / len(pairs), self.counts(target.mask)["hidden"])}
+        """Return the term ``embeddings``."""
+        return self._term(student, target, mapped=True)
 
+    def consistency(self, student: Features, target: Features, layers: object) -> dict[str, Term]:
+        """Return the same between two inputs of the student."""
+        return self._term(student, target, mapped=False)
 
-def hidden_divergence(student: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Return the squared difference (B, L, d), mean over d, summed over the real tokens of ``mask`` (B, L)."""
-    return ((student - target).square().mean(-1) * mask).sum()
+    def _term(self, student: Features, target: Features, mapped: bool) -> dict[str, Term]:
+        ours, theirs = full_precision(student.layers[0].hidden), full_precision(target.layers[0].hidden)
+        if mapped and self.width_map is not None:
+            ours = self.width_map(ours)
+        total = ((ours - theirs).square().mean(-1) * target.mask).sum()
+        return {"embeddings": (total, target.mask.sum())}
+
+    def counts(self, mask: Tensor) -> dict[str, Tensor]:
+        """Return the number of real tokens."""
+        return {"embeddings": mask.sum()}

@@ -1,10 +1,14 @@
 """Logit distillation and the task's own loss (`method.md` 3, stage 2)."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crild.objectives.base import Term
+from crild.features import Features, full_precision
+from crild.layers import Pairs
+from crild.objectives.base import Objective, Term
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float = 2.0) -> Term:
@@ -42,3 +46,44 @@ def task_loss(logits: Tensor, labels: Tensor) -> Term:
     else:
         losses = F.cross_entropy(logits, target.long(), reduction="none")
     return (losses * labelled).sum(), labelled.sum()
+
+
+def mixed_task_loss(logits: Tensor, labels: Tensor, lam: float, partners: Tensor) -> Term:
+    """Return the task's loss of interpolated inputs against interpolated labels.
+
+    Args:
+        logits: (B, C), of ``lam * row_i + (1 - lam) * row_partners[i]``.
+        labels: (B,); NaN where an example has none. A row whose partner lacks a label learns from its own share alone,
+            and the other way round.
+        lam, partners: the interpolation.
+
+    Source: Liang et al. 2021 (MixKD), section 3.1, the data-augmented task loss.
+    """
+    if logits.shape[-1] == 1:  # the loss against the mixed number, where both are known
+        return task_loss(logits, lam * labels + (1 - lam) * labels[partners])
+    own, count = task_loss(logits, labels)
+    other, _ = task_loss(logits, labels[partners])
+    return lam * own + (1 - lam) * other, count
+
+
+class Logits(Objective):
+    """Logits: the squared difference of the two models' logits, mean over classes and examples.
+
+    With interpolation, it is what MixKD distils. It has no layers, so a layer map means nothing to it.
+
+    Source: Liang et al. 2021 (MixKD), section 3.2.
+    """
+
+    needs = ("logits",)
+    terms = ("logits",)
+    maps = ("fixed", "random", "emd", "all")
+    layerless = True
+
+    def forward(self, student: Features, target: Features, pairs: Pairs) -> dict[str, Term]:
+        """Return the term ``logits``."""
+        difference = full_precision(student.logits) - full_precision(target.logits)
+        return {"logits": (difference.square().mean(-1).sum(), self.counts(target.mask)["logits"])}
+
+    def consistency(self, student: Features, target: Features, layers: Iterable[int]) -> dict[str, Term]:
+        """Return the same between two inputs of the student."""
+        return self(student, target, ())

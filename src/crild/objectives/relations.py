@@ -1,71 +1,81 @@
-"""Q/K/V relations on relation heads (`method.md` 2 and 5)."""
+"""Self-relations of queries, keys and values (`method.md` 2 and 5)."""
 
 import math
-from typing import Any
 
 from torch import Tensor
 
-from crild.errors import CrildError
-from crild.features import Features, full_precision
-from crild.layers import Pairs
-from crild.objectives.base import Objective, Term
-from crild.objectives.rows import common_window, relation_logits, row_divergence
+from crild.features import LayerFeatures, full_precision
+from crild.objectives.base import Between, PairObjective, Side, require
+from crild.objectives.rows import Relation, relation_heads, relation_logits, resplit, row_divergence
 
 TENSOR_OF_TERM = {"relation_qq": "query", "relation_kk": "key", "relation_vv": "value"}
 
 
-class Relations(Objective):
-    """``D_rows`` of the self-relations ``R_QQ``, ``R_KK`` and ``R_VV`` on relation heads.
+class Relations(PairObjective):
+    """Q/K/V relations: ``D_rows`` of the self-relations ``R_QQ``, ``R_KK`` and ``R_VV`` on relation heads.
 
     All heads are concatenated and re-split into the same number of relation heads in both models, so widths and
     head counts may differ. The default is 48 heads where that divides both widths, else their largest common
-    divisor up to 48.
+    divisor up to 48. Keys and values narrower than queries (grouped queries) are split on their own width.
 
     Source: Wang et al. 2021 (MiniLMv2), section 3.1, "multi-head self-attention relation distillation".
     """
 
     needs = ("query", "key", "value")
     terms = tuple(TENSOR_OF_TERM)
+    takes_heads = True
 
-    def __init__(self, heads: int | None = None) -> None:
-        super().__init__()
-        self.heads = heads
-
-    def forward(self, student: Features, target: Features, pairs: Pairs) -> dict[str, Term]:
-        """Return the terms ``relation_qq``, ``relation_kk`` and ``relation_vv``."""
-        totals: dict[str, Any] = dict.fromkeys(self.terms, 0.0)
-        for s, t in pairs:
-            ours, theirs = student.layers[s], target.layers[t]
-            window = common_window(ours.window, theirs.window)
-            for term, name in TENSOR_OF_TERM.items():
-                x, y = full_precision(getattr(ours, name)), full_precision(getattr(theirs, name))
-                heads = self.heads or relation_heads(width(x), width(y))
-                x, y = resplit(x, heads), resplit(y, heads)
-                totals[term] += row_divergence(relation_logits(x, x), relation_logits(y, y), target.mask, window)
-        counts = self.counts(target.mask)
-        return {term: (total / len(pairs), counts[term]) for term, total in totals.items()}
-
-    def check(self, student_config: Any, teacher_config: Any) -> None:
-        """Refuse a number of relation heads that does not divide the widths."""
-        for who, config in (("student", student_config), ("teacher", teacher_config)):
-            if self.heads and config.hidden_size % self.heads:
-                raise CrildError(
-                    f"relation_heads {self.heads} does not divide the {who}'s width {config.hidden_size}; "
-                    f"leave it out, or use a divisor such as {math.gcd(self.heads, config.hidden_size)}"
+    def __init__(self, between: Between) -> None:
+        super().__init__(between)
+        ours, theirs = between.student, between.teacher
+        self.heads = {}
+        for term in self.terms:
+            wide = [x.width if term == "relation_qq" else x.width // x.heads * x.groups for x in (ours, theirs)]
+            self.heads[term] = between.relation_heads or relation_heads(*wide)
+            for who, width in zip(("student", "teacher"), wide, strict=True):
+                require(
+                    width % self.heads[term] == 0,
+                    f"relation_heads {self.heads[term]} does not divide the {who}'s width {width} "
+                    f"({TENSOR_OF_TERM[term]}); leave it out, or use a divisor such as "
+                    f"{math.gcd(self.heads[term], *wide)}",
                 )
 
+    def view(self, features: LayerFeatures, mask: Tensor, layer: int, side: Side) -> dict[str, Relation]:
+        """Return the three self-relations."""
+        out = {}
+        for term, name in TENSOR_OF_TERM.items():
+            x = resplit(full_precision(getattr(features, name)), self.heads[term])
+            out[term] = Relation(relation_logits(x, x), features.window)
+        return out
 
-def width(x: Tensor) -> int:
-    """Return the width of all heads together, of x (B, h, L, d_h)."""
-    return x.shape[1] * x.shape[-1]
+    def compare(self, student: dict, target: dict, mask: Tensor) -> dict[str, Tensor]:
+        """Return the divergence of each row (B, L), by relation."""
+        return {term: row_divergence(student[term], target[term], mask) for term in self.terms}
 
 
-def relation_heads(student_width: int, teacher_width: int, most: int = 48) -> int:
-    """Return the largest common divisor of the two widths that is at most ``most``."""
-    common = math.gcd(student_width, teacher_width)
-    return max(k for k in range(1, most + 1) if common % k == 0)
+class ValueRelation(PairObjective):
+    """Value relation: ``D_rows`` of ``R_VV``, head by head. Needs equal counts of value heads.
 
+    Source: Wang et al. 2020 (MiniLM), section 3.2, "self-attention value-relation transfer".
+    """
 
-def resplit(x: Tensor, heads: int) -> Tensor:
-    """Re-split (B, h, L, d_h) into ``heads`` heads: concatenate the heads, then cut the width evenly."""
-    return x.transpose(1, 2).flatten(2).unflatten(-1, (heads, -1)).transpose(1, 2)
+    needs = ("value",)
+    terms = ("value_relation",)
+
+    def __init__(self, between: Between) -> None:
+        super().__init__(between)
+        ours, theirs = between.student.groups, between.teacher.groups
+        require(
+            ours == theirs,
+            f"value relations cannot be matched: the student has {ours} value heads and the teacher {theirs}; "
+            "use `--features qkv`, which re-splits the heads",
+        )
+
+    def view(self, features: LayerFeatures, mask: Tensor, layer: int, side: Side) -> Relation:
+        """Return the relation of values (B, h, L, L)."""
+        value = full_precision(features.value)
+        return Relation(relation_logits(value, value), features.window)
+
+    def compare(self, student: Relation, target: Relation, mask: Tensor) -> dict[str, Tensor]:
+        """Return the divergence of each row (B, L)."""
+        return {"value_relation": row_divergence(student, target, mask)}

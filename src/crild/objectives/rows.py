@@ -1,7 +1,18 @@
-"""Row-wise divergence of relations, shared by attention and relation objectives (`method.md` 2)."""
+"""Relations between tokens, and their row-wise divergence (`method.md` 2)."""
+
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Relation logits (B, h, L, L) before the row softmax, and the window where attention is local."""
+
+    logits: Tensor
+    window: int | None = None
 
 
 def relation_logits(left: Tensor, right: Tensor) -> Tensor:
@@ -9,25 +20,43 @@ def relation_logits(left: Tensor, right: Tensor) -> Tensor:
     return left @ right.transpose(-1, -2) * left.shape[-1] ** -0.5
 
 
-def row_divergence(student: Tensor, target: Tensor, mask: Tensor, window: int | None = None) -> Tensor:
-    """Return ``KL(softmax(target) || softmax(student))``, summed over keys and real rows, mean over heads.
+def relation_heads(student_width: int, teacher_width: int, most: int = 48) -> int:
+    """Return the largest common divisor of the two widths that is at most ``most``."""
+    common = math.gcd(student_width, teacher_width)
+    return max(k for k in range(1, most + 1) if common % k == 0)
+
+
+def resplit(x: Tensor, heads: int) -> Tensor:
+    """Re-split (B, h, L, d_h) into ``heads`` heads: concatenate the heads, then cut the width evenly."""
+    return x.transpose(1, 2).flatten(2).unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def seen_keys(mask: Tensor, *windows: int | None) -> Tensor:
+    """Return which keys a row may compare, (B, 1, 1, L) or (B, 1, L, L): real ones, inside both models' windows."""
+    keys = mask[:, None, None, :].bool()
+    narrowest = min((w for w in windows if w is not None), default=None)
+    if narrowest is None:
+        return keys
+    positions = torch.arange(mask.shape[1], device=mask.device)
+    return keys & ((positions[:, None] - positions[None, :]).abs() < narrowest)
+
+
+def row_divergence(student: Relation, target: Relation, mask: Tensor) -> Tensor:
+    """Return ``KL(softmax(target) || softmax(student))`` of each row, summed over keys, mean over heads: (B, L).
 
     Args:
-        student, target: relation logits (B, h, L, L).
-        mask: (B, L), 1 where a token is real; masked keys are excluded before the softmax, masked rows after it.
-        window: where attention is local, rows see only keys with ``|i - j| < window``.
+        student, target: relations of the same number of heads.
+        mask: (B, L), 1 where a token is real; masked keys are excluded before the softmax.
     """
-    keys = mask[:, None, None, :].bool()
-    if window is not None:
-        positions = torch.arange(mask.shape[1], device=mask.device)
-        keys = keys & ((positions[:, None] - positions[None, :]).abs() < window)
-    lowest = torch.finfo(student.dtype).min
-    log_student = student.masked_fill(~keys, lowest).log_softmax(-1)
-    log_target = target.masked_fill(~keys, lowest).log_softmax(-1)
-    rows = (log_target.exp() * (log_target - log_student)).sum(-1)
-    return (rows.mean(1) * mask).sum()
+    keys = seen_keys(mask, student.window, target.window)
+    lowest = torch.finfo(student.logits.dtype).min
+    log_student = student.logits.masked_fill(~keys, lowest).log_softmax(-1)
+    log_target = target.logits.masked_fill(~keys, lowest).log_softmax(-1)
+    return (log_target.exp() * (log_target - log_student)).sum(-1).mean(1)
 
 
-def common_window(*windows: int | None) -> int | None:
-    """Return the narrowest of the windows: keys outside either model's window are compared in neither."""
-    return min((w for w in windows if w is not None), default=None)
+def row_difference(student: Relation, target: Relation, mask: Tensor) -> Tensor:
+    """Return the squared difference of each row, mean over its real keys and over heads: (B, L)."""
+    keys = seen_keys(mask, student.window, target.window)
+    squares = (student.logits - target.logits).square().masked_fill(~keys, 0.0)
+    return (squares.sum(-1) / keys.sum(-1).clamp(min=1)).mean(1)

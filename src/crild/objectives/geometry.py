@@ -1,0 +1,59 @@
+"""Distances and angles among a set of vectors, for the objectives that match them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SMALLEST = 1e-12  # of a squared distance: closer points have distance 0 and no angle
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A set's inner products and distances, (..., n, n) each."""
+
+    products: Tensor
+    distances: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor) -> "Geometry":
+        """Return the geometry of vectors x (..., n, d), without a gradient where points coincide."""
+        x = x - x.mean(-2, keepdim=True)  # neither distances nor angles change; rounding errors shrink
+        products = x @ x.transpose(-1, -2)
+        norms = products.diagonal(dim1=-2, dim2=-1)
+        squares = norms[..., :, None] + norms[..., None, :] - 2 * products
+        apart = squares > SMALLEST
+        return cls(products, torch.where(apart, squares, torch.ones_like(squares)).sqrt() * apart)
+
+    def cosines(self, vertices: Tensor, others: Tensor) -> Tensor:
+        """Return the cosine of the angle at each vertex between two others; 0 where one of them is the vertex itself.
+
+        Args:
+            vertices: (B, V) indices.
+            others: (B, V, K) indices.
+
+        Returns:
+            (B, V, K, K).
+        """
+        batch = torch.arange(len(self.products), device=others.device)[:, None, None]
+        at, distance = vertices[:, :, None], self.distances
+        arm = self.products[batch, at, others]
+        square = self.products[batch, at, at]
+        between = self.products[batch[..., None], others[..., :, None], others[..., None, :]]
+        length = distance[batch, at, others]
+        scale = length[..., :, None] * length[..., None, :]
+        dots = between - arm[..., :, None] - arm[..., None, :] + square[..., None]
+        return torch.where(scale > 0, dots / scale.where(scale > 0, torch.ones_like(scale)), torch.zeros_like(dots))
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Return each example's mean of ``values`` (B, ...) where ``mask`` (B, ...) holds; 0 where it holds nowhere."""
+    mask = mask.expand_as(values).flatten(1)
+    return (values.flatten(1) * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+
+def pairs_of_tokens(mask: Tensor) -> Tensor:
+    """Return which pairs of different real tokens there are: (B, L, L), from a mask (B, L)."""
+    real = mask.bool()
+    different = ~torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+    return real[:, :, None] & real[:, None, :] & different
