@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from crild.cli import main
 from crild.config import DistillConfig, build, option_names
 from crild.errors import CrildError
+from crild.methods import METHODS
 from tests.conftest import WORDS, reviews, save_tiny, write_jsonl
 from tests.test_models import SMALL_GPT
 
@@ -55,6 +56,10 @@ def gpt(folder: Path) -> Path:
 def text_file(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
+
+
+def unlabelled(path: Path) -> Path:
+    return text_file(path, "\n".join(row["text"] for row in reviews(60)).encode())
 
 
 VALIDATION_TEXT = reviews(60, seed=1)[0]["text"].encode()
@@ -129,6 +134,36 @@ MISTAKES = {
         "no folder that can be written to",
     ),
     "name too long": (lambda t: {"data": t / ("x" * 300 + ".csv")}, "too long"),
+    "unknown features": (lambda t: {"features": "hiden"}, "no objective 'hiden' (did you mean 'hidden'?)"),
+    "features twice": (lambda t: {"features": "hidden+ah"}, "hidden is named twice"),
+    "weight of features": (lambda t: {"features": "0*hidden"}, "no positive weight"),
+    "map that leaves nothing": (lambda t: {"student": "1", "method": "pkd"}, "use --layer-map last"),
+    "map for another objective": (lambda t: {"method": "alp-kd", "layer_map": "last"}, "use --layer-map all"),
+    "objective for another map": (lambda t: {"method": "ckd", "layer_map": "emd"}, "use --layer-map last or uniform"),
+    "words of mixed texts": (lambda t: {"method": "mgskd", "interpolate": "true"}, "use --interpolate false"),
+    "samples without a batch": (lambda t: {"method": "mgskd", "accumulation": "16"}, "needs at least 3"),
+    "interpolation without a term": (lambda t: {"method": "kd", "interpolate": "true"}, "would do nothing"),
+    "consistency on plain inputs": (lambda t: {"interpolate": "false", "consistency": "0.1"}, "would do nothing"),
+    "map without layers": (lambda t: {"method": "mixkd", "layer_map": "uniform"}, "--layer-map would do nothing"),
+    "labels that nobody sees": (
+        lambda t: {"method": "minilm", "schedule": "paper", "hard_label_weight": "0.5"},
+        "--hard-label-weight would do nothing",
+    ),
+    "no labels for filters": (
+        lambda t: {"method": "ted", "data": unlabelled(t / "u.txt")},
+        "method ted (two-stage) learns",
+    ),
+    "unknown schedule": (lambda t: {"schedule": "papr"}, "papr"),
+    "missing plugin": (lambda t: {"plugin": t / "none.py"}, "no such file"),
+    "failing plugin": (lambda t: {"plugin": text_file(t / "p.py", b"1 / 0")}, "ZeroDivisionError"),
+    "width of a path": (
+        lambda t: {"student": save_tiny(t / "s", layers=2), "student_width": "16"},
+        "not for one of its own PATH",
+    ),
+    "heads without width": (lambda t: {"student_heads": "2"}, "add --student-width"),
+    "width that heads do not divide": (lambda t: {"student_width": "18"}, "18"),
+    "wider student": (lambda t: {"student_width": "64"}, "64"),
+    "unequal heads": (lambda t: {"student_width": "16", "student_heads": "2"}, "use `--features qkv`"),
     "supplementary missing": (lambda t: {"supplementary": t / "none.txt"}, "no such file or folder"),
 }
 
@@ -186,7 +221,8 @@ def test_help_lists_every_option_of_the_dataclass(cli):
 def test_methods_lists_all_and_explains_one(cli):
     code, out, _ = cli("methods")
     assert code == 0
-    assert {line.split()[0] for line in out.splitlines()} == {"cr-ild", "l-ild", "kd", "ft"}
+    assert {line.split()[0] for line in out.splitlines()} == set(METHODS)
+    assert all("[" in line and "]" in line for line in out.splitlines())
     _, out, _ = cli("methods", "cr-ild")
     for word in ("L_mix", "2302.01530", "interpolated", "departs"):
         assert word in out

@@ -1,21 +1,36 @@
-"""The trainer: order of rows, exact means under accumulation, what is frozen, what falls."""
+"""The trainer: order of rows, exact means under accumulation, what is frozen, what falls, what a resume needs."""
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file
+from transformers import TrainerCallback
 
 from crild.config import StageSettings
 from crild.data.batching import Collator, LengthGroupedSampler
 from crild.distiller import Distiller, Recipe
-from crild.methods import build_objective
+from crild.methods import METHODS
 from crild.models.students import cut
+from crild.objectives import Shape, compose
 from crild.trainer import DistillationTrainer, stream, trim_log
 from tests.architectures import ARCHITECTURES, VOCAB, padded_batch, small_model
 from tests.conftest import tiny_tokenizer
+
+CR_ILD = Recipe(features=1.0, interpolate=True, consistency=0.1)
+PLAIN = Recipe(features=1.0)
+LOGITS = Recipe(distillation=0.5, task=0.5)
+
+
+def paper(method, name="joint"):
+    return next(phase.recipe for phase in METHODS[method].paper if phase.name == name)
+
+
+MIXKD = Recipe(features=1.0, mixed_task=1.0, task=1.0, interpolate=True)  # the paper's, as a run completes it
 
 
 def rows(count, seed=0):
@@ -31,39 +46,93 @@ def rows(count, seed=0):
     )
 
 
-def train(folder, features="ah", precision="fp32", learning_rate=1e-3, seed=1, student=None, logits=False, **settings):
-    teacher = small_model("bert", seed=1, pad_token_id=0)
-    student = student or cut(small_model("bert", seed=2, pad_token_id=0), [0, 1])
-    objective = build_objective(features, student.config, teacher.config, None)
-    recipe = Recipe(features=1.0, pairs=((2, 4),), interpolate=True, consistency=0.1)
-    if logits:
-        recipe = Recipe(distillation=0.5, task=0.5)
-    defaults = {"epochs": 2, "batch_size": 8, "learning_rate": learning_rate}
-    folder.mkdir(exist_ok=True, parents=True)
-    trainer = DistillationTrainer(
-        Distiller(student, recipe, teacher, objective), rows(48), rows(16, 1), tiny_tokenizer(),
-        StageSettings(**defaults | settings), folder, "ild", seed, precision=precision,
-    )  # fmt: skip
-    trainer.run()
+def new_student(layers=2, dropout=0.0):
+    student = cut(small_model("bert", seed=2, pad_token_id=0), list(range(layers)))
+    for module in student.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = dropout
     return student
 
 
-@pytest.mark.parametrize("logits", [False, True])
-def test_accumulation_changes_nothing(tmp_path, logits):
-    whole = train(tmp_path / "a", logits=logits, batch_size=8)
-    parts = train(tmp_path / "b", logits=logits, batch_size=8, accumulation=4)
+def trainer_of(folder, features="ah", layer_map="last", recipe=CR_ILD, student=None, depth=4, count=48, **options):
+    """Return a trainer of a small student; ``options`` are its own or `StageSettings`."""
+    teacher = small_model("bert", seed=1, pad_token_id=0, num_hidden_layers=depth)
+    student = student or new_student()
+    torch.manual_seed(9)  # of learned maps
+    objective = compose(features, layer_map, Shape.of(student.config), Shape.of(teacher.config))
+    own = {name: options.pop(name) for name in ("precision", "callbacks", "score") if name in options}
+    seed, stage = options.pop("seed", 1), options.pop("stage", "ild")
+    settings = StageSettings(**{"epochs": 2, "batch_size": 8, "learning_rate": 1e-3} | options)
+    folder.mkdir(exist_ok=True, parents=True)
+    module = Distiller(student, recipe, teacher, objective if recipe.uses_objective else None)
+    data = rows(count), rows(16, 1), tiny_tokenizer()
+    return DistillationTrainer(module, *data, settings, folder, stage, seed, **own)
+
+
+def train(folder, *args, **options):
+    trainer = trainer_of(folder, *args, **options)
+    trainer.run()
+    return trainer.distiller.student
+
+
+def log(folder, name="steps"):
+    return [json.loads(line) for line in (folder / f"{name}.jsonl").open()]
+
+
+JOINT = Recipe(features=0.5, distillation=0.7, task=0.3)
+
+
+@pytest.mark.parametrize(
+    ("features", "layer_map", "recipe"),
+    [
+        ("ah", "last", CR_ILD),
+        ("ah", "last", LOGITS),
+        ("embeddings+ah", "uniform", JOINT),
+        ("pkd", "skip", paper("pkd")),
+        ("rail-kd", "random", paper("rail-kd")),
+        ("ckd", "uniform", paper("ckd")),
+        ("alp-kd", "all", paper("alp-kd")),
+        ("ted", "uniform", Recipe(filters=1.0)),
+        ("ted", "uniform", paper("ted")),
+        ("logits", "last", MIXKD),
+    ],
+)
+def test_accumulation_changes_nothing(tmp_path, features, layer_map, recipe):
+    # The last batch has 2 rows, one micro-batch; every fourth row has no label, so some micro-batches have none.
+    options = {"features": features, "layer_map": layer_map, "recipe": recipe, "count": 50, "batch_size": 8}
+    trainers = [trainer_of(tmp_path / name, **options, accumulation=n) for name, n in (("a", 1), ("b", 4))]
+    for trainer in trainers:
+        trainer.run()
+    whole, parts = (trainer.distiller for trainer in trainers)
     for (name, one), other in zip(whole.named_parameters(), parts.parameters(), strict=True):
         if not name.endswith("key.bias"):  # softmax cancels it: its gradient is rounding noise, which Adam blows up
             torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-3, msg=name)
-    ours, theirs = ([json.loads(x) for x in (tmp_path / n / "steps.jsonl").open()] for n in "ab")
-    assert [s["terms"].keys() for s in ours] == [s["terms"].keys() for s in theirs]
+    ours, theirs = (log(tmp_path / name) for name in "ab")
+    assert len(ours) == 14
+    for one, other in zip(ours, theirs, strict=True):
+        assert {k: t["count"] for k, t in one["terms"].items()} == {k: t["count"] for k, t in other["terms"].items()}
+        assert [t["weight"] for t in one["terms"].values()] == [t["weight"] for t in other["terms"].values()]
     assert [s["loss"] for s in ours] == pytest.approx([s["loss"] for s in theirs], rel=1e-4)
+
+
+def test_the_first_entry_of_the_history_is_where_the_stage_starts(tmp_path):
+    trainer = trainer_of(tmp_path, recipe=JOINT, score=lambda logits: 0.5)
+    before = deepcopy(trainer.distiller).eval()
+    trainer.run()
+    history = log(tmp_path, "history")
+    assert [entry["step"] for entry in history] == [0, 6, 12]
+    assert [entry["epoch"] for entry in history] == [0, 1, 2]
+    assert history[0]["train"] == {}
+    assert ["score" in entry for entry in history] == [False, True, True]  # the student as it came is never the best
+    with torch.no_grad():
+        terms = before(trainer.data_collator(list(rows(16, 1))), progress=1.0)["terms"]
+    assert history[0]["held_out"] == pytest.approx({k: float(x / n) for k, (x, n) in terms.items()}, rel=1e-4)
 
 
 def test_held_out_loss_falls_and_not_without_learning(tmp_path):
     def first_and_last(name, rate):
         train(tmp_path / name, learning_rate=rate, epochs=5)
-        values = [json.loads(x)["held_out"] for x in (tmp_path / name / "history.jsonl").open()]
+        values = [entry["held_out"] for entry in log(tmp_path / name, "history")]
         return [v["attention"] + v["hidden"] for v in (values[0], values[-1])]
 
     first, last = first_and_last("learns", 3e-3)
@@ -74,9 +143,9 @@ def test_held_out_loss_falls_and_not_without_learning(tmp_path):
 
 def test_seed_decides_everything(tmp_path):
     one, same, other = (train(tmp_path / n, seed=s) for n, s in (("a", 1), ("b", 1), ("c", 2)))
-    key = "classifier.weight", "bert.encoder.layer.1.attention.self.query.weight"
-    assert torch.equal(one.state_dict()[key[1]], same.state_dict()[key[1]])
-    assert not torch.equal(one.state_dict()[key[1]], other.state_dict()[key[1]])
+    key = "bert.encoder.layer.1.attention.self.query.weight"
+    assert torch.equal(one.state_dict()[key], same.state_dict()[key])
+    assert not torch.equal(one.state_dict()[key], other.state_dict()[key])
 
 
 @pytest.mark.parametrize(
@@ -89,7 +158,7 @@ def test_seed_decides_everything(tmp_path):
     ],
 )  # fmt: skip
 def test_what_a_stage_cannot_reach_is_frozen(features, frozen, trained, tmp_path):
-    student = cut(small_model("bert", seed=2, pad_token_id=0), [0, 1])
+    student = new_student()
     before = {k: v.clone() for k, v in student.state_dict().items()}
     train(tmp_path / "x", features, student=student)
     for name, value in student.state_dict().items():
@@ -110,9 +179,8 @@ def test_precisions_can_follow_each_other_in_one_process(tmp_path):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_half_precision_passes_keep_the_loss(name):
     teacher, student = small_model(name, seed=1), cut(small_model(name, seed=2), [0, 1])
-    objective = build_objective("ahqkv", student.config, teacher.config, None)
-    recipe = Recipe(features=1.0, pairs=((2, 4),), interpolate=True, consistency=0.1)
-    module = Distiller(student, recipe, teacher, objective).train()
+    objective = compose("ahqkv", "last", Shape.of(student.config), Shape.of(teacher.config))
+    module = Distiller(student, CR_ILD, teacher, objective).train()
     losses = []
     for enabled in (False, True):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
@@ -121,6 +189,198 @@ def test_half_precision_passes_keep_the_loss(name):
         assert all(total.dtype == torch.float32 for total, _ in output["terms"].values())
         losses.append(float(output["loss"].detach()))
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
+
+
+# ---- an objective's state: random layer maps, masses, learned maps, filters ----
+
+
+class Watch(TrainerCallback):
+    """Note something at every step; fall over after one of them, before it is saved."""
+
+    def __init__(self, look=None, stop=None):
+        self.look, self.stop, self.seen = look, stop, []
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        if self.look is not None:
+            self.seen.append(self.look(model))
+        if state.global_step == self.stop:
+            raise InterruptedError
+
+
+def draws(folder, **options):
+    watch = Watch(lambda module: tuple(module.objective.layer_map.drawn.tolist()))
+    trainer = trainer_of(
+        folder, "rail-kd", "random", PLAIN, new_student(3), depth=8, epochs=5, count=24, callbacks=[watch], **options
+    )
+    trainer.run()
+    return watch.seen, trainer
+
+
+def test_a_random_layer_map_is_drawn_anew_each_epoch_as_a_function_of_seed_stage_and_epoch(tmp_path):
+    seen, trainer = draws(tmp_path / "a")
+    assert len(seen) == 15
+    epochs = [set(seen[start : start + 3]) for start in range(0, 15, 3)]
+    assert all(len(epoch) == 1 for epoch in epochs)
+    assert len(set(seen)) >= 3
+    for drawn in seen:  # two of the teacher's layers below its last
+        assert len(drawn) == 2
+        assert 1 <= drawn[0] < drawn[1] <= 7
+    expected = deepcopy(trainer.distiller.objective.layer_map).train()
+    for epoch, drawn in enumerate(epochs):
+        expected.redraw(*stream(1, "ild", "layers", epoch))
+        assert expected.pairs == ((1, min(drawn)[0]), (2, min(drawn)[1]))
+    # rates, rhythm and micro-batches do not matter; seed and stage do
+    assert draws(tmp_path / "b", learning_rate=0.0, save_steps=2, accumulation=4)[0] == seen
+    assert draws(tmp_path / "c", seed=2)[0] != seen
+    assert draws(tmp_path / "d", stage="joint")[0] != seen
+    (checkpoint,) = trainer.checkpoints()
+    saved = load_file(checkpoint / "model.safetensors")
+    assert tuple(saved["objective.layer_map.drawn"].tolist()) == seen[-1]
+
+
+def masses(module):
+    return {name: x.clone() for name, x in module.objective.state_dict().items() if name.endswith("_mass")}
+
+
+def test_masses_are_uniform_at_first_move_with_every_step_and_are_in_checkpoints(tmp_path):
+    watch = Watch(masses)
+    trainer = trainer_of(tmp_path, "hidden+attention-mse", "emd", PLAIN, callbacks=[watch])
+    trainer.freeze_unreachable()  # tries a step to see what it reaches: that is no training
+    first = masses(trainer.distiller)
+    assert {name.split(".")[-1]: x.shape for name, x in first.items()} == {
+        "student_mass": (1, 2),
+        "teacher_mass": (1, 4),
+    }
+    assert len(first) == 4
+    for x in first.values():
+        assert torch.equal(x, torch.full_like(x, 1 / x.shape[1]))
+    trainer.run()
+    assert len(watch.seen) == 12
+    for name, uniform in first.items():
+        assert not torch.allclose(watch.seen[0][name], uniform)
+        assert not torch.equal(watch.seen[0][name], watch.seen[1][name])
+        for seen in watch.seen:
+            assert float(seen[name].sum()) == pytest.approx(1.0, abs=1e-12)
+    (checkpoint,) = trainer.checkpoints()
+    saved = load_file(checkpoint / "model.safetensors")
+    for name, x in watch.seen[-1].items():
+        assert torch.equal(saved[f"objective.{name}"], x)
+        assert torch.equal(trainer.distiller.objective.state_dict()[name], x)
+
+
+@pytest.mark.parametrize(
+    ("features", "layer_map"), [("rail-kd", "random"), ("rail-kd", "emd"), ("hidden+attention-mse", "emd")]
+)
+def test_held_out_losses_depend_on_the_student_alone(tmp_path, features, layer_map):
+    options = {"recipe": PLAIN, "depth": 8, "epochs": 4, "learning_rate": 0.0}
+    trainer = trainer_of(tmp_path, features, layer_map, student=new_student(3), **options)
+    trainer.run()
+    history = log(tmp_path, "history")
+    assert len(history) == 5
+    assert all(entry["held_out"] == history[0]["held_out"] for entry in history)
+    # the state did move: the very same batch reads otherwise in training
+    batch = trainer.data_collator(list(rows(16, 1)))
+    readings = {}
+    for mode in (True, False):
+        module = deepcopy(trainer.distiller)
+        module.objective.train(mode)
+        with torch.no_grad():
+            readings[mode] = {k: float(x / n) for k, (x, n) in module(batch)["terms"].items()}
+    assert readings[False] == pytest.approx(history[0]["held_out"], rel=1e-5)
+    assert all(readings[True][k] != pytest.approx(x, rel=1e-3) for k, x in readings[False].items())
+
+
+EMD, RAIL, TED = ("hidden+attention-mse", "emd"), ("rail-kd", "random"), ("ted", "uniform")
+
+
+@pytest.mark.parametrize(
+    ("features", "layer_map", "recipe", "stops"),
+    [
+        # before any checkpoint; within an epoch; at the first step of the next one
+        (*EMD, PLAIN, (2, 6, 9)),
+        (*RAIL, PLAIN, (2, 6, 9)),
+        (*EMD, paper("bert-emd"), (6,)),
+        (*RAIL, paper("rail-kd"), (9,)),
+        (*TED, Recipe(filters=1.0), (6, 9)),
+        (*TED, PLAIN, (6,)),
+        ("ah", "last", replace(CR_ILD, ema_decay=0.9), (6,)),
+        ("logits", "last", MIXKD, (6,)),
+    ],
+)
+def test_an_interrupted_stage_ends_as_one_that_ran_through(tmp_path, features, layer_map, recipe, stops):
+    def trainer(name, **options):  # 4 steps an epoch; checkpoints after 4, 5, 8, 10 and 12
+        student, options = new_student(3, dropout=0.2), options | {"count": 32, "epochs": 3, "save_steps": 5}
+        return trainer_of(tmp_path / name, features, layer_map, recipe, student, 6, **options)
+
+    whole = trainer("whole")
+    whole.run()
+    ours = whole.distiller.state_dict()
+    assert any(name.startswith("objective.") for name in ours) == (features not in ("ah", "logits"))
+    for stop in stops:
+        name = f"cut-{stop}"
+        with pytest.raises(InterruptedError):
+            trainer(name, callbacks=[Watch(stop=stop)]).run()
+        resumed = trainer(name)
+        assert resumed.steps_done() == {2: 0, 6: 5, 9: 8}[stop]
+        if resumed.steps_done():  # all state is in the checkpoint
+            with torch.no_grad():
+                for tensor in resumed.distiller.state_dict().values():
+                    tensor.add_(1)
+        resumed.run()
+        theirs = resumed.distiller.state_dict()
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(x, theirs[name]) for name, x in ours.items())
+        assert log(tmp_path / "whole") == log(tmp_path / name)
+        histories = [log(tmp_path / folder, "history") for folder in ("whole", name)]
+        assert len(histories[0]) == len(histories[1]) == 4
+        for one, other in zip(*histories, strict=True):  # means of what was logged are added up again
+            assert one.pop("train") == pytest.approx(other.pop("train"), rel=1e-12)
+            assert one == other
+
+
+def test_a_filter_stage_trains_filters_alone_and_the_teachers_stay_afterwards(tmp_path):
+    student = new_student()
+    before = {k: v.clone() for k, v in student.state_dict().items()}
+    trainer = trainer_of(tmp_path / "filters", "ted", "uniform", Recipe(filters=1.0), student, epochs=4)
+    objective = trainer.distiller.objective
+    drawn = {k: v.clone() for k, v in objective.state_dict().items()}
+    trainer.run()
+    assert all(torch.equal(v, before[k]) for k, v in student.state_dict().items())
+    assert not any(torch.equal(v, drawn[k]) for k, v in objective.state_dict().items())
+    terms = [entry["held_out"] for entry in log(tmp_path / "filters", "history")]
+    assert terms[0].keys() == {"filter_student", "filter_teacher"}
+
+    student.requires_grad_(True)
+    trained = {k: v.clone() for k, v in objective.state_dict().items()}
+    following = trainer_of(tmp_path / "ild", "ted", "uniform", PLAIN, student)
+    following.distiller.objective.load_state_dict(trained)
+    following.run()
+    for name, value in following.distiller.objective.state_dict().items():
+        assert torch.equal(value, trained[name]) == (".heads." in name or "teacher" in name), name
+    assert not torch.equal(student.state_dict()["bert.encoder.layer.0.output.dense.weight"],
+                           before["bert.encoder.layer.0.output.dense.weight"])  # fmt: skip
+
+
+def test_mixkd_as_in_its_paper_learns(tmp_path):
+    assert paper("mixkd") == Recipe(features=1.0, mixed_task=1.0, task=1.0)
+    trainer = trainer_of(tmp_path, "logits", "last", MIXKD, epochs=6, learning_rate=3e-3, score=lambda x: 0.0)
+    trainer.run()
+    history = log(tmp_path, "history")
+    assert history[0]["held_out"].keys() == {"logits", "mixed_task", "task"}
+    assert history[-1]["held_out"]["logits"] < 0.9 * history[0]["held_out"]["logits"]
+    assert all("score" in entry for entry in history[1:])  # of plain inputs
+    for entry in log(tmp_path):
+        labelled = entry["terms"]["task"]["count"]
+        assert 0 < labelled <= 8
+        assert {k: t["count"] for k, t in entry["terms"].items()} == {
+            "logits": 8, "mixed_task": labelled, "task": labelled,
+        }  # fmt: skip
+        assert 0.5 <= entry["lambda"] <= 1
+    # all parameters learn: the pooler and the head are on the way to the logits
+    assert all(p.requires_grad for p in trainer.distiller.student.parameters())
+
+
+# ---- batches ----
 
 
 def test_sampler_is_a_permutation_in_batches_of_like_length():
@@ -145,6 +405,49 @@ def test_sampler_takes_every_row_of_small_data(count):
     assert len(sampler) == count
 
 
+def test_random_batches_leave_different_rows_out_of_each_epoch():
+    lengths = np.random.default_rng(0).integers(3, 60, 107).tolist()
+    sampler = LengthGroupedSampler(lengths, 16, 1, 2, grouped=False, drop_last=True)
+    assert len(sampler) == 96
+    orders, left_out = [], []
+    for epoch in (0, 1, 0, 2):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+        assert len(orders[-1]) == len(set(orders[-1])) == 96
+        left_out.append(frozenset(range(107)) - set(orders[-1]))
+    assert orders[0] == orders[2]
+    assert len(set(left_out)) == 3
+    spread = np.mean([np.ptp([lengths[i] for i in orders[0][j : j + 16]]) for j in range(0, 96, 16)])
+    assert spread > 40  # of 56: nothing is sorted
+    grouped = LengthGroupedSampler(lengths, 16, 1, 2, drop_last=True)
+    assert len(list(grouped)) == len(grouped) == 96
+    everything = LengthGroupedSampler(lengths, 16, 1, 2, grouped=False)
+    assert sorted(everything) == list(range(107))
+
+
+@pytest.mark.parametrize("count", [1, 15, 16])
+def test_random_batches_keep_every_row_of_small_data(count):
+    sampler = LengthGroupedSampler([5] * count, 16, 0, grouped=False, drop_last=True)
+    assert sorted(sampler) == list(range(count))
+    assert len(sampler) == count
+
+
+@pytest.mark.parametrize(("count", "steps"), [(50, [0, 6, 12]), (48, [0, 6, 12]), (5, [0, 1, 2])])
+def test_a_stage_without_incomplete_batches_padded_to_one_length(tmp_path, count, steps):
+    options = {"grouped": False, "drop_last": True, "pad_to": 20, "count": count}
+    recipe = Recipe(features=1.0, interpolate=True, partners="reversed", masked=False)
+    trainer = trainer_of(tmp_path / "a", "qkv", recipe=recipe, **options)
+    trainer.run()
+    assert trainer.settings.steps(count) == steps[-1]
+    assert [entry["step"] for entry in log(tmp_path / "a", "history")] == steps
+    assert [entry["epoch"] for entry in log(tmp_path / "a", "history")] == [0, 1, 2]
+    counts = {term["count"] for entry in log(tmp_path / "a") for term in entry["terms"].values()}
+    assert counts == {min(count, 8) * 20}  # every position of every batch
+    train(tmp_path / "b", "qkv", recipe=recipe, **{**options, "pad_to": 24})
+    one, other = (log(tmp_path / name)[0]["terms"]["relation_qq"]["value"] for name in "ab")
+    assert one != pytest.approx(other, rel=1e-3)
+
+
 def test_collator_pads_and_marks_missing_labels():
     data = [{"input_ids": [2, 5, 3], "attention_mask": [1, 1, 1], "labels": None, "teacher_logits": [0.5, 1.0]},
             {"input_ids": [2, 3], "attention_mask": [1, 1], "labels": 1.0, "teacher_logits": [1.5, 0.0]}]  # fmt: skip
@@ -153,6 +456,34 @@ def test_collator_pads_and_marks_missing_labels():
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
     assert batch["labels"].isnan().tolist() == [True, False]
     assert batch["teacher_logits"].shape == (2, 2)
+    assert "words" not in batch
+    longer = Collator(tiny_tokenizer(), 5)(data)
+    assert longer["input_ids"].tolist() == [[2, 5, 3, 0, 0], [2, 3, 0, 0, 0]]
+    assert longer["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1, 1, 0, 0, 0]]
+    assert torch.equal(longer["labels"].isnan(), batch["labels"].isnan())
+
+
+@pytest.mark.parametrize("length", [None, 6])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_padding_belongs_to_no_word_and_has_type_0(side, length):
+    tokenizer = tiny_tokenizer()
+    tokenizer.padding_side = side
+    data = [
+        {"input_ids": [2, 5, 6, 3], "attention_mask": [1] * 4, "token_type_ids": [0, 0, 1, 1], "words": [-1, 0, 1, -1]},
+        {"input_ids": [2, 7, 3], "attention_mask": [1] * 3, "token_type_ids": [0, 0, 1], "words": [-1, 0, -1]},
+    ]
+    batch = Collator(tokenizer, length)(data)
+    assert batch.keys() == {"input_ids", "attention_mask", "token_type_ids", "words"}
+    expected = {
+        "input_ids": ([2, 5, 6, 3], [2, 7, 3], 0),
+        "attention_mask": ([1] * 4, [1] * 3, 0),
+        "token_type_ids": ([0, 0, 1, 1], [0, 0, 1], 0),
+        "words": ([-1, 0, 1, -1], [-1, 0, -1], -1),
+    }
+    for name, (*each, filler) in expected.items():
+        for found, values in zip(batch[name].tolist(), each, strict=True):
+            padding = [filler] * ((length or 4) - len(values))
+            assert found == (values + padding if side == "right" else padding + values), name
 
 
 def test_streams_differ_by_every_part():

@@ -69,7 +69,7 @@ class StageProgress(TrainerCallback):
         entry = kwargs["metrics"]
         terms = "  ".join(f"{name} {value:.4g}" for name, value in entry["held_out"].items())
         score = f"  selection score {entry['score']:.4f}" if "score" in entry else ""
-        say(f"{self.title}: step {state.global_step}/{state.max_steps}  held out: {terms}{score}")
+        say(f"{self.title}: step {state.global_step}/{args.max_steps}  held out: {terms}{score}")
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
