@@ -151,7 +151,11 @@ MISTAKES = {
     ),
     "no labels for filters": (
         lambda t: {"method": "ted", "data": unlabelled(t / "u.txt")},
-        "method ted (two-stage) learns",
+        "method ted with features ted, two-stage schedule, learns from labels",
+    ),
+    "no labels for filters of another method": (
+        lambda t: {"method": "l-ild", "features": "ted", "data": unlabelled(t / "u.txt")},
+        "learns from labels",
     ),
     "unknown schedule": (lambda t: {"schedule": "papr"}, "papr"),
     "missing plugin": (lambda t: {"plugin": t / "none.py"}, "no such file"),

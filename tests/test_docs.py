@@ -3,12 +3,13 @@
 import re
 from pathlib import Path
 
+from docs.build import pages
+
 from crild.config import ANY, PRESETS
 from crild.layers import MAPS
 from crild.methods import METHODS
 from crild.models.capture import ARCHITECTURES
 from crild.objectives import OBJECTIVES
-from docs.build import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 TITLES = {"finetune": "fine-tuning (teacher, control)", "ild": "ILD", "kd": "KD"}

@@ -191,6 +191,8 @@ def test_as_released_takes_random_padded_batches_and_drops_the_last(tiny_teacher
         {"features": "attention-kl+hidden", "layer_map": "random", "interpolate": True},
         {"method": "cr-ild", "features": "alp-kd"},
         {"method": "mgskd", "layer_map": "last-k"},
+        {"method": "l-ild", "features": "ted"},
+        {"method": "ted", "features": "hidden"},
     ],
 )
 def test_any_objective_goes_with_any_sensible_map_and_input(options, tiny_teacher, film_data, tmp_path):
@@ -200,6 +202,7 @@ def test_any_objective_goes_with_any_sensible_map_and_input(options, tiny_teache
     from crild.cli import main
 
     assert main(["distill", "--config", str(path)]) == 0
+    assert (tmp_path / "out/stages/filters").exists() == (options.get("features") == "ted")
     steps = [json.loads(line) for line in (tmp_path / "out/stages/ild/steps.jsonl").open()]
     names = set(steps[-1]["terms"])
     assert any(name.startswith("consistency/") for name in names) == bool(

@@ -23,7 +23,7 @@ TENSORS = ("hidden", "query", "key", "value")
 
 
 def shape(layers=3, width=12, heads=3, groups=None, outputs=3) -> Shape:
-    return Shape(layers, width, heads, heads if groups is None else groups, outputs)
+    return Shape(layers, width, heads, heads if groups is None else groups, width // heads, outputs)
 
 
 def draw(seed, of, lengths=(5, 3, 4), windows=None) -> Features:
@@ -1133,11 +1133,18 @@ def test_mixed_classification_equals_cross_entropy_with_interpolated_label_vecto
     assert (float(total), int(count)) == (pytest.approx(expected, rel=1e-10), 3)
 
 
-def test_mixed_regression_learns_the_interpolated_number():
-    logits, lam, labels, partners = random_logits(3, rows=3, classes=1), 0.6, [0.5, 2.0, -1.0], [1, 2, 0]
-    expected = sum(
-        (z - (lam * labels[i] + (1 - lam) * labels[partners[i]])) ** 2 for i, (z,) in enumerate(logits.tolist())
-    )
-    labels = torch.tensor(labels, dtype=torch.float64)
-    total, count = mixed_task_loss(logits, labels, lam, torch.tensor(partners))
-    assert (float(total), int(count)) == (pytest.approx(expected, rel=1e-10), 3)
+def test_mixed_regression_has_the_gradient_of_the_interpolated_number():
+    lam, labels, partners = 0.6, [0.5, 2.0, -1.0], [1, 2, 0]
+    logits = random_logits(3, rows=3, classes=1).requires_grad_()
+    total, count = mixed_task_loss(logits, torch.tensor(labels, dtype=torch.float64), lam, torch.tensor(partners))
+    total.backward()
+    assert int(count) == 3
+    for i, partner in enumerate(partners):
+        mixed = lam * labels[i] + (1 - lam) * labels[partner]
+        assert float(logits.grad[i]) == pytest.approx(2 * (float(logits[i]) - mixed), rel=1e-10)
+
+
+def test_mixed_regression_learns_from_the_one_share_that_has_a_label():
+    logits, labels = torch.tensor([[1.5], [0.0]]), torch.tensor([1.0, float("nan")])
+    total, _ = mixed_task_loss(logits, labels, 0.75, torch.tensor([1, 0]))
+    assert float(total) == pytest.approx(0.75 * (1.5 - 1.0) ** 2 + 0.25 * (0.0 - 1.0) ** 2)

@@ -72,7 +72,15 @@ def trainer_of(folder, features="ah", layer_map="last", recipe=CR_ILD, student=N
 def train(folder, *args, **options):
     trainer = trainer_of(folder, *args, **options)
     trainer.run()
-    return trainer.distiller.student
+    return trainer.distiller.student.cpu()
+
+
+def held_out_batch(trainer):
+    return trainer._prepare_inputs(trainer.data_collator(list(rows(16, 1))))
+
+
+def state(module):
+    return {name: x.detach().cpu().clone() for name, x in module.state_dict().items()}
 
 
 def log(folder, name="steps"):
@@ -103,7 +111,7 @@ def test_accumulation_changes_nothing(tmp_path, features, layer_map, recipe):
     trainers = [trainer_of(tmp_path / name, **options, accumulation=n) for name, n in (("a", 1), ("b", 4))]
     for trainer in trainers:
         trainer.run()
-    whole, parts = (trainer.distiller for trainer in trainers)
+    whole, parts = (trainer.distiller.cpu() for trainer in trainers)
     for (name, one), other in zip(whole.named_parameters(), parts.parameters(), strict=True):
         if not name.endswith("key.bias"):  # softmax cancels it: its gradient is rounding noise, which Adam blows up
             torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-3, msg=name)
@@ -125,7 +133,7 @@ def test_the_first_entry_of_the_history_is_where_the_stage_starts(tmp_path):
     assert history[0]["train"] == {}
     assert ["score" in entry for entry in history] == [False, True, True]  # the student as it came is never the best
     with torch.no_grad():
-        terms = before(trainer.data_collator(list(rows(16, 1))), progress=1.0)["terms"]
+        terms = before(held_out_batch(trainer), progress=1.0)["terms"]
     assert history[0]["held_out"] == pytest.approx({k: float(x / n) for k, (x, n) in terms.items()}, rel=1e-4)
 
 
@@ -159,9 +167,9 @@ def test_seed_decides_everything(tmp_path):
 )  # fmt: skip
 def test_what_a_stage_cannot_reach_is_frozen(features, frozen, trained, tmp_path):
     student = new_student()
-    before = {k: v.clone() for k, v in student.state_dict().items()}
+    before = state(student)
     train(tmp_path / "x", features, student=student)
-    for name, value in student.state_dict().items():
+    for name, value in state(student).items():
         if any(part in name for part in frozen):
             assert torch.equal(value, before[name]), name
         elif any(part in name for part in trained) and "key.bias" not in name:
@@ -176,19 +184,30 @@ def test_precisions_can_follow_each_other_in_one_process(tmp_path):
     torch.testing.assert_close(full.state_dict()[name], half.state_dict()[name], atol=0.03, rtol=0.1)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_half_precision_passes_keep_the_loss(name):
-    teacher, student = small_model(name, seed=1), cut(small_model(name, seed=2), [0, 1])
-    objective = compose("ahqkv", "last", Shape.of(student.config), Shape.of(teacher.config))
-    module = Distiller(student, CR_ILD, teacher, objective).train()
+OWN_TERMS = {method.features: (method.layer_map, method.interpolate) for method in METHODS.values() if method.features}
+
+
+@pytest.mark.parametrize(
+    ("name", "features"), [*((n, "ahqkv") for n in ARCHITECTURES), *(("bert", features) for features in OWN_TERMS)]
+)
+def test_half_precision_passes_keep_the_loss(name, features):
+    teacher, student = small_model(name, seed=1), cut(small_model(name, seed=2), [0, 1, 2])
+    layer_map, interpolate = OWN_TERMS.get(features, ("last", True))
+    objective = compose(features, layer_map, Shape.of(student.config), Shape.of(teacher.config))
+    recipe = replace(CR_ILD, interpolate=interpolate, consistency=0.1 * interpolate, distillation=1.0)
+    module = Distiller(student, recipe, teacher, objective).train()
+    batch = padded_batch()
+    batch["words"] = torch.arange(9).expand(5, -1).masked_fill(batch["attention_mask"] == 0, -1)
     losses = []
     for enabled in (False, True):
+        again = deepcopy(module)  # masses move
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
-            output = module(padded_batch(), lam=0.7, progress=1.0)
+            output = again(batch, lam=0.7, progress=1.0)
         output["loss"].backward()
         assert all(total.dtype == torch.float32 for total, _ in output["terms"].values())
         losses.append(float(output["loss"].detach()))
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
+    assert losses[1] != losses[0]
 
 
 # ---- an objective's state: random layer maps, masses, learned maps, filters ----
@@ -239,7 +258,7 @@ def test_a_random_layer_map_is_drawn_anew_each_epoch_as_a_function_of_seed_stage
 
 
 def masses(module):
-    return {name: x.clone() for name, x in module.objective.state_dict().items() if name.endswith("_mass")}
+    return {name: x for name, x in state(module.objective).items() if name.endswith("_mass")}
 
 
 def test_masses_are_uniform_at_first_move_with_every_step_and_are_in_checkpoints(tmp_path):
@@ -265,7 +284,7 @@ def test_masses_are_uniform_at_first_move_with_every_step_and_are_in_checkpoints
     saved = load_file(checkpoint / "model.safetensors")
     for name, x in watch.seen[-1].items():
         assert torch.equal(saved[f"objective.{name}"], x)
-        assert torch.equal(trainer.distiller.objective.state_dict()[name], x)
+        assert torch.equal(masses(trainer.distiller)[name], x)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +298,7 @@ def test_held_out_losses_depend_on_the_student_alone(tmp_path, features, layer_m
     assert len(history) == 5
     assert all(entry["held_out"] == history[0]["held_out"] for entry in history)
     # the state did move: the very same batch reads otherwise in training
-    batch = trainer.data_collator(list(rows(16, 1)))
+    batch = held_out_batch(trainer)
     readings = {}
     for mode in (True, False):
         module = deepcopy(trainer.distiller)
@@ -314,7 +333,7 @@ def test_an_interrupted_stage_ends_as_one_that_ran_through(tmp_path, features, l
 
     whole = trainer("whole")
     whole.run()
-    ours = whole.distiller.state_dict()
+    ours = state(whole.distiller)
     assert any(name.startswith("objective.") for name in ours) == (features not in ("ah", "logits"))
     for stop in stops:
         name = f"cut-{stop}"
@@ -327,7 +346,7 @@ def test_an_interrupted_stage_ends_as_one_that_ran_through(tmp_path, features, l
                 for tensor in resumed.distiller.state_dict().values():
                     tensor.add_(1)
         resumed.run()
-        theirs = resumed.distiller.state_dict()
+        theirs = state(resumed.distiller)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(x, theirs[name]) for name, x in ours.items())
         assert log(tmp_path / "whole") == log(tmp_path / name)
@@ -340,25 +359,25 @@ def test_an_interrupted_stage_ends_as_one_that_ran_through(tmp_path, features, l
 
 def test_a_filter_stage_trains_filters_alone_and_the_teachers_stay_afterwards(tmp_path):
     student = new_student()
-    before = {k: v.clone() for k, v in student.state_dict().items()}
+    before = state(student)
     trainer = trainer_of(tmp_path / "filters", "ted", "uniform", Recipe(filters=1.0), student, epochs=4)
     objective = trainer.distiller.objective
-    drawn = {k: v.clone() for k, v in objective.state_dict().items()}
+    drawn = state(objective)
     trainer.run()
-    assert all(torch.equal(v, before[k]) for k, v in student.state_dict().items())
-    assert not any(torch.equal(v, drawn[k]) for k, v in objective.state_dict().items())
+    assert all(torch.equal(v, before[k]) for k, v in state(student).items())
+    assert not any(torch.equal(v, drawn[k]) for k, v in state(objective).items())
     terms = [entry["held_out"] for entry in log(tmp_path / "filters", "history")]
     assert terms[0].keys() == {"filter_student", "filter_teacher"}
 
     student.requires_grad_(True)
-    trained = {k: v.clone() for k, v in objective.state_dict().items()}
+    trained = state(objective)
     following = trainer_of(tmp_path / "ild", "ted", "uniform", PLAIN, student)
     following.distiller.objective.load_state_dict(trained)
     following.run()
-    for name, value in following.distiller.objective.state_dict().items():
+    for name, value in state(following.distiller.objective).items():
         assert torch.equal(value, trained[name]) == (".heads." in name or "teacher" in name), name
-    assert not torch.equal(student.state_dict()["bert.encoder.layer.0.output.dense.weight"],
-                           before["bert.encoder.layer.0.output.dense.weight"])  # fmt: skip
+    name = "bert.encoder.layer.0.output.dense.weight"
+    assert not torch.equal(state(student)[name], before[name])
 
 
 def test_mixkd_as_in_its_paper_learns(tmp_path):

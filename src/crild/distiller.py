@@ -126,8 +126,6 @@ class Distiller(nn.Module):
                 counts |= {CONSISTENCY + k: n for k, n in self.objective.counts(mask).items()}
             if recipe.mixed_task and mixing is not None:
                 counts["mixed_task"] = labelled
-                if self.student.config.num_labels == 1:  # a mixed number needs both
-                    counts["mixed_task"] = (~(batch["labels"] + batch["labels"][mixing.partners]).isnan()).sum()
         if recipe.distillation:
             counts["kd"] = torch.tensor(len(mask), device=mask.device)
         if recipe.task:

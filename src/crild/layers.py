@@ -61,6 +61,10 @@ class LayerMap(nn.Module):
         super().__init__()
         self.name, self.teacher_layers, self.student_layers = name, teacher_layers, student_layers
         if name == "random":
+            if student_layers > teacher_layers:
+                raise CrildError(
+                    f"layer map 'random' needs at least {student_layers} teacher layers, one a student layer"
+                )
             self.register_buffer("held_out", self._draw(HELD_OUT_DRAW), persistent=False)
             self.register_buffer("drawn", self.held_out.clone())
             pairs = self.pairs

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from crild.config import DistillConfig, FinetuneConfig, build
 from crild.console import StageProgress, say
-from crild.data.batching import taken
+from crild.data.batching import input_names
 from crild.distiller import Distiller
 from crild.evaluation import bytes_on_disk, latencies, parameters, predict
 from crild.models import students
@@ -166,7 +166,7 @@ def save_model(run: Run, model: PreTrainedModel, folder: Path, fill: Callable[[P
     tokenizer = deepcopy(run.tokenizer)
     tokenizer.model_max_length = run.task.max_length
     # A pipeline hands the model whatever the tokenizer makes: DistilBERT would choke on token_type_ids.
-    tokenizer.model_input_names = [n for n in tokenizer.model_input_names if n in taken(type(model).forward)]
+    tokenizer.model_input_names = [n for n in tokenizer.model_input_names if n in input_names(model)]
 
     def write(path: Path) -> None:
         model.save_pretrained(path)

@@ -419,11 +419,13 @@ def interpolates(config: DistillConfig, method: Method) -> bool:
 
 def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
     """Fill in the stages of a distillation."""
-    phases = method.phases(config.schedule)
+    phases = method.phases(config.schedule, run.objective is not None and run.objective.needs_filters)
     recipes = {phase.name: stage_recipe(phase.recipe, run, config, method) for phase in phases}
     refuse_idle_options(run, config, method)
     if not run.task.labelled and any(recipe.uses_labels for recipe in recipes.values()):
-        what = "--hard-label-weight" if config.hard_label_weight else f"method {method.name} ({config.schedule})"
+        what = "--hard-label-weight" if config.hard_label_weight else f"method {method.name}"
+        if run.features:
+            what += f" with features {run.features}, {config.schedule} schedule,"
         raise CrildError(f"{what} learns from labels, and {config.data} has none")
     rows = len(run.train)
     joined = rows + (len(run.supplementary) if run.supplementary and config.supplementary_mode == "join" else 0)

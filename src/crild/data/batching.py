@@ -96,15 +96,21 @@ class Collator:
 
 
 def model_inputs(batch: dict[str, torch.Tensor], model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """Return the part of a batch that a model takes: DistilBERT, for one, knows no ``token_type_ids``."""
-    return {name: batch[name] for name in taken(type(model).forward) if name in batch}
+    """Return the part of a batch that a model takes."""
+    return {name: batch[name] for name in input_names(model) if name in batch}
+
+
+def input_names(model: PreTrainedModel) -> tuple[str, ...]:
+    """Return which of `MODEL_INPUTS` a model takes: DistilBERT and RoBERTa, for two, know no ``token_type_ids``."""
+    names = arguments(type(model).forward)
+    one_type = getattr(model.config, "type_vocab_size", 2) < 2
+    return tuple(n for n in MODEL_INPUTS if n in names and not (one_type and n == "token_type_ids"))
 
 
 @cache
-def taken(forward: Callable[..., Any]) -> tuple[str, ...]:
-    """Return which of `MODEL_INPUTS` a forward method takes."""
-    parameters = inspect.signature(forward).parameters
-    return tuple(name for name in MODEL_INPUTS if name in parameters)
+def arguments(forward: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of a method's arguments."""
+    return tuple(inspect.signature(forward).parameters)
 
 
 def batches_by_length(

@@ -13,7 +13,7 @@ def example(method: Method, student_layers: int = EXAMPLE[1], teacher_layers: in
     """Return a method's objective between two models of like width, or ``None`` where it matches nothing."""
     if method.features is None:
         return None
-    student, teacher = (Shape(n, 384, 12, 12, 2) for n in (student_layers, teacher_layers))
+    student, teacher = (Shape(n, 384, 12, 12, 32, 2) for n in (student_layers, teacher_layers))
     return compose(method.features, method.layer_map, student, teacher)
 
 
@@ -21,8 +21,9 @@ def stages(method: Method, schedule: str) -> str:
     """Return the stages of a schedule with the weights of their terms."""
     names = {"features": "own term", "distillation": "KD", "task": "labels", "mixed_task": "mixed labels",
              "filters": "filters on labels"}  # fmt: skip
+    objective = example(method)
     out = []
-    for phase in method.phases(schedule):
+    for phase in method.phases(schedule, objective is not None and objective.needs_filters):
         weights = {what: getattr(phase.recipe, attribute) for attribute, what in names.items()}
         terms = [what if weight == 1 else f"{weight:.3g} {what}" for what, weight in weights.items() if weight]
         heat = f" (T = {phase.recipe.temperature:g})" if phase.recipe.distillation else ""

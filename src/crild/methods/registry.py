@@ -81,9 +81,10 @@ class Method:
     equals: tuple[str, ...] = ()
     departures: str = ""
 
-    def phases(self, schedule: str) -> tuple[Phase, ...]:
-        """Return the stages of a schedule."""
-        return self.paper if schedule == "paper" and self.paper is not None else self.two_stage
+    def phases(self, schedule: str, needs_filters: bool = False) -> tuple[Phase, ...]:
+        """Return the stages of a schedule; an objective with filters has them trained first."""
+        phases = self.paper if schedule == "paper" and self.paper is not None else self.two_stage
+        return (FILTERS, *phases) if needs_filters else phases
 
     @property
     def uses_teacher(self) -> bool:
@@ -265,8 +266,7 @@ METHODS = {
             "the filters on labels; paper schedule: 50 x that + 20 KD (T = 2) + labels",
             features="ted",
             layer_map="uniform",
-            two_stage=(FILTERS, *TWO_STAGE),
-            paper=(FILTERS, joint(50.0, 20.0, 1.0, 2.0)),
+            paper=(joint(50.0, 20.0, 1.0, 2.0),),
             departures=f"{TUNED} to those of RTE; filters are trained on the student as it starts, not fine-tuned",
         ),
         Method(

@@ -20,12 +20,22 @@ Side = Literal["student", "teacher", "own"]
 
 @dataclass(frozen=True)
 class Shape:
-    """What an objective may know of a model: depth, width, heads, and heads of keys and values (grouped queries)."""
+    """What an objective may know of a model.
+
+    Attributes:
+        layers: depth.
+        width: of hidden states.
+        heads: of queries.
+        groups: heads of keys and values (grouped queries have fewer).
+        head_width: of one head.
+        outputs: of the classification head.
+    """
 
     layers: int
     width: int
     heads: int
     groups: int
+    head_width: int
     outputs: int
 
     @classmethod
@@ -37,6 +47,7 @@ class Shape:
             width=config.hidden_size,
             heads=heads,
             groups=getattr(config, "num_key_value_heads", None) or heads,
+            head_width=getattr(config, "head_dim", None) or config.hidden_size // heads,
             outputs=config.num_labels,
         )
 

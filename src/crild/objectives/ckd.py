@@ -30,13 +30,12 @@ class ContextualRelations(Objective):
     """
 
     needs = ("hidden",)
+    terms: tuple[str, ...] = ("word_distances", "word_angles", "layer_distances", "layer_angles")
     default_map = "uniform"
 
     def __init__(self, between: Between) -> None:
         super().__init__(between)
-        mapped = len(between.layer_map.pairs)
-        words, layers = ("word_distances", "word_angles"), ("layer_distances", "layer_angles")
-        self.terms = words + layers[: max(0, mapped - 1)]
+        self.terms = self.terms[: 1 + len(between.layer_map.pairs)]
 
     def forward(self, student: Features, target: Features, pairs: Pairs) -> dict[str, Term]:
         """Return the terms ``word_distances``, ``word_angles``, ``layer_distances`` and ``layer_angles``."""
@@ -61,7 +60,7 @@ Related = tuple[Tensor, Tensor]
 
 def word_relations(x: Tensor, mask: Tensor) -> tuple[Related, Related]:
     """Return the relative distances (B, L, L) and the angles' cosines (B, L, W, W) of tokens x (B, L, d)."""
-    geometry, pairs = Geometry.of(x), pairs_of_tokens(mask)
+    geometry, pairs = Geometry.of(x, mask), pairs_of_tokens(mask)
     mean = masked_mean(geometry.distances, pairs)
     distances = geometry.distances / mean.clamp(min=1e-9)[:, None, None]
 

@@ -3,6 +3,7 @@
 import re
 import runpy
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Literal
 
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from crild.features import Features, LayerFeatures
 from crild.layers import LayerMap, Pairs
 from crild.objectives.alp_kd import AttentiveStates
 from crild.objectives.attention import AttentionKL, AttentionMSE
-from crild.objectives.base import Between, Objective, PairObjective, Shape, Term
+from crild.objectives.base import Between, Objective, PairObjective, Shape, Term, require
 from crild.objectives.ckd import ContextualRelations
 from crild.objectives.hidden import Embeddings, Hidden
 from crild.objectives.logits import Logits
@@ -46,6 +47,8 @@ SHORT = {
     "ahqkv": "attention-kl+hidden+relations",
 }
 """The names of `method.md` section 6."""
+OTHER_TERMS = ("kd", "task", "mixed_task", "filter_student", "filter_teacher")
+"""Terms of a stage that belong to no objective."""
 
 
 class Composition(Objective):
@@ -62,6 +65,8 @@ class Composition(Objective):
         self.needs = tuple(dict.fromkeys(name for part in parts for name in part.needs))
         self.extra = tuple(sorted({layer for part in parts for layer in part.extra}))
         self.terms = tuple(term for part in parts for term in part.terms)
+        twice = next((term for term in self.terms if self.terms.count(term) > 1), None)
+        require(twice is None, f"two objectives have a term {twice!r}: rename your own one")
         self.weights = {
             term: weight * part.weights.get(term, 1.0)
             for part, weight in zip(parts, weights, strict=True)
@@ -159,14 +164,14 @@ def compose(
     between = Between(student, teacher, mapping, relation_heads)
     kind = "fixed" if mapping.is_fixed else mapping.name
     parts: list[Objective] = []
+    shared = [m for m in OBJECTIVES[chosen[0][0]].maps if all(m in OBJECTIVES[name].maps for name, _ in chosen)]
+    fixed = ("last", "uniform", "skip", "last-k", "first", "pairs such as 1-2,3-6")
+    fitting = [name for each in shared for name in (fixed if each == "fixed" else (each,))]
     for name, _ in chosen:
         cls = OBJECTIVES[name]
         if kind not in cls.maps:
-            fixed = ("last", "uniform", "skip", "last-k", "first", "pairs such as 1-2,3-6")
-            fitting = [name for each in cls.maps for name in (fixed if each == "fixed" else (each,))]
-            raise CrildError(
-                f"{name} makes no sense with layer map {layer_map!r}: use --layer-map {' or '.join(fitting)}"
-            )
+            hint = f"use --layer-map {' or '.join(fitting)}" if fitting else f"no layer map suits all of {features}"
+            raise CrildError(f"{name} makes no sense with layer map {layer_map!r}: {hint}")
         part = cls(between)
         parts.append(Transport(part) if kind == "emd" and isinstance(part, PairObjective) else part)
     return Composition(parts, [weight for _, weight in chosen], mapping)
@@ -218,8 +223,11 @@ def objective(
     """
     if not re.fullmatch(r"[a-zA-Z][\w.-]*", name):
         raise CrildError(f"objective {name!r}: a name begins with a letter and holds letters, digits, - _ . only")
-    if (name in OBJECTIVES and not issubclass(OBJECTIVES[name], FunctionObjective)) or name in SHORT:
+    ours = {n: cls for n, cls in OBJECTIVES.items() if not issubclass(cls, FunctionObjective)}
+    if name in {*ours, *SHORT, *OTHER_TERMS, *(term for cls in ours.values() for term in cls.terms)}:
         raise CrildError(f"objective {name!r}: the name is taken; choose another one")
+    if per not in ("token", "example"):
+        raise CrildError(f"objective {name!r}: per is {per!r}; it is 'token' or 'example'")
     if unknown := [need for need in needs if need not in ("hidden", "query", "key", "value")]:
         raise CrildError(f"objective {name!r} needs {unknown[0]!r}: a layer has hidden, query, key and value")
 
@@ -262,11 +270,11 @@ def load_plugin(path: str) -> None:
     Raises:
         CrildError: there is no such file, or it fails.
     """
+    if not Path(path).is_file():
+        raise CrildError(f"--plugin {path}: no such file")
     try:
         runpy.run_path(path)
     except CrildError:
         raise
-    except FileNotFoundError:
-        raise CrildError(f"--plugin {path}: no such file") from None
     except (Exception, SystemExit) as error:
         raise CrildError(f"--plugin {path}: {type(error).__name__}: {error}") from None

@@ -16,9 +16,15 @@ class Geometry:
     distances: Tensor
 
     @classmethod
-    def of(cls, x: Tensor) -> "Geometry":
-        """Return the geometry of vectors x (..., n, d), without a gradient where points coincide."""
-        x = x - x.mean(-2, keepdim=True)  # neither distances nor angles change; rounding errors shrink
+    def of(cls, x: Tensor, mask: Tensor | None = None) -> "Geometry":
+        """Return the geometry of vectors x (..., n, d), without a gradient where points coincide.
+
+        Real ones by ``mask`` (..., n) are centred: neither distances nor angles change, but rounding errors shrink.
+        """
+        if mask is not None:
+            x = x * mask.to(x.dtype)[..., None]
+        real = x.shape[-2] if mask is None else mask.sum(-1)[..., None, None].clamp(min=1)
+        x = x - x.sum(-2, keepdim=True) / real
         products = x @ x.transpose(-1, -2)
         norms = products.diagonal(dim1=-2, dim2=-1)
         squares = norms[..., :, None] + norms[..., None, :] - 2 * products

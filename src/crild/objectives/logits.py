@@ -49,18 +49,18 @@ def task_loss(logits: Tensor, labels: Tensor) -> Term:
 
 
 def mixed_task_loss(logits: Tensor, labels: Tensor, lam: float, partners: Tensor) -> Term:
-    """Return the task's loss of interpolated inputs against interpolated labels.
+    """Return the task's loss of interpolated inputs: ``lam`` against a row's own label, the rest against its partner's.
+
+    That is the cross-entropy against interpolated labels; in regression it differs from the squared error against
+    the interpolated number by a constant.
 
     Args:
         logits: (B, C), of ``lam * row_i + (1 - lam) * row_partners[i]``.
-        labels: (B,); NaN where an example has none. A row whose partner lacks a label learns from its own share alone,
-            and the other way round.
+        labels: (B,); NaN where an example has none: the row then learns from the other share alone.
         lam, partners: the interpolation.
 
     Source: Liang et al. 2021 (MixKD), section 3.1, the data-augmented task loss.
     """
-    if logits.shape[-1] == 1:  # the loss against the mixed number, where both are known
-        return task_loss(logits, lam * labels + (1 - lam) * labels[partners])
     own, count = task_loss(logits, labels)
     other, _ = task_loss(logits, labels[partners])
     return lam * own + (1 - lam) * other, count

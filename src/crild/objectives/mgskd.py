@@ -34,6 +34,7 @@ class GranularStructure(Objective):
     """
 
     needs = ("hidden",)
+    terms: tuple[str, ...] = ("token_pairs", "token_angles", "span_pairs", "span_angles", "sample_angles")
     weights = {"sample_angles": 4.0}  # noqa: RUF012
     maps = ("fixed", "random")
     default_map = "uniform"
@@ -45,8 +46,7 @@ class GranularStructure(Objective):
         super().__init__(between)
         self.heads = relation_heads(between.student.width, between.teacher.width, HEADS)
         self.lower = min(LOWER, len(between.layer_map.pairs) - 1)
-        local = ("token_pairs", "token_angles", "span_pairs", "span_angles") if self.lower else ()
-        self.terms = (*local, "sample_angles")
+        self.terms = self.terms if self.lower else ("sample_angles",)
 
     def forward(self, student: Features, target: Features, pairs: Pairs) -> dict[str, Term]:
         """Return the terms ``token_pairs``, ``token_angles``, ``span_pairs``, ``span_angles``, ``sample_angles``."""
@@ -98,7 +98,7 @@ class GranularStructure(Objective):
         exists = real[batch, vertices][:, :, None] & real[batch[..., None], others] & (others != vertices[..., None])
         different = ~torch.eye(most, dtype=torch.bool, device=real.device)
         triples = exists[..., :, None] & exists[..., None, :] & different
-        one, other = (Geometry.of(x).cosines(vertices, others) for x in (ours, theirs))
+        one, other = (Geometry.of(x, real).cosines(vertices, others) for x in (ours, theirs))
         return pairs, masked_mean(F.smooth_l1_loss(one, other, reduction="none"), triples)
 
     def _samples(self, ours: Tensor, theirs: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class Relations(PairObjective):
         ours, theirs = between.student, between.teacher
         self.heads = {}
         for term in self.terms:
-            wide = [x.width if term == "relation_qq" else x.width // x.heads * x.groups for x in (ours, theirs)]
+            wide = [x.head_width * (x.heads if term == "relation_qq" else x.groups) for x in (ours, theirs)]
             self.heads[term] = between.relation_heads or relation_heads(*wide)
             for who, width in zip(("student", "teacher"), wide, strict=True):
                 require(

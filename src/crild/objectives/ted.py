@@ -52,6 +52,8 @@ class TaskAwareFilters(PairObjective):
         for side, features in (("student", student), ("teacher", teacher)):
             losses = []
             for layer, captured in features.layers.items():
+                if f"{side}_{layer}" not in self.filters:  # captured for another objective
+                    continue
                 cls = self.filters[f"{side}_{layer}"](full_precision(captured.hidden)[:, 0])
                 total, count = task_loss(self.heads[f"{side}_{layer}"](cls), labels)
                 losses.append(total)
