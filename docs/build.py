@@ -91,7 +91,7 @@ def methods_page() -> str:
         out.append(f"| [{m.name}](#{m.name}) | {what} | {layers} | {inputs} | {' | '.join(counts(m))} |")
     for m in METHODS.values():
         out += ["", f"## {m.name}", "", m.summary[:1].upper() + m.summary[1:] + ".", "", "| | |", "|---|---|"]
-        out += [f"| {k} | {v} |".replace("||", r"\|\|") for k, v in facts(m).items() if k != "models"]
+        out += [f"| {k} | {v} |".replace("||", r"\|\|") for k, v in facts(m).items()]
     return "\n".join(out) + "\n"
 
 

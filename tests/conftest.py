@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from shutil import which
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -14,13 +15,14 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel, P
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WORDS = ["good", "bad", "fine", "great", "awful", "nice", "poor", "the", "a", "film", "plot", "was", "is", "very",
          "not", "really", "story", "acting", "music", "end", "slow", "fast", "dull"]  # fmt: skip
-COUNTS = {"needs_shared": 0, "needs_gpu": 0}
+COUNTS = {"needs_shared": 0, "needs_gpu": 0, "needs_browser": 0}
 
 
 def pytest_collection_modifyitems(items):
     absent = {
         "needs_shared": (not (SHARED / "glue").is_dir(), "needs ../shared"),
         "needs_gpu": (not torch.cuda.is_available(), "needs a GPU"),
+        "needs_browser": (not (which("chromium") and which("chromedriver")), "needs chromium and chromium-driver"),
     }
     for item in items:
         for mark, (missing, reason) in absent.items():
@@ -33,7 +35,7 @@ def pytest_collection_modifyitems(items):
 def pytest_terminal_summary(terminalreporter):
     skipped = {mark: count for mark, count in COUNTS.items() if count}
     text = ", ".join(f"{count} marked {mark}" for mark, count in skipped.items()) or "none"
-    terminalreporter.write_line(f"skipped for want of ../shared or a GPU: {text}")
+    terminalreporter.write_line(f"skipped for want of ../shared, a GPU or a browser: {text}")
 
 
 @pytest.fixture(scope="session")

@@ -225,8 +225,10 @@ def test_help_lists_every_option_of_the_dataclass(cli):
 def test_methods_lists_all_and_explains_one(cli):
     code, out, _ = cli("methods")
     assert code == 0
-    assert {line.split()[0] for line in out.splitlines()} == set(METHODS)
-    assert all("[" in line and "]" in line for line in out.splitlines())
+    lines, _, models = out.partition("\n\n")
+    assert {line.split()[0] for line in lines.splitlines()} == set(METHODS)
+    assert all("[" in line and "]" in line for line in lines.splitlines())
+    assert "EuroBERT" in models
     _, out, _ = cli("methods", "cr-ild")
     for word in ("L_mix", "2302.01530", "interpolated", "departs"):
         assert word in out

@@ -173,6 +173,33 @@ def test_needs_of_the_parts_are_needs_of_the_whole():
     assert compose("hidden+ted", "uniform", STUDENT, TEACHER).needs_filters
 
 
+@pytest.mark.parametrize(
+    ("acting", "terms"),
+    [
+        (None, {"attention", "hidden", "embeddings"}),
+        ("a", {"attention"}),
+        ("hidden", {"hidden"}),
+        ("embeddings+h", {"hidden", "embeddings"}),
+    ],
+)
+@pytest.mark.parametrize("layer_map", ["last", "emd"])
+def test_consistency_may_act_on_some_of_the_parts(acting, terms, layer_map):
+    whole = compose("ah+embeddings", layer_map, STUDENT, TEACHER, consistency_features=acting).double()
+    plain = compose("ah+embeddings", layer_map, STUDENT, TEACHER).double()
+    mixed, clean = draw(1, STUDENT), draw(2, STUDENT)
+    found, every = whole.consistency(mixed, clean), plain.consistency(mixed, clean)
+    assert set(found) == set(whole.consistency_counts(clean.mask)) == terms
+    for term, (total, count) in found.items():
+        assert float(total) == pytest.approx(float(every[term][0]), rel=1e-12)
+        assert int(count) == int(whole.consistency_counts(clean.mask)[term])
+    assert set(whole(mixed, draw(3, TEACHER))) == {"attention", "hidden", "embeddings"}
+
+
+def test_consistency_on_what_is_not_matched_is_refused():
+    with pytest.raises(CrildError, match="relations is not matched"):
+        compose("ah", "last", STUDENT, TEACHER, consistency_features="qkv")
+
+
 # ------------------------------------------------------------------------------------------------ what goes with what
 
 ONE_TO_ONE = (*FIXED, "random")
@@ -238,7 +265,9 @@ def test_objectives_that_no_map_suits_together_are_refused_without_offering_one(
         ("hidden", "all", "last"),
         ("hidden", "1-2,3-5", "1-2,3-5"),
         ("ah", "skip", "skip"),
-        ("rail-kd", "last", "last"),
+        ("rail-kd", "last", "random"),
+        ("ckd", "last", "uniform"),
+        ("pkd+hidden", "uniform", "skip"),
         ("rail-kd", "all", "random"),
         ("pkd", "all", "skip"),
         ("alp-kd", "last", "all"),
@@ -249,9 +278,11 @@ def test_objectives_that_no_map_suits_together_are_refused_without_offering_one(
         ("hidden+mgskd", "emd", "uniform"),
         ("logits", "all", "all"),
         ("logits+alp-kd", "last", "all"),
+        ("ted+rail-kd", "last", "uniform"),
+        ("rail-kd+ted", "last", "uniform"),  # random would suit rail-kd alone
     ],
 )
-def test_the_default_map_is_the_methods_where_that_suits_the_features(features, method_map, expected):
+def test_features_without_a_map_take_their_own_or_else_the_methods(features, method_map, expected):
     assert default_map(features, method_map) == expected
     compose(features, expected, STUDENT, TEACHER)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from crild.errors import CrildError
-from crild.layers import MAPS, LayerMap
+from crild.layers import MAPS, LayerMap, kind
 
 DEPTHS = [(12, 5), (5, 3), (12, 6), (6, 3), (4, 4), (12, 1), (3, 2), (24, 7), (6, 2)]
 
@@ -61,7 +61,7 @@ def test_maps_agree_with_their_formulas(name, n, m):
     layer_map.redraw(5, 1)  # means nothing to these
     assert layer_map.train().pairs == layer_map.eval().pairs == pairs
     assert not layer_map.state_dict()
-    assert layer_map.is_fixed == (name not in ("emd", "all"))
+    assert (kind(name) == "fixed") == (name not in ("emd", "all"))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_maps_agree_with_their_formulas(name, n, m):
         ("1-2,3-6", 6, 3, ((1, 2), (3, 6))),
         (" 1-2, 3-6 ", 6, 3, ((1, 2), (3, 6))),
         ("3-5", 6, 3, ((3, 5),)),
-        ("2-1,1-6,2-2", 6, 3, ((2, 1), (1, 6), (2, 2))),
+        ("2-1,1-6,2-2", 6, 3, ((1, 6), (2, 1), (2, 2))),
     ],
 )
 def test_layer_maps_by_hand(name, n, m, pairs):
@@ -97,6 +97,12 @@ def test_maps_that_leave_nothing_are_refused_with_what_would_work(name):
 @pytest.mark.parametrize(("name", "reason"), [("1-9", "1-6"), ("4-1", "1-3"), ("0-1", "1-3"), ("1-0", "1-6")])
 def test_pairs_of_layers_that_do_not_exist_are_refused(name, reason):
     with pytest.raises(CrildError, match=rf"layer map '{name}'.*{reason}"):
+        LayerMap(name, 6, 3)
+
+
+@pytest.mark.parametrize("name", ["1-2,1-2", "3-6,1-2,3-6"])
+def test_a_pair_named_twice_is_refused_for_that(name):
+    with pytest.raises(CrildError, match=f"layer map '{name}' names a pair twice"):
         LayerMap(name, 6, 3)
 
 
@@ -126,7 +132,7 @@ def draws(layer_map, *seeds):
 @pytest.mark.parametrize(("n", "m"), [(12, 5), (5, 3), (12, 6), (6, 3), (4, 4), (24, 12)])
 def test_random_layers_are_sorted_below_the_last_and_never_repeat(n, m):
     layer_map = LayerMap("random", n, m)
-    assert not layer_map.is_fixed
+    assert kind("random") == "random"
     seen = set()
     for pairs in [layer_map.pairs, *draws(layer_map, *((7, epoch) for epoch in range(200)))]:
         assert [s for s, _ in pairs] == list(range(1, m))

@@ -321,3 +321,74 @@ def test_narrower_students_say_where_their_weights_come_from(weights, said, tiny
     run = plan(tiny_teacher, film_data, tmp_path, method="kd", student_width=16, student_weights=weights)
     assert said in run.student_init
     assert run.student.config.hidden_size == 16
+
+
+# ---- found in review ----
+
+
+@pytest.mark.parametrize("mode", ["first", "join"])
+def test_words_are_known_of_supplementary_texts_too(mode, tiny_teacher, film_data, tmp_path):
+    crild.distill(
+        teacher=str(tiny_teacher), data=str(film_data), student=2, method="mgskd", output=str(tmp_path / "out"),
+        max_steps=2, supplementary=str(film_data / "train.jsonl"), supplementary_mode=mode, **QUICK,
+    )  # fmt: skip
+    assert (tmp_path / "out/stages/supplementary").exists() == (mode == "first")
+
+
+def test_a_narrower_student_cannot_have_the_teachers_head(tiny_teacher, film_data, tmp_path):
+    with pytest.raises(CrildError, match="another shape"):
+        plan(tiny_teacher, film_data, tmp_path, method="kd", student_width=16, student_head="teacher")
+
+
+def test_features_bring_their_own_map(tiny_teacher, film_data, tmp_path):
+    run = plan(tiny_teacher, film_data, tmp_path, method="cr-ild", features="ckd")
+    assert run.objective.layer_map.name == "uniform"
+    assert "layer_distances" in run.objective.terms
+
+
+def test_the_result_says_what_was_matched(tiny_teacher, film_data, tmp_path):
+    result = crild.distill(
+        teacher=str(tiny_teacher), data=str(film_data), student=2, method="u-ild", features="h",
+        output=str(tmp_path / "out"), max_steps=1, **QUICK,
+    )  # fmt: skip
+    assert (result["schedule"], result["features"], result["layer_map"]) == ("two-stage", "h", "uniform")
+    card = (tmp_path / "out/student/README.md").read_text()
+    assert "`u-ild`, two-stage schedule, features `h`, layer map `uniform`" in card
+
+
+def test_consistency_can_act_on_a_part_of_what_is_matched(tiny_teacher, film_data, tmp_path):
+    output = tmp_path / "out"
+    options = {"teacher": str(tiny_teacher), "data": str(film_data), "student": 2, "method": "cr-ild"}
+    crild.distill(**options, consistency_features="h", output=str(output), max_steps=1, **QUICK)
+    step = json.loads((output / "stages/ild/steps.jsonl").read_text().splitlines()[-1])
+    assert {name for name in step["terms"] if "/" in name} == {"consistency/hidden"}
+    with pytest.raises(CrildError, match="relations is not matched"):
+        plan(tiny_teacher, film_data, tmp_path / "b", method="cr-ild", consistency_features="qkv")
+
+
+def test_an_objective_without_a_gradient_is_refused_before_training(tiny_teacher, film_data, tmp_path):
+    try:
+
+        @crild.objective("constant")
+        def constant(student, teacher, mask):
+            return (student.hidden.detach() - teacher.hidden).square().mean(-1)
+
+        with pytest.raises(CrildError, match="does not depend on the student"):
+            plan(tiny_teacher, film_data, tmp_path, method="l-ild", features="constant")
+    finally:
+        OBJECTIVES.pop("constant", None)
+
+
+def test_validation_can_be_followed_and_chooses_nothing(tiny_teacher, film_data, tmp_path):
+    options = {"teacher": str(tiny_teacher), "data": str(film_data), "student": 2, "method": "kd", "max_steps": 8}
+    followed = crild.distill(**options, output=str(tmp_path / "a"), track_validation=True, **QUICK)
+    crild.distill(**options, output=str(tmp_path / "b"), **QUICK)
+    assert sha256(tmp_path / "a") == sha256(tmp_path / "b")
+    scores = [entry["validation"] for entry in history(tmp_path / "a", "kd") if "validation" in entry]
+    assert followed["student"]["best_validation"] == max(scores) >= followed["student"]["score"]
+
+
+def test_held_out_rows_for_choices_never_touch_validation(tiny_teacher, film_data, tmp_path):
+    run = plan(tiny_teacher, film_data, tmp_path, method="kd", validation="held-out")
+    assert list(run.validation) == ["held out"]
+    assert len(run.train) + len(run.selection) + len(run.validation["held out"]) == 160

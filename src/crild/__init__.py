@@ -4,8 +4,8 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `evaluate`, their configurations, `objective` (to add one of your own), and
-`CrildError`.
+The public API: `distill`, `finetune`, `evaluate`, `compare`, `tune`, their configurations, `objective` (to add one of
+your own), and `CrildError`.
 """
 
 from importlib.metadata import version
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from crild.errors import CrildError
 
 if TYPE_CHECKING:
+    from crild.compare.run import compare
+    from crild.compare.tune import tune
     from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig
     from crild.objectives import objective
     from crild.pipeline import distill, finetune
@@ -25,20 +27,24 @@ __all__ = [
     "DistillConfig",
     "EvaluateConfig",
     "FinetuneConfig",
+    "compare",
     "distill",
     "evaluate",
     "finetune",
     "objective",
+    "tune",
 ]
 
 _HOME = {
     "DistillConfig": "crild.config",
     "EvaluateConfig": "crild.config",
     "FinetuneConfig": "crild.config",
+    "compare": "crild.compare.run",
     "distill": "crild.pipeline",
     "evaluate": "crild.scoring",
     "finetune": "crild.pipeline",
     "objective": "crild.objectives",
+    "tune": "crild.compare.tune",
 }
 
 

@@ -12,6 +12,8 @@ VERBS = {
     "demo": "run the built-in example: noisy tweets, no network",
     "finetune": "fine-tune an encoder into a classifier",
     "distill": "distil a teacher into a student",
+    "compare": "run a grid of methods, tasks, conditions and seeds into one table",
+    "tune": "search a method's settings on splits carved from the training data",
     "evaluate": "score a saved classifier",
     "methods": "list the methods, or explain one",
 }
@@ -60,6 +62,8 @@ def run(arguments: list[str]) -> int:
         "demo": demo,
         "finetune": finetune,
         "distill": distill,
+        "compare": compare,
+        "tune": tune,
         "evaluate": evaluate,
         "methods": methods,
     }
@@ -175,6 +179,51 @@ def distill(arguments: list[str]) -> int:
     return train("distill", DistillConfig, arguments)
 
 
+def compare(arguments: list[str]) -> int:
+    """`crild compare GRID.yaml --output DIR [--workers N|ray]`."""
+    from crild.config import CompareConfig
+
+    config, flags = parse("compare", CompareConfig, arguments, positional="grid", flags=("json", "dry-run"))
+    if not config.grid:
+        raise CrildError("the grid is missing: crild compare GRID.yaml --output DIR")
+    from crild.compare.formats import terminal
+    from crild.compare.grid import cells, read_grid
+    from crild.compare.run import RESULTS
+    from crild.compare.run import compare as run_grid
+
+    if flags.dry_run:
+        names = [cell.name for cell in cells(read_grid(config.grid))]
+        print(json.dumps(names, indent=2) if flags.json else "\n".join(names))
+        return 0
+    summary = run_grid(config.grid, config.output, config.workers, config.address)
+    if flags.json:
+        from pathlib import Path
+
+        print((Path(config.output) / RESULTS).read_text(encoding="utf-8"), end="")
+    else:
+        from rich.console import Console
+
+        Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(terminal(summary))
+        print(f"saved in {config.output}: table.html, table.md, table.tex, table.csv, results.json")
+    return 0
+
+
+def tune(arguments: list[str]) -> int:
+    """`crild tune`."""
+    from crild.config import TuneConfig
+
+    config, flags = parse("tune", TuneConfig, arguments, flags=("json",))
+    from crild.compare.tune import show
+    from crild.compare.tune import tune as search
+
+    result = search(config)
+    if flags.json:
+        print(json.dumps(result, indent=2))
+    else:
+        show(result)
+    return 0
+
+
 def evaluate(arguments: list[str]) -> int:
     """`crild evaluate MODEL --data PATH`."""
     from crild.config import EvaluateConfig
@@ -211,6 +260,9 @@ def methods(arguments: list[str]) -> int:
     if options.name is None:
         for method in chosen:
             print(f"{method.name:18} {method.summary} [{method.reference}]")
+        from crild.models.capture import ARCHITECTURES
+
+        print("\nteachers and students: " + ", ".join(ARCHITECTURES))
         return 0
     import textwrap
 

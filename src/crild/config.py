@@ -14,7 +14,7 @@ import yaml
 from crild.errors import CrildError, nearest
 
 Preset = Literal["quick", "paper"]
-T = TypeVar("T", bound="DataConfig")
+T = TypeVar("T")
 
 
 def option(default: Any, help: str) -> Any:
@@ -37,7 +37,9 @@ class DataConfig:
         "accuracy, f1, accuracy_f1, macro_f1, matthews, pearson, spearman or pearson_spearman",
     )
     max_length: int | None = option(None, "tokens kept of a row (128; CoLA and SST-2 64)")
-    validation: str | None = option(None, "data to score on (default: the source's dev split, else 20 %% held out)")
+    validation: str | None = option(
+        None, "data to score on, or held-out: 20 %% of train (default: the source's dev split, else held out)"
+    )
     data_seed: int = option(42, "seed of splits, apart from the training seed")
     trust_remote_code: bool = option(False, "allow code that comes with a hub model")
 
@@ -46,12 +48,17 @@ class DataConfig:
 class TrainConfig(DataConfig):
     """How to train; `None` is filled in from the preset."""
 
+    train_rows: int | None = option(None, "train on so many rows, drawn with the data seed (selection is among them)")
+    imbalance: float | None = option(None, "rarest class as a share of the most frequent one, by leaving rows out")
+    label_noise: float = option(0.0, "share of training labels replaced by another one, with the data seed")
     base: str | None = option(None, "pre-trained encoder: fine-tuned into the teacher, and what a cut student copies")
     output: str | None = option(None, "run directory")
     preset: Preset | None = option(None, "quick (default on a CPU) or paper (default on a GPU): epochs, rates, batches")
     epochs: int | None = option(None, "epochs of every stage that has no own setting")
     max_steps: int | None = option(None, "a cap on the optimiser steps of each stage")
-    finetune_epochs: int | None = option(None, "epochs of fine-tuning on labels (teacher, control)")
+    finetune_epochs: int | None = option(
+        None, "epochs of fine-tuning on labels (teacher, control, filters, label stages)"
+    )
     finetune_learning_rate: float | None = option(None, "learning rate of fine-tuning")
     finetune_batch_size: int | None = option(None, "batch size of fine-tuning")
     accumulation: int = option(1, "micro-batches of one optimiser step")
@@ -107,19 +114,28 @@ class DistillConfig(TrainConfig):
     consistency: float | None = option(
         None, "final weight of the consistency term (default: the method's, 0.1 for cr-ild)"
     )
+    consistency_features: str | None = option(
+        None, "what the consistency term acts on: some of what is matched, such as h of ah (default: all)"
+    )
     ema: bool = option(False, "consistency targets from a moving average of the student")
     ema_decay: float = option(0.999, "decay of the moving average")
     temperature: float | None = option(None, "of logit distillation (default: the schedule's, 2 in two-stage)")
     hard_label_weight: float | None = option(
         None, "weight of the labels beside the teacher's logits, which get the rest (default: the schedule's)"
     )
+    cache: str | None = option(
+        None, "folder of teacher outputs, may be shared by runs (default: inside the run directory)"
+    )
+    track_validation: bool = option(
+        False, "also score validation at every evaluation, to report the best of them beside the score; chooses nothing"
+    )
     control: bool = option(True, "also fine-tune the same student without a teacher")
     ild_epochs: int | None = option(None, "epochs of stage 1 (intermediate layers)")
     ild_learning_rate: float | None = option(None, "learning rate of stage 1")
     ild_batch_size: int | None = option(None, "batch size of stage 1")
-    kd_epochs: int | None = option(None, "epochs of stage 2 (logits)")
-    kd_learning_rate: float | None = option(None, "learning rate of stage 2")
-    kd_batch_size: int | None = option(None, "batch size of stage 2")
+    kd_epochs: int | None = option(None, "epochs of stage 2 (logits), and of joint stages")
+    kd_learning_rate: float | None = option(None, "learning rate of stage 2, and of joint stages")
+    kd_batch_size: int | None = option(None, "batch size of stage 2, and of joint stages")
 
 
 @dataclass(kw_only=True)
@@ -127,6 +143,26 @@ class EvaluateConfig(DataConfig):
     """`crild evaluate`: score a saved classifier."""
 
     model: str | None = option(None, "folder or hub name of a classifier")
+
+
+@dataclass(kw_only=True)
+class CompareConfig:
+    """`crild compare`: a grid of runs into one table."""
+
+    grid: str | None = option(None, "YAML file of the grid: tasks, methods, conditions, seeds, options")
+    output: str | None = option(None, "folder of the grid: run directories, results and the table")
+    workers: str = option("1", "runs at a time: a number of local processes, or ray")
+    address: str | None = option(None, "of a running Ray cluster (default: a local one)")
+
+
+@dataclass(kw_only=True)
+class TuneConfig(DistillConfig):
+    """`crild tune`: search a method's settings on splits carved from the training data."""
+
+    trials: int = option(20, "runs in all, those of earlier starts included")
+    search: str | None = option(
+        None, "option=low:high or option=a|b|c, joined with commas (default: the learning rates of the method's stages)"
+    )
 
 
 # ---- presets: what the `None`s of TrainConfig and DistillConfig become ----
@@ -278,6 +314,7 @@ MAY_BE_ZERO = (
     "consistency",
     "hard_label_weight",
     "ema_decay",
+    "label_noise",
     "finetune_learning_rate",
     "ild_learning_rate",
     "kd_learning_rate",
@@ -291,7 +328,7 @@ def positive(number: Any, name: str) -> Any:
         raise CrildError(f"{name}: {number} is out of range, it must be positive")
     if which in ("seed", "data_seed") and number >= 2**32:
         raise CrildError(f"{name}: {number} is out of range, it must be below 2**32")
-    if which in ("hard_label_weight", "ema_decay") and number > 1:
+    if which in ("hard_label_weight", "ema_decay", "label_noise", "imbalance") and number > 1:
         raise CrildError(f"{name}: {number} is out of range, it must be at most 1")
     return number
 
@@ -321,11 +358,11 @@ def read_yaml(path: str) -> dict[str, Any]:
     return {key.replace("-", "_"): value for key, value in values.items()}
 
 
-def as_dict(config: DataConfig) -> dict[str, Any]:
+def as_dict(config: Any) -> dict[str, Any]:
     """Return a configuration as plain values."""
     return dataclasses.asdict(config)
 
 
-def option_names(cls: type[DataConfig]) -> list[str]:
+def option_names(cls: Any) -> list[str]:
     """Return the names of a configuration's options."""
     return [each.name for each in fields(cls)]

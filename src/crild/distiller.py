@@ -17,7 +17,15 @@ from crild.data.batching import model_inputs
 from crild.features import Features, full_precision
 from crild.models.capture import capture, evaluation_mode
 from crild.models.interpolation import Mixing
-from crild.objectives import Composition, Term, distillation_loss, mixed_task_loss, task_loss, weighted_mean
+from crild.objectives import (
+    STAGE_TERMS,
+    Composition,
+    Term,
+    distillation_loss,
+    mixed_task_loss,
+    task_loss,
+    weighted_mean,
+)
 
 CONSISTENCY = "consistency/"
 
@@ -123,7 +131,7 @@ class Distiller(nn.Module):
             seen = mask if mixing is None else mixing.union(mask)
             counts |= self.objective.counts(seen if recipe.masked else torch.ones_like(seen))
             if recipe.consistency and mixing is not None:
-                counts |= {CONSISTENCY + k: n for k, n in self.objective.counts(mask).items()}
+                counts |= {CONSISTENCY + k: n for k, n in self.objective.consistency_counts(mask).items()}
             if recipe.mixed_task and mixing is not None:
                 counts["mixed_task"] = labelled
         if recipe.distillation:
@@ -135,19 +143,12 @@ class Distiller(nn.Module):
     def weights(self, terms: dict[str, Any], progress: float) -> dict[str, float]:
         """Return the weight of each term when the share ``progress`` of the stage is done."""
         recipe = self.recipe
-        fixed = {
-            "kd": recipe.distillation,
-            "task": recipe.task,
-            "mixed_task": recipe.mixed_task,
-            "filter_student": recipe.filters,
-            "filter_teacher": recipe.filters,
-        }
         inside = self.objective.weights if self.objective is not None else {}
 
         def weight(name: str) -> float:
             if name.startswith(CONSISTENCY):
                 return recipe.consistency * progress * inside[name.removeprefix(CONSISTENCY)]
-            return fixed[name] if name in fixed else recipe.features * inside[name]
+            return getattr(recipe, STAGE_TERMS[name]) if name in STAGE_TERMS else recipe.features * inside[name]
 
         return {name: weight(name) for name in terms}
 

@@ -93,11 +93,6 @@ class LayerMap(nn.Module):
         layers = (self.drawn if self.training else self.held_out).tolist()
         return tuple(enumerate(layers, start=1))
 
-    @property
-    def is_fixed(self) -> bool:
-        """Whether each student layer has its one teacher layer from beginning to end."""
-        return self.name not in ("random", "emd", "all")
-
     def redraw(self, *seed: int) -> None:
         """Draw a ``random`` map anew, as a function of ``seed`` alone; other maps stay."""
         if self.name == "random":
@@ -109,11 +104,19 @@ class LayerMap(nn.Module):
         return torch.from_numpy(np.sort(below))
 
 
+def kind(name: str) -> str:
+    """Return ``fixed`` for a map that gives each student layer its teacher layer for good, else the map's name."""
+    return name if name in ("random", "emd", "all") else "fixed"
+
+
 def explicit_pairs(name: str) -> Pairs:
-    """Return the pairs that ``1-2,3-6`` names."""
+    """Return the pairs that ``1-2,3-6`` names, in the student's order."""
     try:
-        return tuple((int(s), int(t)) for s, t in (pair.split("-") for pair in name.split(",")))
+        pairs = sorted((int(s), int(t)) for s, t in (pair.split("-") for pair in name.split(",")))
     except ValueError:
         raise CrildError(
             f"unknown layer map {name!r}{nearest(name, MAPS)}: use one of {', '.join(MAPS)}, or pairs like 1-2,3-6"
         ) from None
+    if len(set(pairs)) < len(pairs):
+        raise CrildError(f"layer map {name!r} names a pair twice")
+    return tuple(pairs)

@@ -77,6 +77,7 @@ def train_stage(run: Run, stage: Stage, model: PreTrainedModel) -> None:
         stage.name,
         run.config.seed,
         score=reference_for(run, "selection").score if recipe.uses_logits else None,
+        watch=watch_validation(run) if recipe.uses_logits and stage.trains == "student" else None,
         precision=run.precision,
         callbacks=[StageProgress(stage.title)],
     )
@@ -93,6 +94,21 @@ def train_stage(run: Run, stage: Stage, model: PreTrainedModel) -> None:
         json.dumps({"steps": stage.steps}) + "\n",
     )
     trainer.remove_checkpoints()
+
+
+def watch_validation(run: Run) -> Callable[[PreTrainedModel], float] | None:
+    """Return how the validation score is followed in training, if it is to be."""
+    if not (isinstance(run.config, DistillConfig) and run.config.track_validation):
+        return None
+    name, reference = next(iter(references(run).items()))
+    return lambda model: reference.score(predict(model, run.split(name), run.tokenizer))
+
+
+def best_validation(run: Run) -> float | None:
+    """Return the best validation score of all evaluations of the student's last stage, where they were followed."""
+    stage = [stage for stage in run.stages if stage.trains == "student"][-1]
+    lines = (run.folder / "stages" / stage.name / "history.jsonl").read_text().splitlines()
+    return max((entry["validation"] for entry in map(json.loads, lines) if "validation" in entry), default=None)
 
 
 def stage_rows(run: Run, stage: Stage) -> Dataset:
@@ -113,7 +129,8 @@ def labelled_rows(rows: Dataset) -> Dataset:
 def with_teacher_logits(run: Run, rows: Dataset) -> Dataset:
     """Return the rows with the column ``teacher_logits``, computed once and kept in the run directory."""
     name = fingerprint(run.teacher, list(rows["input_ids"]), run.precision)
-    path = run.folder / "cache" / f"teacher-logits-{name[:16]}.safetensors"
+    shared = run.config.cache if isinstance(run.config, DistillConfig) else None
+    path = Path(shared or run.folder / "cache") / f"teacher-logits-{name[:16]}.safetensors"
     logits = cached_array(path, lambda: predict(run.teacher, rows, run.tokenizer, precision=run.precision))
     return rows.add_column("teacher_logits", logits.tolist())
 
@@ -223,7 +240,13 @@ def measure(
     rows = next(iter(run.validation.values()))
     seconds = latencies([run.teacher, student], rows, run.tokenizer)
     teacher_files = run.folder / "teacher" if run.stage("teacher") else Path(run.teacher_name)
-    result = base_result(run) | {"method": config.method, "student_spec": config.student}
+    result = base_result(run) | {
+        "method": config.method,
+        "schedule": config.schedule,
+        "features": run.features,
+        "layer_map": run.objective.layer_map.name if run.objective is not None else None,
+        "student_spec": config.student,
+    }
     result["teacher"] = scored(run, run.teacher, targets) | {
         "parameters": parameters(run.teacher),
         "layers": run.teacher.config.num_hidden_layers,
@@ -243,6 +266,8 @@ def measure(
         "latency_ms": seconds[1] * 1000,
         "path": str(run.folder / "student"),
     }
+    if config.track_validation:
+        result["student"]["best_validation"] = best_validation(run)
     result["selection"] = {
         "score": selection.score(predict(student, run.selection, run.tokenizer)),
         "metric": selection.metric,

@@ -25,7 +25,7 @@ from crild.methods import Method, find_method
 from crild.models import loading, students
 from crild.models.capture import capture, evaluation_mode
 from crild.models.interpolation import Mixing
-from crild.objectives import OBJECTIVES, Composition, Shape, compose, default_map, load_plugin, parse_features
+from crild.objectives import Composition, Shape, compose, default_map, load_plugin
 from crild.rundir import check_output
 
 AGREEMENT = "agreement"
@@ -145,8 +145,8 @@ def cpu_has_bf16() -> bool:
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:
-    """Return what makes a run this run: all options but where it is written."""
-    return {name: value for name, value in as_dict(config).items() if name != "output"}
+    """Return what makes a run this run: all options but where it writes."""
+    return {name: value for name, value in as_dict(config).items() if name not in ("output", "cache")}
 
 
 @dataclass
@@ -353,7 +353,7 @@ def make_student(run: Run, config: DistillConfig, source: PreTrainedModel, sourc
         if run.teacher_trained and source is run.teacher:
             init = students.describe(layers, "the fine-tuned teacher")
             run.notes.append("without --base the student, and so the control too, starts from the teacher's own layers")
-            copies = config.student_head != "fresh" and not config.student_width
+            copies = config.student_head == "teacher" or (config.student_head == "auto" and not config.student_width)
             if not copies:
                 students.renew_head(student, config.seed)
         if config.student_width:
@@ -387,7 +387,8 @@ def read_supplementary(run: Run, config: DistillConfig) -> None:
         texts = texts.select(kept)
     if not kept:
         raise CrildError(f"{config.supplementary}: every text is in selection or validation")
-    run.supplementary = tokenise(texts, run.tokenizer, run.task.max_length)
+    words = run.objective is not None and run.objective.needs_words
+    run.supplementary = tokenise(texts, run.tokenizer, run.task.max_length, words)
     if ("text_pair" in texts.column_names) != ("text_pair" in run.task.train.column_names):
         run.notes.append("supplementary and target data differ in kind: single texts and pairs of texts")
 
@@ -400,10 +401,11 @@ def make_objective(run: Run, config: DistillConfig, method: Method) -> None:
     torch.manual_seed(config.seed)  # learned maps are drawn at random
     run.objective = compose(
         run.features,
-        config.layer_map or default_map(run.features, method.layer_map),
+        config.layer_map or (default_map(config.features, method.layer_map) if config.features else method.layer_map),
         Shape.of(run.student.config),
         Shape.of(run.teacher.config),
         config.relation_heads,
+        config.consistency_features,
     )
     if interpolates(config, method) and not run.objective.mixable:
         raise CrildError(
@@ -421,12 +423,12 @@ def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
     """Fill in the stages of a distillation."""
     phases = method.phases(config.schedule, run.objective is not None and run.objective.needs_filters)
     recipes = {phase.name: stage_recipe(phase.recipe, run, config, method) for phase in phases}
-    refuse_idle_options(run, config, method)
+    refuse_idle_options(run, config, method, list(recipes.values()))
     if not run.task.labelled and any(recipe.uses_labels for recipe in recipes.values()):
-        what = "--hard-label-weight" if config.hard_label_weight else f"method {method.name}"
-        if run.features:
-            what += f" with features {run.features}, {config.schedule} schedule,"
-        raise CrildError(f"{what} learns from labels, and {config.data} has none")
+        what = f"method {method.name}" + (f" with features {run.features}" if run.features else "")
+        what = "--hard-label-weight" if config.hard_label_weight else f"{what}, {config.schedule} schedule,"
+        hint = "; use --schedule two-stage, or method kd" if config.schedule == "paper" else "; use method kd"
+        raise CrildError(f"{what} learns from labels, and {config.data} has none{hint}")
     rows = len(run.train)
     joined = rows + (len(run.supplementary) if run.supplementary and config.supplementary_mode == "join" else 0)
     labelled = rows - run.checks.unlabelled
@@ -483,19 +485,24 @@ def stage_recipe(recipe: Recipe, run: Run, config: DistillConfig, method: Method
     return recipe
 
 
-def refuse_idle_options(run: Run, config: DistillConfig, method: Method) -> None:
+def refuse_idle_options(run: Run, config: DistillConfig, method: Method, recipes: list[Recipe]) -> None:
     """Refuse options that the method would silently ignore."""
     phases = method.phases(config.schedule)
     distils = any(phase.recipe.distillation for phase in phases)
     own_stage = any(phase.name == "ild" for phase in phases)
     mixes = run.objective is not None and interpolates(config, method)
-    takes_heads = run.features is not None and any(OBJECTIVES[n].takes_heads for n, _ in parse_features(run.features))
+    consistent = any(recipe.consistency for recipe in recipes)
+    if any(recipe.mixed_task for recipe in recipes) and not mixes:
+        raise CrildError(f"method {method.name}, {config.schedule} schedule, learns labels of interpolated inputs: "
+                         "leave --interpolate false out, or use --schedule two-stage")  # fmt: skip
     idle = {
         "--features": bool(config.features) and run.objective is None,
         "--interpolate": bool(config.interpolate) and run.objective is None,
         "--layer-map": bool(config.layer_map) and (run.objective is None or run.objective.layerless),
-        "--relation-heads": bool(config.relation_heads) and not takes_heads,
+        "--relation-heads": bool(config.relation_heads)
+        and not (run.objective is not None and run.objective.takes_heads),
         "--consistency": bool(config.consistency) and not mixes,
+        "--consistency-features": bool(config.consistency_features) and not consistent,
         "--ema-decay": config.ema_decay != DistillConfig.ema_decay and not config.ema,
         "--temperature": config.temperature is not None and (not distils or run.task.kind == "regression"),
         "--supplementary-mode": config.supplementary_mode != DistillConfig.supplementary_mode
@@ -508,7 +515,7 @@ def refuse_idle_options(run: Run, config: DistillConfig, method: Method) -> None
         and not own_stage
         and config.supplementary_mode == "first",
     }
-    if config.ema and config.consistency == 0:
+    if config.ema and mixes and not consistent:
         run.notes.append("--ema has no effect without the consistency term")
     if config.schedule == "paper" and method.paper is None:
         run.notes.append(f"the paper schedule of {method.name} is its two-stage schedule")
@@ -525,18 +532,19 @@ def try_objective(run: Run, mixes: bool) -> None:
     rows = [run.train[i] for i in range(min(2, len(run.train)))]
     batch = Collator(run.tokenizer)(rows)
     mixing = Mixing.of("neighbour", 0.5, len(rows)) if mixes else None
-    found = []
-    for side, model in enumerate((run.student, run.teacher)):
-        with evaluation_mode(model):
-            found.append(capture(model, batch, run.objective.needs, run.objective.layers(side), mixing))
-    run.objective.eval()
+    needs, run.objective = run.objective.needs, run.objective.eval()
+    run.student.eval()
+    ours = capture(run.student, batch, needs, run.objective.layers(0), mixing)
+    with evaluation_mode(run.teacher):
+        theirs = capture(run.teacher, batch, needs, run.objective.layers(1), mixing)
     try:
-        with torch.no_grad():
-            run.objective(found[0], replace(found[1], words=batch.get("words")))
+        terms = run.objective(ours, replace(theirs, words=batch.get("words")))
     except CrildError:
         raise
     except Exception as error:  # a user's own objective; ours are tested
         raise CrildError(f"features {run.features!r} failed: {type(error).__name__}: {error}") from None
+    if still := [name for name, (total, _) in terms.items() if not total.requires_grad]:
+        raise CrildError(f"features {run.features!r}: {still[0]} does not depend on the student: it has no gradient")
 
 
 def check_teacher(run: Run, alignment: Alignment | None) -> None:
@@ -596,8 +604,10 @@ def estimate_minutes(run: Run) -> float:
             start = time.perf_counter()
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=run.precision == "bf16"):
                 loss = model(**model_inputs(batch, model)).logits.float().square().sum()
+            float(loss)  # waits for the device
             middle = time.perf_counter()
             loss.backward()
+            float(next(p.grad for p in model.parameters() if p.grad is not None).sum())
             best_forward = min(best_forward, middle - start)
             best_both = min(best_both, time.perf_counter() - start)
         return best_forward / len(rows), best_both / len(rows)

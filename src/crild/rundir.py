@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from crild.errors import CrildError
 
-CONFIG, RESULT = "config.yaml", "result.json"
+CONFIG, FACTS, RESULT = "config.yaml", "run.json", "result.json"
 PACKAGES = ("crild", "torch", "transformers", "datasets", "accelerate", "numpy", "scikit-learn")
 
 
@@ -91,8 +92,9 @@ def start_run(path: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -
     path.mkdir(parents=True, exist_ok=True)
     if not (path / CONFIG).exists():  # written first: it is what tells whose folder this is
         write_whole(path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-    if not (path / "run.json").exists():
-        write_whole(path / "run.json", json.dumps({**facts, **environment()}, indent=2) + "\n")
+    if not (path / FACTS).exists():
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        write_whole(path / FACTS, json.dumps({"started": started, **facts, **environment()}, indent=2) + "\n")
 
 
 def environment() -> dict[str, Any]:
@@ -122,7 +124,7 @@ def cached_array(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
     """Return the array in a safetensors file, computed and written once."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")  # runs may share the cache
         save_file({"array": torch.from_numpy(compute())}, part)
         os.replace(part, path)
     array: Tensor = load_file(path)["array"]

@@ -14,6 +14,7 @@ from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import (
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     ProgressCallback,
     Trainer,
@@ -85,6 +86,7 @@ class DistillationTrainer(Trainer):
         stage: its name; part of every random stream.
         seed: of the run.
         score: metric of logits on ``held_out``; if given, the best student by it is kept.
+        watch: a score of the student that is logged at every evaluation as ``validation``, and chooses nothing.
         precision: ``fp32`` or ``bf16``.
         callbacks: for progress bars.
     """
@@ -100,11 +102,12 @@ class DistillationTrainer(Trainer):
         stage: str,
         seed: int,
         score: Score | None = None,
+        watch: Callable[[PreTrainedModel], float] | None = None,
         precision: str = "fp32",
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
         self.distiller, self.settings = distiller, settings
-        self.folder, self.stage, self.seed, self.score = folder, stage, seed, score
+        self.folder, self.stage, self.seed, self.score, self.watch = folder, stage, seed, score, watch
         self.pending: list[dict[str, Any]] = []
         self.epoch_terms: dict[str, tuple[float, float]] = {}  # (sum, count) since the last evaluation
         self.best: dict[str, Tensor] | None = None
@@ -328,6 +331,8 @@ class DistillationTrainer(Trainer):
         self.epoch_terms = {}
         if self.score is not None and logits is not None and self.state.global_step:
             entry["score"] = self.score(logits)
+            if self.watch is not None:
+                entry["validation"] = self.watch(self.distiller.student)
             # Of equals the later one: a small selection split often ties, and the later student has learned more.
             if self.state.best_metric is None or entry["score"] >= self.state.best_metric:
                 self.state.best_metric = entry["score"]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset
 
-from crild.config import DataConfig
+from crild.config import DataConfig, TrainConfig
+from crild.data.corruption import few, flip, unbalance
 from crild.data.glue import GlueTask
 from crild.data.labels import Labels, is_missing, read_labels
 from crild.data.sources import Source, read_source
@@ -196,25 +197,33 @@ def load_task(config: DataConfig, kind: str = "auto") -> Task:
         raise CrildError(f"{config.data}: there is no train split; it has {', '.join(splits)}")
     train = normalise(train, config, where(config.data, "train", splits), source)
     validation: dict[str, Dataset] = {}
-    if config.validation:
+    if config.validation and config.validation != "held-out":
         other = read_source(config.validation)
         name, rows = other.validation() or next(iter(other.splits.items()))
         validation[name if name != "train" else "validation"] = normalise(
             rows, config, where(config.validation, name, other.splits), other
         )
         source.notes += other.notes
-    elif found := source.validation():
+    elif config.validation is None and (found := source.validation()):
         for name, rows in {found[0]: found[1], **source.extra_validation()}.items():
             validation[name] = normalise(rows, config, where(config.data, name, splits), source)
     else:
         train, held = carve(train, HOLD_OUT_SHARE, MOST_HELD_OUT, config.data_seed)
         validation["held out"] = held
-        source.notes.append(f"no validation split: {len(held)} rows of {config.data} are held out for it (data seed)")
+        why = "validation" if config.validation else "no validation split"
+        source.notes.append(f"{why}: {len(held)} rows of {config.data} are held out for it (data seed)")
+    if isinstance(config, TrainConfig):
+        if config.imbalance is not None:
+            train = unbalance(train, config.imbalance, config.data_seed)
+        if config.train_rows is not None:
+            train = few(train, config.train_rows, config.data_seed)
     train, selection = carve(train, SELECTION_SHARE, MOST_SELECTION, config.data_seed)
     if len(train) == 0:
         raise CrildError(f"{config.data}: too few rows to train on")
 
     labels, done = with_labels({"train": train, "selection": selection, **validation}, source, kind, config)
+    if isinstance(config, TrainConfig):
+        check_corruption(config, labels, done["train"])
     if labels.kind == "classification":
         present = Counter(v for v in done["train"]["labels"] if v is not None)
         if len(present) == 1:
@@ -222,7 +231,19 @@ def load_task(config: DataConfig, kind: str = "auto") -> Task:
             raise CrildError(
                 f"{config.data}: every training row has the label {only!r}; at least two classes are needed"
             )
+    if isinstance(config, TrainConfig) and config.label_noise:
+        for number, name in enumerate(("train", "selection")):
+            seed = (config.data_seed, number)
+            done[name] = flip(done[name], config.label_noise, len(labels.names), *seed)
     return make_task(config, source, labels, done["train"], done["selection"], {n: done[n] for n in validation})
+
+
+def check_corruption(config: TrainConfig, labels: Labels, train: Dataset) -> None:
+    """Refuse conditions that mean nothing on this data."""
+    if config.imbalance is not None and labels.kind == "regression":
+        raise CrildError("--imbalance is about classes, and this is a regression task")
+    if (config.label_noise or config.imbalance is not None) and not any(v is not None for v in train["labels"]):
+        raise CrildError(f"--label-noise and --imbalance change labels, and {config.data} has none")
 
 
 def load_rows(config: DataConfig, kind: str) -> tuple[Task, Dataset]:
@@ -233,6 +254,8 @@ def load_rows(config: DataConfig, kind: str) -> tuple[Task, Dataset]:
     """
     if not config.data:
         raise CrildError("--data is missing: a GLUE folder, a file or a hub name")
+    if config.validation == "held-out":
+        raise CrildError("--validation held-out is for training; name the data to score on")
     source = read_source(config.validation or config.data)
     name, rows = source.validation() or next(iter(source.splits.items()))
     rows = normalise(rows, config, where(source.name, name, source.splits), source)

@@ -1,8 +1,8 @@
 """What a method does, in words: for `crild methods NAME` and for the reference pages."""
 
+from crild.config import DistillConfig
 from crild.layers import MAPS
 from crild.methods.registry import Method
-from crild.models.capture import ARCHITECTURES
 from crild.objectives import OBJECTIVES, Composition, Shape, captured, compose, parse_features
 
 EXAMPLE = (6, 3)  # layers of teacher and student in examples
@@ -31,10 +31,19 @@ def stages(method: Method, schedule: str) -> str:
     return ", then ".join(out)
 
 
+def settings(method: Method) -> str:
+    """Return whose epochs, rate and batch size each stage takes."""
+    objective = example(method)
+    needs_filters = objective is not None and objective.needs_filters
+    phases = [p for schedule in ("two-stage", "paper") for p in method.phases(schedule, needs_filters)]
+    return ", ".join(dict.fromkeys(f"{phase.title}: --{phase.settings}-..." for phase in phases))
+
+
 def facts(method: Method) -> dict[str, str]:
     """Return what there is to say about a method, by heading."""
     out = {"minimises": method.formula, "reference": method.reference, "two-stage": stages(method, "two-stage")}
     out["paper"] = stages(method, "paper") if method.paper is not None else "the same"
+    out["settings"] = settings(method)
     objective = example(method)
     if objective is not None and method.features is not None:
         out["features"] = f"{method.features}: " + "; ".join(
@@ -45,7 +54,13 @@ def facts(method: Method) -> dict[str, str]:
         mixing = " with the reversed batch, padding not masked" if method.released else ""
         out["inputs"] = f"interpolated{mixing}" if method.interpolate else "plain"
         if method.interpolate:
-            out["consistency"] = f"{method.consistency:g}"
+            out["consistency"] = f"{method.consistency:g}" + (
+                " x the share of the stage done" if method.consistency else ""
+            )
+        if method.consistency:
+            out["moving average"] = f"off; --ema takes targets from one with decay {DistillConfig.ema_decay:g}"
+        if objective.takes_heads:
+            out["relation heads"] = "48, or the widths' largest common divisor up to 48"
         counts = [captured(objective, side) for side in (0, 1)]
         own = f"{len(counts[0])} of the student ({', '.join(counts[0])})"
         out["captured"] = (
@@ -56,7 +71,6 @@ def facts(method: Method) -> dict[str, str]:
             out["note"] = CONTENT_ONLY
     if method.equals:
         out["equals"] = f"{', '.join(method.equals)} where the student has one layer"
-    out["models"] = ", ".join(ARCHITECTURES)
     if method.departures:
         out["departs"] = method.departures
     return out
@@ -64,4 +78,5 @@ def facts(method: Method) -> dict[str, str]:
 
 def headline(docstring: str) -> str:
     """Return the name that a docstring begins with."""
-    return docstring.strip().split(":")[0].split("\n")[0].lower()
+    name = docstring.strip().split(":")[0].split("\n")[0]
+    return name if name[1:2].isupper() or "/" in name[:2] else name[:1].lower() + name[1:]

@@ -151,8 +151,8 @@ METHODS = {
             name="mixkd",
             summary="the teacher's logits on interpolated inputs",
             reference="Liang et al. 2021 (MixKD), ICLR, arXiv 2011.00593",
-            formula="squared difference of the logits on interpolated inputs; paper schedule: + task loss on plain "
-            "inputs + task loss on interpolated inputs against interpolated labels",
+            formula="squared difference of the logits on interpolated inputs; mixed labels: the task's loss there "
+            "against interpolated labels",
             features="logits",
             interpolate=True,
             paper=(Phase("joint", "joint", "kd", Recipe(features=1.0, mixed_task=1.0, task=1.0)),),
@@ -163,8 +163,7 @@ METHODS = {
             name="pkd",
             summary="normalised [CLS] states of intermediate layers",
             reference="Sun et al. 2019 (PKD), EMNLP, arXiv 1908.09355",
-            formula="squared difference of L2-normalised [CLS] states, mean over width and mapped layers; "
-            "paper schedule: 100 x that + 0.7 KD (T = 10) + 0.3 labels",
+            formula="squared difference of L2-normalised [CLS] states, mean over width and mapped layers",
             features="pkd",
             layer_map="skip",
             paper=(joint(100.0, 0.7, 0.3, 10.0),),
@@ -174,8 +173,7 @@ METHODS = {
             name="tinybert",
             summary="embeddings, hidden states and attention scores of a uniform map of layers",
             reference="Jiao et al. 2020 (TinyBERT), Findings of EMNLP, arXiv 1909.10351",
-            formula="embeddings + hidden states + attention scores before the softmax, squared differences; "
-            "paper schedule: then KD with T = 1",
+            formula="embeddings + hidden states + attention scores before the softmax, squared differences",
             features="embeddings+hidden+attention-mse",
             layer_map="uniform",
             paper=(ild(), kd(temperature=1.0)),
@@ -186,7 +184,7 @@ METHODS = {
             name="minilm",
             summary="attention rows and value relations of the last layer",
             reference="Wang et al. 2020 (MiniLM), NeurIPS, arXiv 2002.10957",
-            formula="D_rows of R_QK + D_rows of R_VV, last layer, head by head; paper schedule: then labels",
+            formula="D_rows of R_QK + D_rows of R_VV, last layer, head by head",
             features="attention-kl+value-relation",
             paper=(ild(), FINETUNE),
             departures="distilled from the fine-tuned teacher on the task's texts, not on general text",
@@ -195,7 +193,7 @@ METHODS = {
             name="minilmv2",
             summary="Q/K/V relations of the last layer, or of a chosen teacher layer",
             reference="Wang et al. 2021 (MiniLMv2), Findings of ACL, arXiv 2012.15828",
-            formula="D_rows of R_QQ, R_KK and R_VV on relation heads; paper schedule: then labels",
+            formula="D_rows of R_QQ, R_KK and R_VV on relation heads",
             features="relations",
             paper=(ild(), FINETUNE),
             departures="distilled from the fine-tuned teacher on the task's texts, not on general text; another "
@@ -206,7 +204,7 @@ METHODS = {
             summary="every layer from every layer, weighted by an optimal transport plan with learned masses",
             reference="Li et al. 2020 (BERT-EMD), EMNLP, arXiv 2010.06133",
             formula="sum_ij F_ij d_ij, F the optimal plan, for hidden states and attention scores separately; "
-            "masses follow 1 / cost; paper schedule: 0.01 x that + KD (T = 1)",
+            "masses follow 1 / cost",
             features="hidden+attention-mse",
             layer_map="emd",
             paper=(joint(0.01, 1.0),),
@@ -217,19 +215,18 @@ METHODS = {
             name="ckd",
             summary="distances and angles among the words of a text and among the layers of a word",
             reference="Park et al. 2021 (CKD), EMNLP, arXiv 2109.08359",
-            formula="squared differences of relative distances and of angles' cosines; "
-            "paper schedule: that + KD (T = 3)",
+            formula="squared differences of relative distances and of angles' cosines",
             features="ckd",
             layer_map="uniform",
             paper=(joint(1.0, 1.0, 0.0, 3.0),),
-            departures=f"{TUNED}, and as in their script no labels; relative distances, not that script's cosines",
+            departures=f"{TUNED}, and as in their script no labels; relative distances, not that script's "
+            "cosines; distances between layers relative to their mean over the text, or two layers would say nothing",
         ),
         Method(
             name="rail-kd",
             summary="pooled states of random intermediate layers, redrawn each epoch",
             reference="Haidar et al. 2022 (RAIL-KD), Findings of NAACL, arXiv 2109.10164",
-            formula="squared distance of mean-pooled states, mapped to width 128 and L2-normalised; "
-            "paper schedule: (that + KD (T = 10) + labels) / 3",
+            formula="squared distance of mean-pooled states, mapped to width 128 and L2-normalised",
             features="rail-kd",
             layer_map="random",
             paper=(joint(1 / 3, 1 / 3, 1 / 3, 10.0),),
@@ -239,8 +236,7 @@ METHODS = {
             name="alp-kd",
             summary="[CLS] states from an attention-weighted mixture of all teacher layers",
             reference="Passban et al. 2021 (ALP-KD), AAAI, arXiv 2012.14022",
-            formula="MSE(c_i, sum_j a_ij t_j), a_ij = softmax_j(c_i . t_j); "
-            "paper schedule: 0.2 x that + 0.7 KD (T = 2) + 0.1 labels",
+            formula="MSE(c_i, sum_j a_ij t_j), a_ij = softmax_j(c_i . t_j)",
             features="alp-kd",
             layer_map="all",
             paper=(joint(0.2, 0.7, 0.1, 2.0),),
@@ -250,8 +246,7 @@ METHODS = {
             name="mgskd",
             summary="structure of tokens and words in lower layers, of samples in upper layers",
             reference="Liu et al. 2022 (MGSKD), ACL",
-            formula="dots and angles of tokens and of words (lower two mapped layers), 4 x angles of samples (upper); "
-            "paper schedule: then KD with T = 1",
+            formula="dots and angles of tokens and of words (lower two mapped layers), 4 x angles of samples (upper)",
             features="mgskd",
             layer_map="uniform",
             paper=(ild(), kd(temperature=1.0)),
@@ -263,7 +258,7 @@ METHODS = {
             summary="hidden states through filters that were trained on the labels",
             reference="Liang et al. 2023 (TED), ICML, arXiv 2210.01351",
             formula="squared difference of filtered hidden states, mean over mapped layers, after a stage that trains "
-            "the filters on labels; paper schedule: 50 x that + 20 KD (T = 2) + labels",
+            "the filters on labels",
             features="ted",
             layer_map="uniform",
             paper=(joint(50.0, 20.0, 1.0, 2.0),),

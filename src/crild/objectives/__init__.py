@@ -1,6 +1,6 @@
 """Objectives: pure functions of captured tensors, one concept a file."""
 
-from crild.objectives.base import Between, Objective, PairObjective, Shape, Term, weighted_mean
+from crild.objectives.base import STAGE_TERMS, Between, Objective, PairObjective, Shape, Term, weighted_mean
 from crild.objectives.composition import (
     OBJECTIVES,
     SHORT,
@@ -18,6 +18,7 @@ from crild.objectives.transport import Transport
 __all__ = [
     "OBJECTIVES",
     "SHORT",
+    "STAGE_TERMS",
     "Between",
     "Composition",
     "Objective",

@@ -14,6 +14,15 @@ from crild.layers import LayerMap, Pairs
 Term = tuple[Tensor, Tensor]
 """A term as (sum, count): add sums and counts over micro-batches and processes, then divide once."""
 
+STAGE_TERMS = {
+    "kd": "distillation",
+    "task": "task",
+    "mixed_task": "mixed_task",
+    "filter_student": "filters",
+    "filter_teacher": "filters",
+}
+"""Terms of a stage that belong to no objective, and the weight in a recipe that each has."""
+
 Side = Literal["student", "teacher", "own"]
 """Whose features an objective looks at; ``own``: both sides are the student's (the consistency term)."""
 
@@ -72,7 +81,7 @@ class Objective(nn.Module):
         weights: of terms that do not weigh 1.
         maps: the layer maps that make sense for it; ``fixed`` stands for all that give each student layer one
             teacher layer for good.
-        default_map: where neither user nor method says.
+        default_map: its own, which goes before a method's that was made for another objective; ``last``: any will do.
         mixable: whether it makes sense on interpolated inputs.
         takes_heads: whether ``relation_heads`` means something to it.
         needs_words: whether it looks at `Features.words`.

@@ -4,16 +4,16 @@ import re
 import runpy
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from crild.errors import CrildError, nearest
-from crild.features import Features, LayerFeatures
-from crild.layers import LayerMap, Pairs
+from crild.features import Features, LayerFeatures, full_precision
+from crild.layers import MAPS, LayerMap, Pairs, kind
 from crild.objectives.alp_kd import AttentiveStates
 from crild.objectives.attention import AttentionKL, AttentionMSE
-from crild.objectives.base import Between, Objective, PairObjective, Shape, Term, require
+from crild.objectives.base import STAGE_TERMS, Between, Objective, PairObjective, Shape, Side, Term, require
 from crild.objectives.ckd import ContextualRelations
 from crild.objectives.hidden import Embeddings, Hidden
 from crild.objectives.logits import Logits
@@ -47,21 +47,30 @@ SHORT = {
     "ahqkv": "attention-kl+hidden+relations",
 }
 """The names of `method.md` section 6."""
-OTHER_TERMS = ("kd", "task", "mixed_task", "filter_student", "filter_teacher")
-"""Terms of a stage that belong to no objective."""
 
 
 class Composition(Objective):
     """Several objectives over one layer map: their terms side by side, each with its weight.
 
-    Attributes:
+    Args:
+        parts: the objectives.
+        weights: of each.
         layer_map: which layers are compared; a random draw is state, and in checkpoints.
+        consistent: which of the parts the consistency term acts on; by default all.
     """
 
-    def __init__(self, parts: Iterable[Objective], weights: Sequence[float], layer_map: LayerMap) -> None:
-        super().__init__(next(iter(parts := list(parts))).between)
+    def __init__(
+        self,
+        parts: Iterable[Objective],
+        weights: Sequence[float],
+        layer_map: LayerMap,
+        consistent: Sequence[bool] | None = None,
+    ) -> None:
+        parts = list(parts)
+        super().__init__(parts[0].between)
         self.parts = nn.ModuleList(parts)
         self.layer_map = layer_map
+        self.consistent = list(consistent) if consistent is not None else [True] * len(parts)
         self.needs = tuple(dict.fromkeys(name for part in parts for name in part.needs))
         self.extra = tuple(sorted({layer for part in parts for layer in part.extra}))
         self.terms = tuple(term for part in parts for term in part.terms)
@@ -73,6 +82,7 @@ class Composition(Objective):
             for term in part.terms
         }
         self.mixable = all(part.mixable for part in parts)
+        self.takes_heads = any(part.takes_heads for part in parts)
         self.needs_words = any(part.needs_words for part in parts)
         self.needs_filters = any(part.needs_filters for part in parts)
         self.layerless = all(part.layerless for part in parts)
@@ -98,7 +108,14 @@ class Composition(Objective):
     def consistency(self, student: Features, target: Features, layers: Iterable[int] | None = None) -> dict[str, Term]:
         """Return the terms of all parts between the student's features and its own on another input."""
         chosen = sorted({s for s, _ in self.pairs}) if layers is None else list(layers)
-        return {k: v for part in self for k, v in part.consistency(student, target, chosen).items()}
+        return {k: v for part in self._acting() for k, v in part.consistency(student, target, chosen).items()}
+
+    def consistency_counts(self, mask: Tensor) -> dict[str, Tensor]:
+        """Return the counts of the parts that the consistency term acts on."""
+        return {k: v for part in self._acting() for k, v in part.counts(mask).items()}
+
+    def _acting(self) -> list[Any]:
+        return [part for part, acts in zip(self, self.consistent, strict=True) if acts]
 
     def counts(self, mask: Tensor) -> dict[str, Tensor]:
         """Return the counts of all parts."""
@@ -146,7 +163,12 @@ def parse_features(features: str) -> list[tuple[str, float]]:
 
 
 def compose(
-    features: str, layer_map: str, student: Shape, teacher: Shape, relation_heads: int | None = None
+    features: str,
+    layer_map: str,
+    student: Shape,
+    teacher: Shape,
+    relation_heads: int | None = None,
+    consistency_features: str | None = None,
 ) -> Composition:
     """Return the objective that ``features`` names, over a layer map, between two models.
 
@@ -155,6 +177,7 @@ def compose(
         layer_map: see `LayerMap`.
         student, teacher: the models' shapes.
         relation_heads: of objectives that have any; ``None`` for their default.
+        consistency_features: which of ``features`` the consistency term acts on; ``None`` for all.
 
     Raises:
         CrildError: a name is unknown, or objective, map and shapes make no sense together; the line says what would.
@@ -162,26 +185,31 @@ def compose(
     chosen = parse_features(features)
     mapping = LayerMap(layer_map, teacher.layers, student.layers)
     between = Between(student, teacher, mapping, relation_heads)
-    kind = "fixed" if mapping.is_fixed else mapping.name
     parts: list[Objective] = []
     shared = [m for m in OBJECTIVES[chosen[0][0]].maps if all(m in OBJECTIVES[name].maps for name, _ in chosen)]
-    fixed = ("last", "uniform", "skip", "last-k", "first", "pairs such as 1-2,3-6")
-    fitting = [name for each in shared for name in (fixed if each == "fixed" else (each,))]
+    fitting = [name for name in MAPS if kind(name) in shared]
+    fitting += ["pairs such as 1-2,3-6"] if "fixed" in shared else []
     for name, _ in chosen:
         cls = OBJECTIVES[name]
-        if kind not in cls.maps:
+        if kind(layer_map) not in cls.maps:
             hint = f"use --layer-map {' or '.join(fitting)}" if fitting else f"no layer map suits all of {features}"
             raise CrildError(f"{name} makes no sense with layer map {layer_map!r}: {hint}")
         part = cls(between)
-        parts.append(Transport(part) if kind == "emd" and isinstance(part, PairObjective) else part)
-    return Composition(parts, [weight for _, weight in chosen], mapping)
+        parts.append(Transport(part) if layer_map == "emd" and isinstance(part, PairObjective) else part)
+    acting = None
+    if consistency_features is not None:
+        wanted = {name for name, _ in parse_features(consistency_features)}
+        missing = sorted(wanted - {name for name, _ in chosen})
+        require(not missing, f"consistency_features {consistency_features!r}: {' '.join(missing[:1])} is not matched")
+        acting = [name in wanted for name, _ in chosen]
+    return Composition(parts, [weight for _, weight in chosen], mapping, acting)
 
 
 def default_map(features: str, method_map: str) -> str:
-    """Return the layer map where the user names none: the method's where it goes with ``features``, else theirs."""
-    kind = method_map if method_map in ("random", "emd", "all") else "fixed"
-    chosen = [OBJECTIVES[name] for name, _ in parse_features(features)]
-    return next((cls.default_map for cls in chosen if kind not in cls.maps), method_map)
+    """Return the layer map where the user names features and no map: theirs where they have one, else the method's."""
+    own = [OBJECTIVES[name] for name, _ in parse_features(features)]
+    wanted = [cls.default_map for cls in own if cls.default_map != "last"]
+    return next((m for m in (*wanted, method_map) if all(kind(m) in cls.maps for cls in own)), (*wanted, "last")[0])
 
 
 def captured(objective: Composition, side: int) -> list[str]:
@@ -218,13 +246,13 @@ def objective(
     Example:
         >>> @crild.objective("cosine")
         ... def cosine(student, teacher, mask):
-        ...     return 1 - torch.cosine_similarity(student.hidden.float(), teacher.hidden.float(), dim=-1)
+        ...     return 1 - torch.cosine_similarity(student.hidden, teacher.hidden, dim=-1)
         >>> crild.distill(..., method="cr-ild", features="cosine")
     """
     if not re.fullmatch(r"[a-zA-Z][\w.-]*", name):
         raise CrildError(f"objective {name!r}: a name begins with a letter and holds letters, digits, - _ . only")
     ours = {n: cls for n, cls in OBJECTIVES.items() if not issubclass(cls, FunctionObjective)}
-    if name in {*ours, *SHORT, *OTHER_TERMS, *(term for cls in ours.values() for term in cls.terms)}:
+    if name in {*ours, *SHORT, *STAGE_TERMS, *(term for cls in ours.values() for term in cls.terms)}:
         raise CrildError(f"objective {name!r}: the name is taken; choose another one")
     if per not in ("token", "example"):
         raise CrildError(f"objective {name!r}: per is {per!r}; it is 'token' or 'example'")
@@ -252,6 +280,12 @@ class FunctionObjective(PairObjective):
     """An objective made of a user's function; see `objective`."""
 
     function: Compare
+
+    def view(self, features: LayerFeatures, mask: Tensor, layer: int, side: Side) -> LayerFeatures:
+        """Return the layer's tensors in full precision."""
+        return LayerFeatures(
+            **{name: full_precision(getattr(features, name)) for name in self.needs}, window=features.window
+        )
 
     def compare(self, student: LayerFeatures, target: LayerFeatures, mask: Tensor) -> dict[str, Tensor]:
         """Return the function's values, as (B, L) or (B,)."""

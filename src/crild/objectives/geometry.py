@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SMALLEST = 1e-12  # of a squared distance: closer points have distance 0 and no angle
+CLOSE = 32  # rounding errors: points closer than that have distance 0 and no angle
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Geometry:
         products = x @ x.transpose(-1, -2)
         norms = products.diagonal(dim1=-2, dim2=-1)
         squares = norms[..., :, None] + norms[..., None, :] - 2 * products
-        apart = squares > SMALLEST
+        apart = squares > CLOSE * torch.finfo(x.dtype).eps * (norms[..., :, None] + norms[..., None, :])
         return cls(products, torch.where(apart, squares, torch.ones_like(squares)).sqrt() * apart)
 
     def cosines(self, vertices: Tensor, others: Tensor) -> Tensor:
@@ -49,7 +49,14 @@ class Geometry:
         length = distance[batch, at, others]
         scale = length[..., :, None] * length[..., None, :]
         dots = between - arm[..., :, None] - arm[..., None, :] + square[..., None]
-        return torch.where(scale > 0, dots / scale.where(scale > 0, torch.ones_like(scale)), torch.zeros_like(dots))
+        cosines = (dots / scale.where(scale > 0, torch.ones_like(scale))).clamp(-1.0, 1.0)
+        return torch.where(scale > 0, cosines, torch.zeros_like(dots))
+
+
+def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean (B, d) over the real tokens of hidden states (B, L, d)."""
+    weights = mask.to(hidden.dtype)
+    return (hidden * weights[..., None]).sum(1) / weights.sum(1, keepdim=True).clamp(min=1)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -7,8 +7,7 @@ from torch.nn import functional as F
 from crild.features import Features, full_precision
 from crild.layers import Pairs
 from crild.objectives.base import Between, Objective, Term
-from crild.objectives.geometry import Geometry, masked_mean
-from crild.objectives.rail_kd import mean_pool
+from crild.objectives.geometry import Geometry, masked_mean, mean_pool
 from crild.objectives.rows import relation_heads
 
 LOWER = 2  # mapped layers that match tokens and spans; the upper ones match samples

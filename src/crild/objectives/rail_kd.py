@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from crild.features import LayerFeatures, full_precision
 from crild.objectives.base import Between, PairObjective, Side
+from crild.objectives.geometry import mean_pool
 
 WIDTH = 128  # u
 
@@ -36,9 +37,3 @@ class PooledStates(PairObjective):
     def compare(self, student: Tensor, target: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Return the squared distance of each example (B,)."""
         return {"pooled": (student - target).square().sum(-1)}
-
-
-def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean (B, d) over the real tokens of hidden states (B, L, d)."""
-    weights = mask.to(hidden.dtype)
-    return (hidden * weights[..., None]).sum(1) / weights.sum(1, keepdim=True).clamp(min=1)

@@ -25,8 +25,6 @@ class Transport(Objective):
     Source: Li et al. 2020 (BERT-EMD), sections 3.2 and 3.3.
     """
 
-    maps = ("emd",)
-    default_map = "emd"
     student_mass: Tensor
     teacher_mass: Tensor
 

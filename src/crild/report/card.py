@@ -33,6 +33,9 @@ def write_card(folder: Path, result: dict[str, Any]) -> None:
         title={"classification": "Text classifier", "regression": "Text scorer"}.get(result["task"])
         or f"{result['task']} model",
         method=result["method"],
+        schedule=result["schedule"],
+        features=result["features"],
+        layer_map=result["layer_map"],
         metric=result["metric"],
         layers=student["layers"],
         teacher_layers=teacher["layers"],

@@ -1,0 +1,140 @@
+"""One run of a grid: from a `Cell` to a finished run directory."""
+
+import json
+import shutil
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from crild.compare.grid import Cell, slug
+from crild.config import DistillConfig, FinetuneConfig, as_dict, build
+from crild.console import console
+from crild.errors import CrildError
+from crild.rundir import CONFIG, FACTS, RESULT
+
+PLACES = ("output", "teacher", "cache")  # options that say where things are, not what a run is
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run: its result, or one line on why it failed.
+
+    Attributes:
+        result: contents of ``result.json``.
+        error: why it failed.
+        started: when the run was first started.
+    """
+
+    result: Mapping[str, Any] | None = None
+    error: str | None = None
+    started: str | None = None
+
+
+def configure(root: Path, cell: Cell) -> DistillConfig | FinetuneConfig:
+    """Return the run's configuration inside a grid's folder."""
+    options = dict(cell.options) | {"output": str(root / cell.folder)}
+    if cell.method == "teacher":
+        return build(FinetuneConfig, options)
+    if cell.teacher is not None:
+        options["teacher"] = str((root / cell.teacher / "teacher").resolve())
+    return build(DistillConfig, options | {"cache": str((root / "cache").resolve())})
+
+
+def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
+    """Run a cell, or go on with it; whatever goes wrong is its outcome, with a traceback in the grid's ``logs/``."""
+    from crild.pipeline import start
+
+    folder = Path(root)
+    log = folder / "logs" / f"{slug(cell.folder)}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file, into(file):
+        try:
+            config = configure(folder, cell)
+            start(config)
+            if cell.method != "teacher" and not keep_weights:
+                drop_weights(folder / cell.folder)
+        except CrildError as error:
+            print(f"crild: error: {error}", file=file)
+            return Outcome(error=" ".join(str(error).split()))
+        except Exception as error:  # a run that fails must not stop the others
+            traceback.print_exc(file=file)
+            return Outcome(error=f"{type(error).__name__}: {' '.join(str(error).split())[:300]} (see {log})")
+    done = finished(folder, cell)
+    return done if done is not None else Outcome(error=f"no result was written (see {log})")
+
+
+@contextmanager
+def into(file: Any) -> Iterator[None]:
+    """Send what crild says on the terminal to a file."""
+    before = console.file
+    console.file = file
+    try:
+        yield
+    finally:
+        console.file = before
+
+
+def drop_weights(folder: Path) -> None:
+    """Delete a finished run's weights; scores, logs and configuration stay."""
+    for name in ("student", "control"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for weights in folder.glob("stages/*/*.safetensors"):
+        weights.unlink()
+
+
+def finished(root: Path, cell: Cell) -> Outcome | None:
+    """Return the outcome of a run that is finished, or ``None``.
+
+    Raises:
+        CrildError: the folder holds a run with other options.
+    """
+    folder = root / cell.folder
+    check_same(root, cell)
+    if not (folder / RESULT).exists():
+        return None
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return Outcome(result=result, started=facts.get("started"))
+
+
+def check_same(root: Path, cell: Cell) -> None:
+    """Refuse to take another run's numbers for this cell's."""
+    path = root / cell.folder / CONFIG
+    if not path.exists():
+        return
+    there = yaml.safe_load(path.read_text(encoding="utf-8"))
+    here = as_dict(configure(root, cell))
+    for name in here:
+        if name in PLACES or (here[name] is None and name in ("preset",)) or here[name] == there.get(name):
+            continue
+        if name == "precision" and here[name] == "auto":
+            continue
+        raise CrildError(
+            f"{root / cell.folder} holds a run with other options ({name}: {there.get(name)!r} there, {here[name]!r} "
+            "in this grid): choose another --output"
+        )
+
+
+def planned_minutes(root: Path, cell: Cell) -> float:
+    """Return about how many minutes a run takes, from its plan and a few timed steps; ``nan`` where it cannot start."""
+    from dataclasses import replace
+
+    from crild.preparation import estimate_minutes, prepare
+
+    config = configure(root, cell)
+    if isinstance(config, DistillConfig) and cell.teacher is not None and not Path(str(config.teacher)).exists():
+        config = replace(config, teacher=config.base)  # not trained yet: its encoder takes as long
+    try:
+        with Path("/dev/null").open("w") as nowhere, into(nowhere):
+            run = prepare(replace(config, output=str(root / "planned")))
+            run.stages = [s for s in run.stages if s.trains == "teacher" or cell.method != "teacher"]
+            if cell.teacher is not None:
+                run.stages = [s for s in run.stages if s.trains != "teacher"]
+            return estimate_minutes(run)
+    except CrildError:
+        return 0.0  # it will say why when its turn comes

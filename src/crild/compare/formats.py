@@ -1,0 +1,414 @@
+"""The table of a grid as terminal text, Markdown, LaTeX, CSV and one HTML page.
+
+All of it is a function of the summary alone: no dates, no paths, no timings, so the same runs give the same bytes.
+Names and errors come from data: each format escapes them.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from crild.compare.statistics import TEST
+from crild.compare.table import Block, Row, Summary
+from crild.rundir import write_whole
+
+BEST = "best of validation (optimistic)"
+ROLES = {"teacher": "", "control": " (student without a teacher)", "method": ""}
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", '"': "''", "±": r"$\pm$", "[": "{[}", "]": "{]}", "*": "{*}", "`": r"\textasciigrave{}",
+}  # fmt: skip
+CSV_HEADINGS = [
+    "task", "condition", "metric", "method", "role", "seeds", "runs", "mean", "deviation", "kept",
+    "best_of_validation_optimistic", "rank", "average_rank", "reference", "difference", "p", "verdict", "parameters",
+    "scores", "failed",
+]  # fmt: skip
+FORMULA = ("=", "+", "-", "@")  # a cell that starts with one of these is run by a spreadsheet
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        heading: its name.
+        text: what a row shows.
+        value: what a row is sorted by; ``None`` for a column of texts.
+    """
+
+    heading: str
+    text: Callable[[Row], str]
+    value: Callable[[Row], float | None] | None = None
+
+
+def write_all(summary: Summary, folder: Path) -> list[Path]:
+    """Write ``table.md``, ``table.tex``, ``table.csv`` and ``table.html``; return their paths."""
+    texts = {"table.md": markdown, "table.tex": latex, "table.csv": csv_text, "table.html": html}
+    for name, render in texts.items():
+        write_whole(folder / name, render(summary))
+    return [folder / name for name in texts]
+
+
+def columns(summary: Summary, metric: str | None, narrow: bool = False) -> list[Column]:
+    """Return the columns of a block; ``narrow`` for a terminal of 80 characters, which has its legend below."""
+    out = [
+        Column("method", (lambda r: r.name) if narrow else label),
+        Column("seeds", seeds_text, lambda r: len(r.scores)),
+        Column(metric or "score", score_text, lambda r: r.mean),
+        Column("kept" if narrow else "of teacher", lambda r: share(r.kept), lambda r: r.kept),
+    ]
+    if summary.has_best:
+        heading = "best *" if narrow else BEST
+        out.append(Column(heading, lambda r: decimals(r.best_validation), lambda r: r.best_validation))
+    return [
+        *out,
+        Column("rank", lambda r: rank_text(r.rank), lambda r: r.rank),
+        Column(
+            f"{'vs' if narrow else 'difference to'} {summary.reference}",
+            lambda r: signed(r.difference),
+            lambda r: r.difference,
+        ),
+        Column("adj. p" if narrow else "adjusted p", lambda r: p_text(r.p), lambda r: r.p),
+        Column("verdict", lambda r: r.verdict),
+    ]
+
+
+def overview(summary: Summary) -> list[Column]:
+    """Return columns of a table with a row for each method (and the teacher), a column for each block."""
+
+    def find(block: Block, row: Row) -> Row:
+        return next(r for r in block.rows if r.name == row.name)
+
+    def block_column(block: Block) -> Column:
+        metric = f" ({block.metric})" if block.metric else ""
+        return Column(f"{block.name}{metric}", lambda r: score_text(find(block, r)), lambda r: find(block, r).mean)
+
+    def average(row: Row) -> float | None:
+        return None if row.role == "teacher" else summary.ranks.average.get(row.name)
+
+    return [
+        Column("method", label),
+        *(block_column(block) for block in summary.blocks),
+        Column("average rank", lambda r: decimals(average(r), 2), average),
+    ]
+
+
+def overview_rows(summary: Summary) -> tuple[Row, ...]:
+    """Return the rows of the overview; there is none of a single block."""
+    return summary.blocks[0].rows if len(summary.blocks) > 1 else ()
+
+
+def pair_lines(block: Block) -> list[str]:
+    """Return a line for each method that is better than others: those that it is told apart from."""
+    lines = []
+    for better in block.comparison.methods:
+        pairs = [block.comparison.find(better, other) for other in block.comparison.methods]
+        won = [p for p in pairs if p is not None and p.told_apart and p.difference > 0]
+        if won:
+            theirs = (f"{p.second} ({signed(p.difference)}, adjusted p {p_text(p.p)})" for p in won)
+            lines.append(f"{better} over {', '.join(theirs)}")
+    return lines
+
+
+def pair_summary(block: Block) -> str:
+    """Return the title of `pair_lines`: that none is told apart is worth saying too."""
+    if block.comparison.critical is None:
+        return ""
+    return "Pairs told apart:" if pair_lines(block) else "Pairs told apart: none."
+
+
+def failure_lines(block: Block) -> list[str]:
+    """Return a line for each failed run."""
+    return [f"{row.name}, seed {each.seed}: {each.error}" for row in block.rows for each in row.failures]
+
+
+# Cells
+
+
+def label(row: Row) -> str:
+    """Return what a row is called."""
+    return row.name + ROLES[row.role]
+
+
+def seeds_text(row: Row) -> str:
+    """Return the number of scores, and of how many runs if some have none."""
+    return str(len(row.scores)) if len(row.scores) == row.runs else f"{len(row.scores)} of {row.runs}"
+
+
+def score_text(row: Row) -> str:
+    """Return mean ± standard deviation; what is not there is named."""
+    if row.mean is None:
+        return "failed" if row.failures else "missing"
+    return f"{row.mean:z.4f}" + (f" ± {row.deviation:.4f}" if row.deviation is not None else "")
+
+
+def decimals(value: float | None, digits: int = 4) -> str:
+    """Return a number, or a dash."""
+    return "-" if value is None else f"{value:z.{digits}f}"
+
+
+def signed(value: float | None) -> str:
+    """Return a difference with its sign."""
+    return "-" if value is None else f"{value:+z.4f}"
+
+
+def share(value: float | None) -> str:
+    """Return a percentage."""
+    return "-" if value is None else f"{value:.1%}"
+
+
+def rank_text(value: float | None) -> str:
+    """Return a rank; a shared one may be a half."""
+    return "-" if value is None else f"{value:g}"
+
+
+def p_text(value: float | None) -> str:
+    """Return a p."""
+    return "-" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def plain(text: object) -> str:
+    """Return one line without control characters, which may not reach a terminal or a table."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
+# Formats
+
+
+def terminal(summary: Summary) -> Group:
+    """Return rich tables; texts from data are never read as markup."""
+    parts: list[RenderableType] = []
+    if summary.claim:
+        parts += [Text(f"Claim: {plain(summary.claim)}"), Text("")]
+    for block in summary.blocks:
+        table = rich_table(block.name, columns(summary, block.metric, narrow=True), block.rows)
+        lines = [*block.notes, pair_summary(block), *(f"- {line}" for line in pair_lines(block))]
+        lines += [f"Failed: {line}" for line in failure_lines(block)]
+        parts += [table, *(Text(plain(line)) for line in lines if line), Text("")]
+    if overview_rows(summary) and summary.ranks.average:
+        first, *_, last = overview(summary)
+        ranked = [row for row in overview_rows(summary) if row.name in summary.ranks.average]
+        parts.append(rich_table(f"Average rank over {len(summary.ranks.counted)} blocks", [first, last], ranked))
+    legend = [f"{name}: student without a teacher" for name in summary.controls] + [
+        "kept: share of the teacher's score"
+    ]
+    legend += [f"best *: {BEST}"] if summary.has_best else []
+    legend += [f"vs {summary.reference}: difference over paired seeds", "adj. p: adjusted for all pairs"]
+    parts += [Text(plain(note)) for note in summary.notes]
+    if summary.blocks:
+        parts.append(Text(plain("; ".join(legend)) + "."))
+    return Group(*parts, Text(TEST, style="dim"))
+
+
+def rich_table(title: str, shown: Sequence[Column], rows: Sequence[Row]) -> Table:
+    """Return a rich table, as narrow as its numbers: only texts are broken over lines where the terminal is narrow."""
+    table = Table(
+        title=Text(plain(title), style="bold"), title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=0
+    )
+    for column in shown:
+        heading = plain(column.heading)
+        if column.value is None:
+            table.add_column(Text(heading), overflow="fold")
+        else:
+            width = max([len(plain(column.text(row))) for row in rows] + [min(10, len(w)) for w in heading.split()])
+            table.add_column(Text(fill(heading, width, break_on_hyphens=False)), justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(plain(column.text(row))) for column in shown))
+    return table
+
+
+def markdown(summary: Summary) -> str:
+    """Return GitHub Markdown."""
+    e = escape_markdown
+    out = ["# Comparison of methods", ""]
+    if summary.claim:
+        out += [f"Claim: {e(summary.claim)}", ""]
+    if rows := overview_rows(summary):
+        out += ["## Overview", "", *markdown_table(overview(summary), rows), ""]
+    out += [line for note in summary.notes for line in (e(note), "")]
+    for block in summary.blocks:
+        out += [f"## {e(block.name)}", "", *markdown_table(columns(summary, block.metric), block.rows), ""]
+        out += [line for note in block.notes for line in (e(note), "")]
+        if title := pair_summary(block):
+            out += [e(title), "", *markdown_list(pair_lines(block))]
+        if failed := failure_lines(block):
+            out += ["Failed runs:", "", *markdown_list(failed)]
+    return "\n".join([*out, e(TEST)]) + "\n"
+
+
+def markdown_table(shown: Sequence[Column], rows: Sequence[Row]) -> list[str]:
+    """Return the lines of a table."""
+    lines = [[column.heading for column in shown], *([column.text(row) for column in shown] for row in rows)]
+    out = ["| " + " | ".join(escape_markdown(cell) for cell in line) + " |" for line in lines]
+    return [out[0], "|" + "|".join(" --- " if c.value is None else " ---: " for c in shown) + "|", *out[1:]]
+
+
+def markdown_list(lines: Sequence[str]) -> list[str]:
+    """Return a list and the blank line behind it."""
+    return [*(f"- {escape_markdown(line)}" for line in lines), ""] if lines else []
+
+
+def escape_markdown(text: object) -> str:
+    """Return text that Markdown shows as it is, in a cell too."""
+    escaped = re.sub(r"([\\`*_\[\]~$#|])", r"\\\1", plain(text))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def latex(summary: Summary) -> str:
+    """Return LaTeX tables that need the package booktabs."""
+    e = escape_latex
+    out = [r"% Needs \usepackage{booktabs}."]
+    if rows := overview_rows(summary):
+        caption = " ".join(["Mean ± standard deviation over seeds.", summary.claim, *summary.notes]).strip()
+        out += latex_table(overview(summary), rows, e(caption), "tab:comparison")
+    for number, block in enumerate(summary.blocks, 1):
+        sentences = [f"{block.name}.", *block.notes, " ".join([pair_summary(block), "; ".join(pair_lines(block))])]
+        if failed := failure_lines(block):
+            sentences.append("Failed runs: " + "; ".join(failed) + ".")
+        shown = columns(summary, block.metric)
+        out += ["", *latex_table(shown, block.rows, e(" ".join(sentences)), f"tab:comparison-{number}")]
+    return "\n".join([*out, "", e(TEST)]) + "\n"
+
+
+def latex_table(shown: Sequence[Column], rows: Sequence[Row], caption: str, name: str) -> list[str]:
+    """Return the lines of a table; ``caption`` is escaped already."""
+    lines = [
+        " & ".join(re.sub(r"^([+-])(?=\d)", r"$\1$", escape_latex(c.text(row))) for c in shown) + r" \\" for row in rows
+    ]
+    return [
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{caption}}}",
+        rf"  \label{{{name}}}",
+        r"  \begin{tabular}{" + "".join("l" if c.value is None else "r" for c in shown) + "}",
+        r"    \toprule",
+        "    " + " & ".join(escape_latex(c.heading) for c in shown) + r" \\",
+        r"    \midrule",
+        *(f"    {line}" for line in lines),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table}",
+    ]
+
+
+def escape_latex(text: object) -> str:
+    """Return text that LaTeX sets as it is; ``--`` would become a dash."""
+    return "".join(LATEX.get(c, c) for c in plain(text)).replace("--", "-{}-")
+
+
+def csv_text(summary: Summary) -> str:
+    """Return one line for each block and row, numbers in full; what is not there is empty."""
+    out = io.StringIO()
+    lines = csv.writer(out, lineterminator="\n")
+    lines.writerow(CSV_HEADINGS)
+    for block in summary.blocks:
+        for row in block.rows:
+            average = summary.ranks.average.get(row.name) if row.role != "teacher" else None
+            values: list[Any] = [
+                block.task, block.condition, block.metric, row.name, row.role, len(row.scores), row.runs, row.mean,
+                row.deviation, row.kept, row.best_validation, row.rank, average, summary.reference, row.difference,
+                row.p, row.verdict or None, row.parameters,
+                "; ".join(f"seed {seed}: {score!r}" for seed, score in zip(row.seeds, row.scores, strict=True)),
+                "; ".join(f"seed {each.seed}: {each.error}" for each in row.failures),
+            ]  # fmt: skip
+            lines.writerow([csv_cell(value) for value in values])
+    return out.getvalue()
+
+
+def csv_cell(value: object) -> str:
+    """Return a cell; an apostrophe keeps a spreadsheet from running a text as a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return repr(value)
+    text = plain(value)
+    return "'" + text if text.startswith(FORMULA) else text
+
+
+def html(summary: Summary) -> str:
+    """Return one page that needs nothing else: its style and script are inside."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["plain"] = plain
+    page = environment.get_template("page.html.j2")
+    return page.render(
+        claim=summary.claim,
+        notes=summary.notes,
+        overview=html_table("Overview", overview(summary), overview_rows(summary)),
+        blocks=[html_block(summary, block) for block in summary.blocks],
+        test=TEST,
+    )
+
+
+def html_table(title: str, shown: Sequence[Column], rows: Sequence[Row]) -> dict[str, Any]:
+    """Return what the page needs of a table: headings, and cells with the number that they are sorted by."""
+    return {
+        "title": title,
+        "headings": [(column.heading, column.value is not None) for column in shown],
+        "rows": [
+            (row.role, [(c.text(row), None if c.value is None else sort_value(c.value(row))) for c in shown])
+            for row in rows
+        ],
+    }
+
+
+def sort_value(value: float | None) -> str:
+    """Return a number in full; empty where there is none."""
+    return "" if value is None else repr(value)
+
+
+def html_block(summary: Summary, block: Block) -> dict[str, Any]:
+    """Return what the page needs of a block."""
+    size = Column(
+        "parameters", lambda r: "-" if r.parameters is None else f"{r.parameters:,.0f}", lambda r: r.parameters
+    )
+    seeds = sorted({seed for row in block.rows for seed in row.seeds})
+    names = block.comparison.methods if block.comparison.pairs else ()
+    return {
+        "table": html_table(block.name, [*columns(summary, block.metric), size], block.rows),
+        "notes": block.notes,
+        "pairs_title": pair_summary(block),
+        "pairs": pair_lines(block),
+        "failures": failure_lines(block),
+        "seeds": html_table("", [Column("method", label), *(seed_column(seed) for seed in seeds)], block.rows),
+        "matrix": [(first, [matrix_cell(block, first, second) for second in names]) for first in names],
+        "names": names,
+    }
+
+
+def seed_column(seed: int) -> Column:
+    """Return the column of one seed; several teachers of a seed share a cell."""
+
+    def scores(row: Row) -> list[float]:
+        return [score for own, score in zip(row.seeds, row.scores, strict=True) if own == seed]
+
+    return Column(
+        f"seed {seed}",
+        lambda r: ", ".join(decimals(score) for score in scores(r)) or "-",
+        lambda r: scores(r)[0] if scores(r) else None,
+    )
+
+
+def matrix_cell(block: Block, first: str, second: str) -> tuple[str, bool]:
+    """Return the text of a pair, and whether it is told apart."""
+    pair = block.comparison.find(first, second)
+    if pair is None:
+        return "", False
+    return f"{signed(pair.difference)} (p {p_text(pair.p)})", pair.told_apart

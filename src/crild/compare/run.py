@@ -1,0 +1,184 @@
+"""`compare`: run every cell of a grid, each in its own run directory, and write one table."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from crild.compare.cells import Outcome, finished, planned_minutes
+from crild.compare.formats import write_all
+from crild.compare.grid import CONTROL, Cell, Grid, cells, make_grid, read_grid
+from crild.compare.table import Summary, summarise
+from crild.compare.workers import Pool, open_pool, share_threads
+from crild.console import say, warn
+from crild.errors import CrildError
+from crild.rundir import write_whole
+
+GRID, RESULTS = "grid.yaml", "results.json"
+MOST_PLANNED = 12  # runs whose time is estimated by timing some steps
+
+
+def compare(grid: str | Mapping[str, Any], output: str, workers: str | int = 1, address: str | None = None) -> Summary:
+    """Run a grid of methods x tasks x conditions x seeds, or go on with it; write its table.
+
+    A finished run is never repeated, an interrupted one goes on from its last checkpoint, a failed one is reported in
+    the table, does not stop the rest, and is tried again when the grid is started again.
+
+    Args:
+        grid: a YAML file, or its contents (see `crild.compare.grid.Grid`).
+        output: folder of the grid: ``teachers/``, ``runs/``, ``results.json`` and the table in every format.
+        workers: local processes, or ``ray``.
+        address: of a running Ray cluster; a local one is started without it.
+
+    Returns:
+        The table, as data.
+
+    Raises:
+        CrildError: the grid cannot be run; nothing was written.
+
+    Example:
+        >>> crild.compare("experiments/smoke.yaml", output="grids/smoke", workers=2)
+    """
+    chosen = read_grid(grid) if isinstance(grid, str) else make_grid(grid)
+    todo = cells(chosen)
+    folder = check_folder(output, chosen)
+    threads = chosen.threads or share_threads(workers)
+    pool = open_pool(workers, threads, address)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / GRID, yaml.safe_dump(vars(chosen), sort_keys=False, allow_unicode=True))
+        outcomes = run_all(folder, chosen, todo, pool)
+    finally:
+        pool.close()
+    return write_results(folder, chosen, [record(cell, outcomes[cell.folder]) for cell in todo])
+
+
+def run_all(folder: Path, grid: Grid, todo: list[Cell], pool: Pool) -> dict[str, Outcome]:
+    """Run the teachers, then the students of those that are there; return each cell's outcome by its folder."""
+    outcomes: dict[str, Outcome] = {}
+    waiting = []
+    for cell in todo:
+        if (before := finished(folder, cell)) is not None:
+            outcomes[cell.folder] = before
+        else:
+            waiting.append(cell)
+    say(f"{len(todo)} runs, {len(outcomes)} finished before, {len(waiting)} to do")
+    announce_time(folder, waiting, outcomes, pool)
+    teachers = [cell for cell in waiting if cell.method == "teacher"]
+    students = [cell for cell in waiting if cell.method != "teacher"]
+
+    def note(cell: Cell, outcome: Outcome) -> None:
+        outcomes[cell.folder] = outcome
+        left = len(todo) - len(outcomes)
+        if outcome.error is not None:
+            warn(f"{cell.name}: failed: {outcome.error}")
+        else:
+            result = outcome.result or {}
+            who = "teacher" if cell.method == "teacher" else "student"
+            say(f"{cell.name}: {result[who]['score']:.4f} ({result['minutes']:.1f} minutes; {left} runs left)")
+
+    pool.run(folder, [(cell, grid.keep_weights) for cell in teachers], note)
+    ready = []
+    for cell in students:
+        teacher = outcomes.get(cell.teacher) if cell.teacher else None
+        if teacher is not None and teacher.error is not None:
+            note(cell, Outcome(error=f"its teacher failed: {teacher.error}"))
+        else:
+            ready.append((cell, grid.keep_weights))
+    pool.run(folder, ready, note)
+    return outcomes
+
+
+def announce_time(folder: Path, waiting: list[Cell], outcomes: Mapping[str, Outcome], pool: Pool) -> None:
+    """Print about how long the grid takes: from finished runs of the same method, else from a plan of one such run."""
+    known: dict[tuple[str, str, str], float] = {}
+    total, planned = 0.0, 0
+    for cell in waiting:
+        key = (cell.task, cell.condition, cell.method)
+        if key not in known:
+            alike = [o.result["minutes"] for f, o in outcomes.items() if o.result and same_kind(f, cell)]
+            if alike:
+                known[key] = sum(alike) / len(alike)
+            elif planned < MOST_PLANNED:
+                known[key], planned = planned_minutes(folder, cell), planned + 1
+            else:  # planning takes seconds each: the rest are taken for the mean of what is known
+                known[key] = sum(known.values()) / len(known)
+        total += known[key]
+    if waiting:
+        say(f"about {total / pool.size:.1f} minutes with {pool.size} worker{'s' if pool.size > 1 else ''}")
+
+
+def same_kind(folder: str, cell: Cell) -> bool:
+    """Return whether a folder is of a run that differs from ``cell`` in the seed alone."""
+    return folder.rsplit("/", 1)[0] == cell.folder.rsplit("/", 1)[0] and cell.method != "teacher"
+
+
+def check_folder(output: str | None, grid: Grid) -> Path:
+    """Return the output folder, if it is new, empty, or holds this grid (perhaps with fewer runs).
+
+    Raises:
+        CrildError: it holds something else.
+    """
+    if not output:
+        raise CrildError("--output is missing: the folder of the grid")
+    folder = Path(output).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise CrildError(f"--output {output}: a file of that name exists; choose a folder")
+    if folder.exists() and any(folder.iterdir()) and not (folder / GRID).exists():
+        raise CrildError(f"--output {output}: the folder is not empty and holds no grid; choose another one")
+    return folder
+
+
+def record(cell: Cell, outcome: Outcome) -> dict[str, Any]:
+    """Return what the table needs of a run."""
+    out: dict[str, Any] = {
+        "task": cell.task,
+        "condition": cell.condition,
+        "method": cell.method,
+        "seed": cell.seed,
+        "control": cell.options.get("method") == CONTROL,
+        "folder": cell.folder,
+        "status": "failed" if outcome.error is not None else "done",
+        "error": outcome.error,
+        "started": outcome.started,
+    }
+    if outcome.result is not None:
+        who = outcome.result["teacher" if cell.method == "teacher" else "student"]
+        out |= {
+            "metric": outcome.result["metric"],
+            "score": who["score"],
+            "best_validation": who.get("best_validation"),
+            "minutes": outcome.result["minutes"],
+            "parameters": who.get("parameters"),
+            "latency_ms": who.get("latency_ms"),
+        }
+    return out
+
+
+def shared_teachers(grid: Grid, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a teacher record for each task and condition: conditions that a teacher does not know share one."""
+    by_folder = {r["folder"]: r for r in records if r["method"] == "teacher"}
+    out = {}
+    for cell in cells(grid):
+        if cell.teacher in by_folder:
+            theirs = by_folder[cell.teacher]
+            out[cell.task, cell.condition, cell.teacher] = theirs | {"task": cell.task, "condition": cell.condition}
+    return list(out.values())
+
+
+def write_results(folder: Path, grid: Grid, records: list[dict[str, Any]]) -> Summary:
+    """Write ``results.json`` and the table in every format; return the table."""
+    students = [r for r in records if r["method"] != "teacher"]
+    rows = shared_teachers(grid, records) + students
+    write_whole(
+        folder / RESULTS,
+        json.dumps(
+            {"claim": grid.claim, "reference": grid.reference, "methods": list(grid.methods), "runs": rows}, indent=1
+        )
+        + "\n",
+    )
+    summary = summarise(rows, grid.claim, grid.reference, list(grid.methods))
+    write_all(summary, folder)
+    return summary

@@ -1,0 +1,194 @@
+"""`tune`: search a method's settings with Optuna, on splits carved from the training data."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from crild.compare.cells import run_cell
+from crild.compare.grid import Cell, teacher_cell
+from crild.config import DistillConfig, TuneConfig, as_dict, build, convert, option_names
+from crild.console import say, warn
+from crild.errors import CrildError, nearest
+from crild.methods import Method, find_method
+from crild.rundir import write_whole
+
+BEST, STUDY, OPTIONS = "best.yaml", "study.db", "tune.yaml"
+RATES, WEIGHTS = "1e-5:1e-3", "0.01:1"
+Range = tuple[float, float] | list[Any]
+"""Lowest and highest value, searched on a logarithmic scale; or choices."""
+
+
+def tune(config: TuneConfig | None = None, **options: Any) -> dict[str, Any]:
+    """Search a method's settings; go on with the search where it was.
+
+    Every trial is a run that never sees the data's validation split: 20 % of the training rows are held out to score
+    it, and its selection split is carved from the rest. The teacher is fine-tuned once, on the same rows.
+
+    Args:
+        config: a whole configuration; or
+        options: the fields of `TuneConfig`, for instance ``base="./encoder", data="tweets.csv", method="cr-ild",
+            trials=20, output="runs/tune"``.
+
+    Returns:
+        ``best`` (options), ``score``, and every trial's options and score. ``best.yaml`` in the output folder is for
+        ``crild distill --config``.
+
+    Raises:
+        CrildError: the search cannot be run, or no trial succeeded.
+    """
+    config = config or build(TuneConfig, options)
+    try:
+        import optuna
+    except ImportError:
+        raise CrildError("crild tune needs Optuna: pip install 'crild[tune]'") from None
+    if not config.output:
+        raise CrildError("--output is missing: the folder of the search")
+    space = search_space(config, find_method(config.method))
+    folder = start_folder(config)
+    common = {k: v for k, v in as_dict(config).items() if k in option_names(DistillConfig) and v is not None}
+    common |= {"validation": "held-out", "control": False, "cache": None}
+    common = {k: v for k, v in common.items() if k not in ("output", "cache") and v is not None}
+    teacher = prepare_teacher(folder, config, common)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = f"sqlite:///{folder / STUDY}"
+    study = optuna.create_study(storage=storage, study_name="crild", direction="maximize", load_if_exists=True)
+    state = optuna.trial.TrialState
+    for killed in study.get_trials(states=(state.RUNNING,)):  # the same settings again
+        study.tell(killed.number, state=state.FAIL)
+        study.enqueue_trial(killed.params)
+    while (done := len(study.get_trials(states=(state.COMPLETE,)))) < config.trials:
+        # Seeded by what is done, so that a search that was interrupted goes on as if it had not been.
+        study.sampler = optuna.samplers.TPESampler(seed=config.seed + done)
+        trial = study.ask()
+        chosen = {name: suggest(trial, name, choices) for name, choices in space.items()}
+        cell = Cell(config.data or "", "tuning", config.method, config.seed, f"trials/{trial.number}",
+                    common | chosen, teacher)  # fmt: skip
+        outcome = run_cell(str(folder), cell, keep_weights=False)
+        if outcome.result is None:
+            study.tell(trial, state=state.FAIL)
+            warn(f"trial {trial.number}, {spelled(chosen)}: failed: {outcome.error}")
+            failed = len(study.get_trials(states=(state.FAIL,)))
+            if failed > config.trials:
+                raise CrildError(f"{failed} trials failed, the last one so: {outcome.error}")
+            continue
+        study.tell(trial, outcome.result["student"]["score"])
+        say(f"trial {done + 1} of {config.trials}, {spelled(chosen)}: {outcome.result['student']['score']:.4f}")
+    return summarise(folder, study)
+
+
+def search_space(config: TuneConfig, method: Method) -> dict[str, Range]:
+    """Return what is searched, by option.
+
+    Raises:
+        CrildError: an option is unknown, or a range is none.
+    """
+    text = config.search
+    if text is None:
+        kinds = dict.fromkeys(phase.settings for phase in method.phases(config.schedule))
+        parts = [f"{kind}_learning_rate={RATES}" for kind in kinds]
+        text = ",".join(parts + ([f"consistency={WEIGHTS}"] if method.consistency else []))
+    hints = {each.name: each.type for each in fields(DistillConfig)}
+    space: dict[str, Range] = {}
+    for part in text.split(","):
+        name, equals, values = part.strip().partition("=")
+        name = name.replace("-", "_")
+        if name not in hints:
+            raise CrildError(f"--search: unknown option {name!r}{nearest(name, hints)}")
+        low, colon, high = values.partition(":")
+        try:
+            if colon:
+                span = (float(low), float(high))
+                if not 0 < span[0] < span[1]:
+                    raise ValueError
+                space[name] = span
+            else:
+                space[name] = [convert(yaml.safe_load(v), hints[name], f"--search: {name}") for v in values.split("|")]
+        except ValueError:
+            raise CrildError(
+                f"--search: {part.strip()!r} is not option=low:high (0 < low < high) or option=a|b|c"
+            ) from None
+        if not equals or not values:
+            raise CrildError(f"--search: {part.strip()!r} is not option=low:high or option=a|b|c")
+    return space
+
+
+def suggest(trial: Any, name: str, choices: Range) -> Any:
+    """Return a trial's value of one option."""
+    if isinstance(choices, list):
+        return trial.suggest_categorical(name, choices)
+    hint = next(each.type for each in fields(DistillConfig) if each.name == name)
+    if hint == int | None or hint is int:
+        return trial.suggest_int(name, round(choices[0]), round(choices[1]), log=True)
+    return trial.suggest_float(name, *choices, log=True)
+
+
+def start_folder(config: TuneConfig) -> Path:
+    """Return the folder of the search, if it is new, empty, or holds this search (perhaps with fewer trials).
+
+    Raises:
+        CrildError: it holds something else.
+    """
+    folder = Path(str(config.output)).expanduser()
+    mine = {k: v for k, v in as_dict(config).items() if k not in ("output", "trials", "cache")}
+    if folder.exists() and not folder.is_dir():
+        raise CrildError(f"--output {config.output}: a file of that name exists; choose a folder")
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / OPTIONS).exists():
+            raise CrildError(
+                f"--output {config.output}: the folder is not empty and holds no search; choose another one"
+            )
+        there = yaml.safe_load((folder / OPTIONS).read_text(encoding="utf-8"))
+        if other := next((k for k in mine if mine[k] != there.get(k)), None):
+            raise CrildError(
+                f"--output {config.output}: the folder holds another search ({other}: {there.get(other)!r} there, "
+                f"{mine[other]!r} here); choose another folder"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / OPTIONS, yaml.safe_dump(mine, sort_keys=False))
+    return folder
+
+
+def prepare_teacher(folder: Path, config: TuneConfig, common: dict[str, Any]) -> str | None:
+    """Fine-tune the teacher once, where the run would; return its folder inside the search's."""
+    from crild.models import loading
+
+    base = config.teacher or config.base
+    if base is None:
+        raise CrildError("--teacher is missing: a fine-tuned classifier, or an encoder to fine-tune first")
+    if config.teacher is not None and loading.load_model(config.teacher, "teacher")[1]:
+        return None
+    common["base"] = config.base or base
+    common.pop("teacher", None)
+    cell = teacher_cell("teacher", "tuning", common, config.seed)
+    outcome = run_cell(str(folder), cell, keep_weights=True)
+    if outcome.result is None:
+        raise CrildError(outcome.error or "the teacher could not be fine-tuned")
+    return cell.folder
+
+
+def summarise(folder: Path, study: Any) -> dict[str, Any]:
+    """Write ``best.yaml`` and return the search's result."""
+    trials = [
+        {"number": t.number, "options": t.params, "score": t.value, "state": t.state.name.lower()}
+        for t in study.get_trials()
+    ]
+    result = {"best": study.best_params, "score": study.best_value, "folder": str(folder), "trials": trials}
+    write_whole(folder / BEST, yaml.safe_dump(study.best_params, sort_keys=False))
+    write_whole(folder / "trials.json", json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the best trials and how to use the best one."""
+    done = sorted((t for t in result["trials"] if t["score"] is not None), key=lambda t: -t["score"])
+    for trial in done[:5]:
+        print(f"{trial['score']:.4f}  {spelled(trial['options'])}")
+    print(f"best of {len(done)}; use it: crild distill ... --config {Path(result['folder']) / BEST}")
+
+
+def spelled(options: dict[str, Any]) -> str:
+    """Return options as a line."""
+    return ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in options.items())
