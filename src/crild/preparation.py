@@ -604,7 +604,7 @@ def estimate_minutes(run: Run) -> float:
             start = time.perf_counter()
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=run.precision == "bf16"):
                 loss = model(**model_inputs(batch, model)).logits.float().square().sum()
-            float(loss)  # waits for the device
+            loss.item()  # waits for the device
             middle = time.perf_counter()
             loss.backward()
             float(next(p.grad for p in model.parameters() if p.grad is not None).sum())

@@ -15,9 +15,10 @@ from crild.compare.grid import Cell, slug
 from crild.config import DistillConfig, FinetuneConfig, as_dict, build
 from crild.console import console
 from crild.errors import CrildError
-from crild.rundir import CONFIG, FACTS, RESULT
+from crild.rundir import CONFIG, FACTS, RESULT, write_folder
 
-PLACES = ("output", "teacher", "cache")  # options that say where things are, not what a run is
+PATHS = ("data", "validation", "supplementary", "base", "teacher", "plugin")
+DEMO = "demo"  # the encoder, tweets and further texts of `crild demo`, by one name
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,34 @@ class Outcome:
 
 def configure(root: Path, cell: Cell) -> DistillConfig | FinetuneConfig:
     """Return the run's configuration inside a grid's folder."""
-    options = dict(cell.options) | {"output": str(root / cell.folder)}
+    options = {k: place(root, k, v) for k, v in cell.options.items()} | {"output": str(root / cell.folder)}
     if cell.method == "teacher":
         return build(FinetuneConfig, options)
     if cell.teacher is not None:
-        options["teacher"] = str((root / cell.teacher / "teacher").resolve())
-    return build(DistillConfig, options | {"cache": str((root / "cache").resolve())})
+        options["teacher"] = str(root / cell.teacher / "teacher")
+    return build(DistillConfig, options | {"cache": str(root / "cache")})
+
+
+def place(root: Path, name: str, value: Any) -> Any:
+    """Return an option's value; a path is made absolute, for a worker may start elsewhere, and ``demo`` is found."""
+    if name not in PATHS or not isinstance(value, str):
+        return value
+    if value == DEMO:
+        from crild.demo import encoder
+
+        data = root / "data" / DEMO
+        return str({"data": data, "supplementary": data / "unlabelled.jsonl"}.get(name) or encoder())
+    return str(Path(value).expanduser().resolve()) if Path(value).expanduser().exists() else value
+
+
+def write_demo(root: Path, cells: list[Cell]) -> None:
+    """Write the demo's tweets into the grid's folder, if a run wants them."""
+    folder = root / "data" / DEMO
+    wanted = any(cell.options.get(name) == DEMO for cell in cells for name in ("data", "supplementary"))
+    if wanted and not folder.exists():
+        from crild.demo import settings, write_data
+
+        write_folder(folder, lambda part: write_data(part, settings()))
 
 
 def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
@@ -110,9 +133,9 @@ def check_same(root: Path, cell: Cell) -> None:
     there = yaml.safe_load(path.read_text(encoding="utf-8"))
     here = as_dict(configure(root, cell))
     for name in here:
-        if name in PLACES or (here[name] is None and name in ("preset",)) or here[name] == there.get(name):
-            continue
-        if name == "precision" and here[name] == "auto":
+        resolved = (name == "preset" and here[name] is None) or (name == "precision" and here[name] == "auto")
+        moved = name in PATHS and Path(str(here[name])).name == Path(str(there.get(name))).name
+        if name in ("output", "cache") or resolved or moved or here[name] == there.get(name):
             continue
         raise CrildError(
             f"{root / cell.folder} holds a run with other options ({name}: {there.get(name)!r} there, {here[name]!r} "

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from crild.compare.cells import Outcome, finished, planned_minutes
+from crild.compare.cells import Outcome, finished, planned_minutes, write_demo
 from crild.compare.formats import write_all
 from crild.compare.grid import CONTROL, Cell, Grid, cells, make_grid, read_grid
 from crild.compare.table import Summary, summarise
@@ -17,7 +17,7 @@ from crild.errors import CrildError
 from crild.rundir import write_whole
 
 GRID, RESULTS = "grid.yaml", "results.json"
-MOST_PLANNED = 12  # runs whose time is estimated by timing some steps
+MOST_PLANNED = 4  # runs whose time is estimated by timing some steps
 
 
 def compare(grid: str | Mapping[str, Any], output: str, workers: str | int = 1, address: str | None = None) -> Summary:
@@ -48,11 +48,12 @@ def compare(grid: str | Mapping[str, Any], output: str, workers: str | int = 1, 
     pool = open_pool(workers, threads, address)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        write_demo(folder, todo)
         write_whole(folder / GRID, yaml.safe_dump(vars(chosen), sort_keys=False, allow_unicode=True))
         outcomes = run_all(folder, chosen, todo, pool)
     finally:
         pool.close()
-    return write_results(folder, chosen, [record(cell, outcomes[cell.folder]) for cell in todo])
+    return write_results(folder, chosen, todo, outcomes)
 
 
 def run_all(folder: Path, grid: Grid, todo: list[Cell], pool: Pool) -> dict[str, Outcome]:
@@ -123,10 +124,10 @@ def check_folder(output: str | None, grid: Grid) -> Path:
     """
     if not output:
         raise CrildError("--output is missing: the folder of the grid")
-    folder = Path(output).expanduser()
+    folder = Path(output).expanduser().resolve()
     if folder.exists() and not folder.is_dir():
         raise CrildError(f"--output {output}: a file of that name exists; choose a folder")
-    if folder.exists() and any(folder.iterdir()) and not (folder / GRID).exists():
+    if folder.exists() and {p.name for p in folder.iterdir()} - {"data"} and not (folder / GRID).exists():
         raise CrildError(f"--output {output}: the folder is not empty and holds no grid; choose another one")
     return folder
 
@@ -157,28 +158,31 @@ def record(cell: Cell, outcome: Outcome) -> dict[str, Any]:
     return out
 
 
-def shared_teachers(grid: Grid, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a teacher record for each task and condition: conditions that a teacher does not know share one."""
-    by_folder = {r["folder"]: r for r in records if r["method"] == "teacher"}
+def teacher_records(todo: list[Cell], outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
+    """Return a teacher's record for each task and condition that its students stand in, and a ready-made one's too."""
+    by_folder = {cell.folder: record(cell, outcomes[cell.folder]) for cell in todo if cell.method == "teacher"}
     out = {}
-    for cell in cells(grid):
-        if cell.teacher in by_folder:
-            theirs = by_folder[cell.teacher]
-            out[cell.task, cell.condition, cell.teacher] = theirs | {"task": cell.task, "condition": cell.condition}
+    for cell in todo:
+        if cell.method == "teacher":
+            continue
+        mine = {"task": cell.task, "condition": cell.condition}
+        result = outcomes[cell.folder].result
+        if cell.teacher is not None:
+            out[cell.task, cell.condition, cell.teacher] = by_folder[cell.teacher] | mine
+        elif result is not None:
+            scores = {k: result["teacher"].get(k) for k in ("score", "parameters", "latency_ms")}
+            ready = {"method": "teacher", "seed": 0, "control": False, "status": "done", "error": None}
+            out[cell.task, cell.condition, ""] = {**mine, **ready, **scores, "metric": result["metric"]}
     return list(out.values())
 
 
-def write_results(folder: Path, grid: Grid, records: list[dict[str, Any]]) -> Summary:
+def write_results(folder: Path, grid: Grid, todo: list[Cell], outcomes: Mapping[str, Outcome]) -> Summary:
     """Write ``results.json`` and the table in every format; return the table."""
-    students = [r for r in records if r["method"] != "teacher"]
-    rows = shared_teachers(grid, records) + students
-    write_whole(
-        folder / RESULTS,
-        json.dumps(
-            {"claim": grid.claim, "reference": grid.reference, "methods": list(grid.methods), "runs": rows}, indent=1
-        )
-        + "\n",
-    )
-    summary = summarise(rows, grid.claim, grid.reference, list(grid.methods))
+    students = [record(cell, outcomes[cell.folder]) for cell in todo if cell.method != "teacher"]
+    rows = teacher_records(todo, outcomes) + students
+    methods = list(grid.methods)
+    contents = {"claim": grid.claim, "reference": grid.reference, "methods": methods, "runs": rows}
+    write_whole(folder / RESULTS, json.dumps(contents, indent=1) + "\n")
+    summary = summarise(rows, grid.claim, grid.reference, methods)
     write_all(summary, folder)
     return summary
