@@ -1,6 +1,7 @@
 """Grids: what they say, which runs they stand for, and that nothing is run twice."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -161,3 +162,22 @@ def test_senseless_workers_are_refused(workers, message, done, tmp_path):
     with pytest.raises(CrildError, match=message):
         compare(json.loads(done[0].read_text()), str(tmp_path / "new"), workers=workers)
     assert not (tmp_path / "new").exists()
+
+
+EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+
+
+@pytest.mark.parametrize("name", [path.stem for path in EXPERIMENTS.glob("*.yaml")])
+def test_every_committed_grid_is_one_and_names_its_claim(name):
+    made = read_grid(str(EXPERIMENTS / f"{name}.yaml"))
+    assert made.claim.endswith(".")
+    found = cells(made)
+    assert len(found) > 10
+    assert any(cell.options.get("method") == "ft" for cell in found)
+
+
+def test_the_committed_pages_are_made_from_the_committed_result_files():
+    from docs.results import ROOT, pages
+
+    for name, text in pages().items():
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, "run `make results`"

@@ -46,11 +46,13 @@ def tune(config: TuneConfig | None = None, **options: Any) -> dict[str, Any]:
         raise CrildError("crild tune needs Optuna: pip install 'crild[tune]'") from None
     if not config.output:
         raise CrildError("--output is missing: the folder of the search")
+    if config.validation is not None:
+        raise CrildError("--validation: a search scores its trials on held-out training rows; leave it out")
     space = search_space(config, find_method(config.method))
     folder = start_folder(config)
-    common = {k: v for k, v in as_dict(config).items() if k in option_names(DistillConfig) and v is not None}
-    common |= {"validation": "held-out", "control": False, "cache": None}
-    common = {k: v for k, v in common.items() if k not in ("output", "cache") and v is not None}
+    own = [name for name in option_names(DistillConfig) if name not in ("output", "cache")]
+    common = {name: getattr(config, name) for name in own if getattr(config, name) is not None}
+    common |= {"validation": "held-out", "control": False}
     teacher = prepare_teacher(folder, config, common)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = f"sqlite:///{folder / STUDY}"

@@ -1,0 +1,86 @@
+"""The search for settings: on splits carved from training data, resumable, its result usable."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crild.cli import main
+from crild.compare.tune import search_space
+from crild.config import TuneConfig, build
+from crild.errors import CrildError
+from crild.methods import find_method
+
+pytest.importorskip("optuna")
+
+
+def search(tiny, film_data, output, *more):
+    return main(
+        ["tune", "--base", str(tiny), "--data", str(film_data), "--student", "2", "--method", "kd", "--max-steps", "4",
+         "--output", str(output), "--teacher", str(tiny), *more]
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_and_never_sees_validation(tiny, film_data, tmp_path, capsys):
+    output = tmp_path / "tune"
+    assert search(tiny, film_data, output, "--trials", "2") == 0
+    first = json.loads((output / "trials.json").read_text())
+    times = {p: p.stat().st_mtime_ns for p in output.glob("*/**/result.json")}
+    assert len(times) == 3  # the teacher once, and two trials
+    assert search(tiny, film_data, output, "--trials", "3") == 0
+    second = json.loads((output / "trials.json").read_text())
+    assert second["trials"][:2] == first["trials"]
+    assert len(second["trials"]) == 3
+    assert times.items() <= {p: p.stat().st_mtime_ns for p in output.glob("*/**/result.json")}.items()
+    for result in output.glob("trials/*/result.json"):
+        rows = json.loads(result.read_text())["rows"]
+        assert rows["train"] + rows["selection"] + rows["validation"] == 160  # of the 60 validation rows, none
+    best = yaml.safe_load((output / "best.yaml").read_text())
+    assert best == second["best"]
+    assert second["score"] == max(t["score"] for t in second["trials"])
+    out = tmp_path / "out"
+    assert main(["distill", "--config", str(output / "best.yaml"), "--teacher", str(tiny), "--data", str(film_data),
+                 "--student", "2", "--method", "kd", "--max-steps", "2", "--output", str(out), "--no-control"]) == 0  # fmt: skip
+    assert yaml.safe_load((out / "config.yaml").read_text())["kd_learning_rate"] == best["kd_learning_rate"]
+    # another search is not mixed into it
+    assert search(tiny, film_data, output, "--seed", "7") == 2
+    assert "another search (seed: 42 there, 7 here)" in capsys.readouterr().err
+
+
+def space(text, method="cr-ild"):
+    return search_space(build(TuneConfig, {"search": text, "method": method}), find_method(method))
+
+
+def test_what_is_searched():
+    assert space(None) == {
+        "ild_learning_rate": (1e-5, 1e-3), "kd_learning_rate": (1e-5, 1e-3), "consistency": (0.01, 1.0),
+    }  # fmt: skip
+    assert space(None, "ft") == {"finetune_learning_rate": (1e-5, 1e-3)}
+    assert space("ild-epochs=5|10, temperature=1:4") == {"ild_epochs": [5, 10], "temperature": (1.0, 4.0)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ild_epoch=1|2", "did you mean 'ild_epochs'"),
+        ("ild_epochs", "is not option=low:high"),
+        ("temperature=4:1", "0 < low < high"),
+        ("ild_epochs=a|b", "is not int"),
+    ],
+)
+def test_a_search_that_cannot_be_read_is_refused(text, message):
+    with pytest.raises(CrildError, match=message):
+        space(text)
+
+
+def test_mistakes_write_nothing(tiny, film_data, tmp_path, capsys):
+    assert search(tiny, film_data, tmp_path / "x", "--validation", str(film_data)) == 2
+    assert "leave it out" in capsys.readouterr().err
+    (tmp_path / "y").mkdir()
+    (tmp_path / "y" / "thesis.txt").write_text("precious")
+    assert search(tiny, film_data, tmp_path / "y") == 2
+    assert "holds no search" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+    assert [p.name for p in Path(tmp_path / "y").iterdir()] == ["thesis.txt"]
