@@ -9,8 +9,8 @@ from crild.compare.table import Summary, summarise
 ROOT = Path(__file__).resolve().parents[1]
 INTRODUCTION = """# Results
 
-Written by `make results` from the files in [`results/`](../results), byte for byte. Each is the `results.json` of a grid
-in [`experiments/`](../experiments): `crild compare experiments/NAME.yaml --output DIR`.
+Written by `make results` from the files in [`results/`](../results), byte for byte. Each is the `results.json` of a
+grid in [`experiments/`](../experiments): `crild compare experiments/NAME.yaml --output DIR`.
 """
 
 

@@ -41,8 +41,9 @@ def test_a_search_goes_on_and_never_sees_validation(tiny, film_data, tmp_path, c
     assert best == second["best"]
     assert second["score"] == max(t["score"] for t in second["trials"])
     out = tmp_path / "out"
-    assert main(["distill", "--config", str(output / "best.yaml"), "--teacher", str(tiny), "--data", str(film_data),
-                 "--student", "2", "--method", "kd", "--max-steps", "2", "--output", str(out), "--no-control"]) == 0  # fmt: skip
+    best_of = ["--config", str(output / "best.yaml"), "--teacher", str(tiny), "--data", str(film_data)]
+    own = ["--student", "2", "--method", "kd", "--max-steps", "2", "--output", str(out), "--no-control"]
+    assert main(["distill", *best_of, *own]) == 0
     assert yaml.safe_load((out / "config.yaml").read_text())["kd_learning_rate"] == best["kd_learning_rate"]
     # another search is not mixed into it
     assert search(tiny, film_data, output, "--seed", "7") == 2

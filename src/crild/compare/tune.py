@@ -108,6 +108,8 @@ def search_space(config: TuneConfig, method: Method) -> dict[str, Range]:
                 space[name] = span
             else:
                 space[name] = [convert(yaml.safe_load(v), hints[name], f"--search: {name}") for v in values.split("|")]
+        except CrildError:
+            raise
         except ValueError:
             raise CrildError(
                 f"--search: {part.strip()!r} is not option=low:high (0 < low < high) or option=a|b|c"
