@@ -636,8 +636,8 @@ def estimate_minutes(run: Run) -> float:
     return (1.1 * seconds + scoring) / 60
 
 
-def announce(run: Run) -> None:
-    """Print what the data holds and what will run."""
+def announce(run: Run, timed: bool = True) -> None:
+    """Print what the data holds and what will run; ``timed``: also about how long, from some steps."""
     checks = run.checks
     counts = ", ".join(f"{name} {count}" for name, count in checks.labels.items()) or "numbers"
     unlabelled = f", {checks.unlabelled} without a label" if checks.unlabelled else ""
@@ -651,6 +651,8 @@ def announce(run: Run) -> None:
         warn(note)
     if run.student is not None:
         say(f"student: {run.student_init}")
-    run.minutes = estimate_minutes(run)
     plan = ", ".join(f"{stage.title} {stage.steps} steps" for stage in run.stages)
-    say(f"plan: {plan}; about {max(run.minutes, 0.1):.1f} minutes ({run.config.preset} preset, {run.precision})")
+    if timed:
+        run.minutes = estimate_minutes(run)
+        plan += f"; about {max(run.minutes, 0.1):.1f} minutes"
+    say(f"plan: {plan} ({run.config.preset} preset, {run.precision})")

@@ -18,6 +18,7 @@ from crild.errors import CrildError
 from crild.rundir import CONFIG, FACTS, RESULT, write_folder
 
 PATHS = ("data", "validation", "supplementary", "base", "teacher", "plugin")
+DEMO_ROWS = 300  # of its tweets to score on: a grid scores many models
 DEMO = "demo"  # the encoder, tweets and further texts of `crild demo`, by one name
 
 
@@ -65,20 +66,23 @@ def write_demo(root: Path, cells: list[Cell]) -> None:
     if wanted and not folder.exists():
         from crild.demo import settings, write_data
 
-        write_folder(folder, lambda part: write_data(part, settings()))
+        rows = settings()["rows"] | {"held_out": DEMO_ROWS}
+        write_folder(folder, lambda part: write_data(part, {"rows": rows}))
 
 
 def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
     """Run a cell, or go on with it; whatever goes wrong is its outcome, with a traceback in the grid's ``logs/``."""
-    from crild.pipeline import start
+    from crild.pipeline import execute
+    from crild.preparation import announce, prepare
 
     folder = Path(root)
     log = folder / "logs" / f"{slug(cell.folder)}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file, into(file):
         try:
-            config = configure(folder, cell)
-            start(config)
+            run = prepare(configure(folder, cell))
+            announce(run, timed=False)
+            execute(run)
             if cell.method != "teacher" and not keep_weights:
                 drop_weights(folder / cell.folder)
         except CrildError as error:

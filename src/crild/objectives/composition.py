@@ -256,6 +256,7 @@ def objective(
         raise CrildError(f"objective {name!r}: the name is taken; choose another one")
     if per not in ("token", "example"):
         raise CrildError(f"objective {name!r}: per is {per!r}; it is 'token' or 'example'")
+    needs = (needs,) if isinstance(needs, str) else tuple(needs)
     if unknown := [need for need in needs if need not in ("hidden", "query", "key", "value")]:
         raise CrildError(f"objective {name!r} needs {unknown[0]!r}: a layer has hidden, query, key and value")
 
@@ -265,7 +266,7 @@ def objective(
             (FunctionObjective,),
             {
                 "function": staticmethod(function),
-                "needs": tuple(needs),
+                "needs": needs,
                 "terms": (name,),
                 "per": per,
                 "__doc__": function.__doc__ or f"{name}: given by the user.",

@@ -20,9 +20,10 @@ class GranularStructure(Objective):
 
     On up to 64 relation heads (their largest common divisor for two widths). The lower two mapped layers (fewer
     where there would be no upper one) match tokens, and the words' mean-pooled tokens: dots scaled by
-    ``1 / sqrt(d / heads)``, mean squared difference over heads and pairs; and the angles at the 20 tokens that
-    receive most of the teacher's attention (softmax of these dots), between any two of the 20 that such a token
-    attends to most: cosines at full width, smooth L1. Upper layers match the angles among all triples of
+    ``1 / sqrt(d / heads)``, mean squared difference over heads and pairs (a token with itself among
+    them); and the angles at the 20 tokens that
+    receive most of the teacher's attention (softmax of these dots), between any two of the 20 others that such a
+    token attends to most: cosines at full width, smooth L1. Upper layers match the angles among all triples of
     mean-pooled samples of the batch, head by head, smooth L1. Means are over a text, then over texts (samples:
     over triples), then over layers. Weights: samples 4, tokens 1, spans 1.
 
