@@ -57,8 +57,17 @@ def tables(output):
     return {path.name: path.read_bytes() for path in Path(output).glob("table.*")}
 
 
+def folders(output):
+    """Every run directory that there is; by depth, for files come and go while a run is under way."""
+    return sorted([*Path(output).glob("teachers/*"), *Path(output).glob("runs/*/*/*/*")])
+
+
 def finished(output):
-    return sorted(Path(output).glob("*/**/result.json"))
+    return [path / "result.json" for path in folders(output) if (path / "result.json").exists()]
+
+
+def under_way(output):
+    return [p for p in folders(output) if (p / "config.yaml").exists() and not (p / "result.json").exists()]
 
 
 def times(output):
@@ -79,7 +88,7 @@ def test_a_killed_grid_ends_with_the_same_table(after, grid, undisturbed, tmp_pa
     process = start(grid, output)
     wait_for(lambda: len(finished(output)) >= after and (output / "grid.yaml").exists())
     # in the middle of a run: its directory is there and its result is not
-    wait_for(lambda: any(not (p.parent / "result.json").exists() for p in output.glob("*/**/config.yaml")))
+    wait_for(lambda: under_way(output))
     time.sleep(0.3)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -110,13 +119,12 @@ def children(pid):
 
 def busy_child(pid, output):
     """A worker process, while a run is under way."""
-    under_way = [p for p in output.glob("runs/**/config.yaml") if not (p.parent / "result.json").exists()]
     workers = [
         child
         for child in children(pid)
         if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
     ]
-    return workers[0] if under_way and workers else None
+    return workers[0] if under_way(output) and workers else None
 
 
 @pytest.mark.slow
@@ -137,9 +145,8 @@ def test_a_lost_ray_worker_is_taken_up_again(grid, undisturbed, tmp_path):
     wait_for(lambda: len(finished(output)) >= 3)
 
     def worker():
-        under_way = [p for p in output.glob("runs/**/config.yaml") if not (p.parent / "result.json").exists()]
         found = subprocess.run(["pgrep", "-f", "ray::run_on_ray"], capture_output=True, text=True).stdout.split()
-        return int(found[0]) if under_way and found else None
+        return int(found[0]) if under_way(output) and found else None
 
     os.kill(wait_for(worker), signal.SIGKILL)
     text = finish(process)
