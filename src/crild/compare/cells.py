@@ -18,7 +18,7 @@ from crild.errors import CrildError
 from crild.rundir import CONFIG, FACTS, RESULT, write_folder
 
 PATHS = ("data", "validation", "supplementary", "base", "teacher", "plugin")
-DEMO_ROWS = 300  # of its tweets to score on: a grid scores many models
+DEMO_ROWS = 200  # of its tweets to score on: a grid scores many models
 DEMO = "demo"  # the encoder, tweets and further texts of `crild demo`, by one name
 
 

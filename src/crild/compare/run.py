@@ -17,7 +17,7 @@ from crild.errors import CrildError
 from crild.rundir import write_whole
 
 GRID, RESULTS = "grid.yaml", "results.json"
-MOST_PLANNED = 4  # runs whose time is estimated by timing some steps
+MOST_PLANNED = 2  # runs whose time is estimated by timing some steps
 
 
 def compare(grid: str | Mapping[str, Any], output: str, workers: str | int = 1, address: str | None = None) -> Summary:
