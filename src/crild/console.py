@@ -3,7 +3,9 @@
 import logging
 import os
 import warnings
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 import datasets
 import transformers
@@ -19,6 +21,17 @@ from rich.progress import (
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def into(file: IO[str]) -> Iterator[None]:
+    """Send what crild says to a file."""
+    global console
+    before, console = console, Console(file=file, highlight=False, soft_wrap=True)
+    try:
+        yield
+    finally:
+        console = before
 
 
 def say(message: str) -> None:

@@ -3,8 +3,7 @@
 import json
 import shutil
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import yaml
 
 from crild.compare.grid import Cell, slug
 from crild.config import DistillConfig, FinetuneConfig, as_dict, build
-from crild.console import console
+from crild.console import into
 from crild.errors import CrildError
 from crild.rundir import CONFIG, FACTS, RESULT, write_folder
 
@@ -76,7 +75,7 @@ def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
     from crild.preparation import announce, prepare
 
     folder = Path(root)
-    log = folder / "logs" / f"{slug(cell.folder)}.log"
+    log = log_of(folder, cell)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file, into(file):
         try:
@@ -95,15 +94,9 @@ def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
     return done if done is not None else Outcome(error=f"no result was written (see {log})")
 
 
-@contextmanager
-def into(file: Any) -> Iterator[None]:
-    """Send what crild says on the terminal to a file."""
-    before = console.file
-    console.file = file
-    try:
-        yield
-    finally:
-        console.file = before
+def log_of(root: Path, cell: Cell) -> Path:
+    """Return the file that a run's output goes to; it is there as soon as a worker has taken the run."""
+    return root / "logs" / f"{slug(cell.folder)}.log"
 
 
 def drop_weights(folder: Path) -> None:

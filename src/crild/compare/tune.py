@@ -1,9 +1,8 @@
 """`tune`: search a method's settings with Optuna, on splits carved from the training data."""
 
 import json
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 
@@ -92,7 +91,7 @@ def search_space(config: TuneConfig, method: Method) -> dict[str, Range]:
         kinds = dict.fromkeys(phase.settings for phase in method.phases(config.schedule))
         parts = [f"{kind}_learning_rate={RATES}" for kind in kinds]
         text = ",".join(parts + ([f"consistency={WEIGHTS}"] if method.consistency else []))
-    hints = {each.name: each.type for each in fields(DistillConfig)}
+    hints = get_type_hints(DistillConfig)  # not `fields`, whose types the command line's parser changes in place
     space: dict[str, Range] = {}
     for part in text.split(","):
         name, equals, values = part.strip().partition("=")
@@ -123,8 +122,7 @@ def suggest(trial: Any, name: str, choices: Range) -> Any:
     """Return a trial's value of one option."""
     if isinstance(choices, list):
         return trial.suggest_categorical(name, choices)
-    hint = next(each.type for each in fields(DistillConfig) if each.name == name)
-    if hint == int | None or hint is int:
+    if get_type_hints(DistillConfig)[name] in (int, int | None):
         return trial.suggest_int(name, round(choices[0]), round(choices[1]), log=True)
     return trial.suggest_float(name, *choices, log=True)
 

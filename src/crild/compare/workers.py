@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
-from crild.compare.cells import Outcome, run_cell
+from crild.compare.cells import Outcome, log_of, run_cell
 from crild.compare.grid import Cell
 from crild.console import quiet_libraries, say
 from crild.errors import CrildError
@@ -174,7 +174,7 @@ def run_on_ray(root: str, cell: Cell, keep: bool, threads: int) -> Outcome:
 
 def started(folder: Path, cell: Cell) -> bool:
     """Return whether a run was under way when its process was lost."""
-    return (folder / cell.folder).exists()
+    return log_of(folder, cell).exists()
 
 
 def given_up(cell: Cell, tries: dict[str, int], note: Note, begun: bool) -> bool:
