@@ -15,15 +15,16 @@ import torch
 from datasets import Dataset
 from rich.progress import track
 
+from crild.config import DistillConfig
 from crild.console import quiet_libraries
 from crild.data.batching import Collator
 from crild.data.tokenise import tokenise
 from crild.demo import encoder, read_tweets
-from crild.distiller import Distiller, Recipe
+from crild.distiller import Distiller
 from crild.methods import METHODS
 from crild.models import loading, students
 from crild.objectives import Shape, compose
-from crild.preparation import cpu_has_bf16
+from crild.preparation import cpu_has_bf16, stage_recipe
 from crild.rundir import environment
 
 ROWS = 32
@@ -46,15 +47,11 @@ def main() -> None:
     distillers = {}
     for method in METHODS.values():
         student = students.cut(teacher, [0, 1, 2])
-        objective, recipe = None, Recipe(distillation=1.0)
+        objective = None
+        recipe = stage_recipe(method.two_stage[0].recipe, DistillConfig(method=method.name), method)
         if method.features is not None:
             shapes = Shape.of(student.config), Shape.of(teacher.config)
             objective = compose(method.features, method.layer_map, *shapes)
-            partners = "reversed" if method.released else "neighbour"
-            recipe = Recipe(features=1.0, interpolate=method.interpolate, consistency=method.consistency,
-                            partners=partners, masked=not method.released)  # fmt: skip
-        elif not method.uses_teacher:
-            recipe = Recipe(task=1.0)
         distillers[method.name] = Distiller(student, recipe, teacher, objective).train()
 
     precision = "bf16" if cpu_has_bf16() else "fp32"

@@ -25,9 +25,10 @@ from crild.errors import CrildError
 from crild.evaluation import latencies
 from crild.models.loading import load_model, load_tokenizer
 from crild.pipeline import distill
-from crild.rundir import RESULT, write_whole
+from crild.rundir import RESULT, check_folder, write_whole
 
 LABELS = ("negative", "neutral", "positive")
+MARKER = "demo.json"  # tells whose folder it is
 FOUR = {
     "teacher": "teacher",
     "control": "student without teacher",
@@ -137,15 +138,10 @@ def run_demo(output: str, values: dict[str, Any] | None = None) -> dict[str, Any
         CrildError: the demo's packages are not installed, or ``output`` holds something else.
     """
     values = values or settings()
-    folder = Path(output)
-    marker = folder / "demo.json"
-    if folder.exists() and not folder.is_dir():
-        raise CrildError(f"--output {output}: a file of that name exists; choose a folder")
-    if folder.exists() and any(folder.iterdir()):
-        if not marker.exists():
-            raise CrildError(f"--output {output}: the folder is not empty and holds no demo; choose another one")
-        if json.loads(marker.read_text(encoding="utf-8")) != values:
-            raise CrildError(f"--output {output}: the folder holds a demo of another version; choose another one")
+    folder = check_folder(output, MARKER, "demo")
+    marker = folder / MARKER
+    if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) != values:
+        raise CrildError(f"--output {output}: the folder holds a demo of another version; choose another one")
     start = str(encoder())
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(marker, json.dumps(values, indent=2) + "\n")

@@ -123,6 +123,11 @@ class Run:
             return None
         return self.config.features or self.method.features
 
+    @property
+    def needs_words(self) -> bool:
+        """Whether the method's own term looks at the words of a text."""
+        return self.objective is not None and self.objective.needs_words
+
     def stage(self, name: str) -> Stage | None:
         """Return a planned stage, or ``None``."""
         return next((stage for stage in self.stages if stage.name == name), None)
@@ -207,7 +212,7 @@ def prepare(config: DistillConfig | FinetuneConfig) -> Run:
     if limit < task.max_length:
         task.notes.append(f"maximum length {task.max_length} is more than the models take; {limit} is used")
         task.max_length = limit
-    words = run.objective is not None and run.objective.needs_words
+    words = run.needs_words
     if words and not tokenizer.is_fast:
         raise CrildError(
             f"{run.features} needs to know the words of a text, which this tokenizer (a slow one) does not"
@@ -387,8 +392,7 @@ def read_supplementary(run: Run, config: DistillConfig) -> None:
         texts = texts.select(kept)
     if not kept:
         raise CrildError(f"{config.supplementary}: every text is in selection or validation")
-    words = run.objective is not None and run.objective.needs_words
-    run.supplementary = tokenise(texts, run.tokenizer, run.task.max_length, words)
+    run.supplementary = tokenise(texts, run.tokenizer, run.task.max_length, run.needs_words)
     if ("text_pair" in texts.column_names) != ("text_pair" in run.task.train.column_names):
         run.notes.append("supplementary and target data differ in kind: single texts and pairs of texts")
 
@@ -422,7 +426,7 @@ def interpolates(config: DistillConfig, method: Method) -> bool:
 def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
     """Fill in the stages of a distillation."""
     phases = method.phases(config.schedule, run.objective is not None and run.objective.needs_filters)
-    recipes = {phase.name: stage_recipe(phase.recipe, run, config, method) for phase in phases}
+    recipes = {phase.name: stage_recipe(phase.recipe, config, method) for phase in phases}
     refuse_idle_options(run, config, method, list(recipes.values()))
     if not run.task.labelled and any(recipe.uses_labels for recipe in recipes.values()):
         what = f"method {method.name}" + (f" with features {run.features}" if run.features else "")
@@ -462,7 +466,7 @@ def fine_tuning(config: TrainConfig, which: Literal["teacher", "control"], title
     return Stage(which, title, which, "labelled", rows, stage_settings(config, "finetune", rows), Recipe(task=1.0))
 
 
-def stage_recipe(recipe: Recipe, run: Run, config: DistillConfig, method: Method) -> Recipe:
+def stage_recipe(recipe: Recipe, config: DistillConfig, method: Method) -> Recipe:
     """Return a phase's recipe with the user's choices in it."""
     if recipe.features:
         mixes = interpolates(config, method)

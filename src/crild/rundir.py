@@ -53,35 +53,50 @@ def load_weights(path: Path, model: nn.Module) -> None:
     model.load_state_dict(load_file(path))
 
 
-def check_output(output: str | None, config: Mapping[str, Any]) -> Path:
-    """Return the run directory, if it is new, empty, or holds this very run; touch nothing.
+def check_folder(output: str | None, marker: str, what: str) -> Path:
+    """Return an output folder, if it is new, empty, or holds a ``what`` (told by the file ``marker``); touch nothing.
 
     Raises:
-        CrildError: it holds something else.
+        CrildError: it holds something else, or cannot be written to.
     """
     if not output:
-        raise CrildError("--output is missing: the run directory")
+        raise CrildError(f"--output is missing: the folder of the {what}")
     path = Path(output).expanduser()
     if path.exists() and not path.is_dir():
         raise CrildError(f"--output {output}: a file of that name exists; choose a folder")
     above = next(parent for parent in path.absolute().parents if parent.exists())
     if not above.is_dir() or not os.access(path if path.exists() else above, os.W_OK):
         raise CrildError(f"--output {output}: {above} is no folder that can be written to; choose another one")
-    if not path.exists() or all(p.name.endswith(".part") for p in path.iterdir()):
+    if path.exists() and not (path / marker).exists() and not all(p.name.endswith(".part") for p in path.iterdir()):
+        raise CrildError(f"--output {output}: the folder is not empty and holds no {what}; choose another one")
+    return path
+
+
+def check_output(output: str | None, config: Mapping[str, Any], marker: str = CONFIG, what: str = "crild run") -> Path:
+    """Return an output folder, if it is new, empty, or holds this very run (or search); touch nothing.
+
+    Args:
+        output: what the user said.
+        config: the options that make it this one; a folder holds them in ``marker``.
+        marker, what: as in `check_folder`.
+
+    Raises:
+        CrildError: it holds something else.
+    """
+    path = check_folder(output, marker, what)
+    if not (path / marker).exists():
         return path
-    if not (path / CONFIG).exists():
-        raise CrildError(f"--output {output}: the folder is not empty and holds no crild run; choose another one")
     try:
-        earlier = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
+        earlier = yaml.safe_load((path / marker).read_text(encoding="utf-8"))
     except yaml.YAMLError:
         earlier = None
     if not isinstance(earlier, dict):
-        raise CrildError(f"--output {output}: its {CONFIG} cannot be read; choose another folder")
+        raise CrildError(f"--output {output}: its {marker} cannot be read; choose another folder")
     differing = sorted(k for k in {*earlier, *config} if earlier.get(k) != config.get(k))
     if differing:
         name = differing[0]
         raise CrildError(
-            f"--output {output}: the folder holds another run ({name}: {earlier.get(name)!r} there, "
+            f"--output {output}: the folder holds another {what.split()[-1]} ({name}: {earlier.get(name)!r} there, "
             f"{config.get(name)!r} here); choose another folder, or the same options to go on with it"
         )
     return path

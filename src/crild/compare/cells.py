@@ -1,19 +1,23 @@
 """One run of a grid: from a `Cell` to a finished run directory."""
 
+import io
 import json
 import shutil
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from crild.compare.grid import Cell, slug
-from crild.config import DistillConfig, FinetuneConfig, as_dict, build
+from crild.config import DistillConfig, FinetuneConfig, build
 from crild.console import into
+from crild.demo import encoder, settings, write_data
 from crild.errors import CrildError
+from crild.pipeline import execute
+from crild.preparation import announce, estimate_minutes, identity, prepare, resolve
 from crild.rundir import CONFIG, FACTS, RESULT, write_folder
 
 PATHS = ("data", "validation", "supplementary", "base", "teacher", "plugin")
@@ -51,8 +55,6 @@ def place(root: Path, name: str, value: Any) -> Any:
     if name not in PATHS or not isinstance(value, str):
         return value
     if value == DEMO:
-        from crild.demo import encoder
-
         data = root / "data" / DEMO
         return str({"data": data, "supplementary": data / "unlabelled.jsonl"}.get(name) or encoder())
     return str(Path(value).expanduser().resolve()) if Path(value).expanduser().exists() else value
@@ -63,17 +65,12 @@ def write_demo(root: Path, cells: list[Cell]) -> None:
     folder = root / "data" / DEMO
     wanted = any(cell.options.get(name) == DEMO for cell in cells for name in ("data", "supplementary"))
     if wanted and not folder.exists():
-        from crild.demo import settings, write_data
-
         rows = settings()["rows"] | {"held_out": DEMO_ROWS}
         write_folder(folder, lambda part: write_data(part, {"rows": rows}))
 
 
 def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
     """Run a cell, or go on with it; whatever goes wrong is its outcome, with a traceback in the grid's ``logs/``."""
-    from crild.pipeline import execute
-    from crild.preparation import announce, prepare
-
     folder = Path(root)
     log = log_of(folder, cell)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -123,38 +120,30 @@ def finished(root: Path, cell: Cell) -> Outcome | None:
 
 
 def check_same(root: Path, cell: Cell) -> None:
-    """Refuse to take another run's numbers for this cell's."""
+    """Refuse to take another run's numbers for this cell's; paths may have moved."""
     path = root / cell.folder / CONFIG
     if not path.exists():
         return
     there = yaml.safe_load(path.read_text(encoding="utf-8"))
-    here = as_dict(configure(root, cell))
-    for name in here:
-        resolved = (name == "preset" and here[name] is None) or (name == "precision" and here[name] == "auto")
-        moved = name in PATHS and Path(str(here[name])).name == Path(str(there.get(name))).name
-        if name in ("output", "cache") or resolved or moved or here[name] == there.get(name):
-            continue
-        raise CrildError(
-            f"{root / cell.folder} holds a run with other options ({name}: {there.get(name)!r} there, {here[name]!r} "
-            "in this grid): choose another --output"
-        )
+    for name, here in identity(resolve(configure(root, cell))).items():
+        moved = name in PATHS and Path(str(here)).name == Path(str(there.get(name))).name
+        if not moved and here != there.get(name):
+            raise CrildError(
+                f"{root / cell.folder} holds a run with other options ({name}: {there.get(name)!r} there, {here!r} in "
+                "this grid): choose another --output"
+            )
 
 
 def planned_minutes(root: Path, cell: Cell) -> float:
-    """Return about how many minutes a run takes, from its plan and a few timed steps; ``nan`` where it cannot start."""
-    from dataclasses import replace
-
-    from crild.preparation import estimate_minutes, prepare
-
+    """Return about how many minutes a run takes, from its plan and a few timed steps; 0 where it cannot start."""
     config = configure(root, cell)
     if isinstance(config, DistillConfig) and cell.teacher is not None and not Path(str(config.teacher)).exists():
         config = replace(config, teacher=config.base)  # not trained yet: its encoder takes as long
     try:
-        with Path("/dev/null").open("w") as nowhere, into(nowhere):
+        with into(io.StringIO()):
             run = prepare(replace(config, output=str(root / "planned")))
-            run.stages = [s for s in run.stages if s.trains == "teacher" or cell.method != "teacher"]
-            if cell.teacher is not None:
-                run.stages = [s for s in run.stages if s.trains != "teacher"]
-            return estimate_minutes(run)
     except CrildError:
         return 0.0  # it will say why when its turn comes
+    if cell.teacher is not None:
+        run.stages = [stage for stage in run.stages if stage.trains != "teacher"]
+    return estimate_minutes(run)

@@ -13,8 +13,7 @@ from crild.compare.grid import CONTROL, Cell, Grid, cells, make_grid, read_grid
 from crild.compare.table import Summary, summarise
 from crild.compare.workers import Pool, open_pool, share_threads
 from crild.console import say, warn
-from crild.errors import CrildError
-from crild.rundir import write_whole
+from crild.rundir import check_folder, write_whole
 
 GRID, RESULTS = "grid.yaml", "results.json"
 MOST_PLANNED = 2  # runs whose time is estimated by timing some steps
@@ -43,13 +42,13 @@ def compare(grid: str | Mapping[str, Any], output: str, workers: str | int = 1, 
     """
     chosen = read_grid(grid) if isinstance(grid, str) else make_grid(grid)
     todo = cells(chosen)
-    folder = check_folder(output, chosen)
+    folder = check_folder(output, GRID, "grid").resolve()
     threads = chosen.threads or share_threads(workers)
     pool = open_pool(workers, threads, address)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_demo(folder, todo)
         write_whole(folder / GRID, yaml.safe_dump(vars(chosen), sort_keys=False, allow_unicode=True))
+        write_demo(folder, todo)
         outcomes = run_all(folder, chosen, todo, pool)
     finally:
         pool.close()
@@ -114,22 +113,6 @@ def announce_time(folder: Path, waiting: list[Cell], outcomes: Mapping[str, Outc
 def same_kind(folder: str, cell: Cell) -> bool:
     """Return whether a folder is of a run that differs from ``cell`` in the seed alone."""
     return folder.rsplit("/", 1)[0] == cell.folder.rsplit("/", 1)[0] and cell.method != "teacher"
-
-
-def check_folder(output: str | None, grid: Grid) -> Path:
-    """Return the output folder, if it is new, empty, or holds this grid (perhaps with fewer runs).
-
-    Raises:
-        CrildError: it holds something else.
-    """
-    if not output:
-        raise CrildError("--output is missing: the folder of the grid")
-    folder = Path(output).expanduser().resolve()
-    if folder.exists() and not folder.is_dir():
-        raise CrildError(f"--output {output}: a file of that name exists; choose a folder")
-    if folder.exists() and {p.name for p in folder.iterdir()} - {"data"} and not (folder / GRID).exists():
-        raise CrildError(f"--output {output}: the folder is not empty and holds no grid; choose another one")
-    return folder
 
 
 def record(cell: Cell, outcome: Outcome) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from crild.config import DistillConfig, TuneConfig, as_dict, build, convert, opt
 from crild.console import say, warn
 from crild.errors import CrildError, nearest
 from crild.methods import Method, find_method
-from crild.rundir import write_whole
+from crild.rundir import check_output, write_whole
 
 BEST, STUDY, OPTIONS = "best.yaml", "study.db", "tune.yaml"
 RATES, WEIGHTS = "1e-5:1e-3", "0.01:1"
@@ -43,12 +43,13 @@ def tune(config: TuneConfig | None = None, **options: Any) -> dict[str, Any]:
         import optuna
     except ImportError:
         raise CrildError("crild tune needs Optuna: pip install 'crild[tune]'") from None
-    if not config.output:
-        raise CrildError("--output is missing: the folder of the search")
     if config.validation is not None:
         raise CrildError("--validation: a search scores its trials on held-out training rows; leave it out")
     space = search_space(config, find_method(config.method))
-    folder = start_folder(config)
+    mine = {name: value for name, value in as_dict(config).items() if name not in ("output", "trials", "cache")}
+    folder = check_output(config.output, mine, OPTIONS, "search")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / OPTIONS, yaml.safe_dump(mine, sort_keys=False))
     own = [name for name in option_names(DistillConfig) if name not in ("output", "cache")]
     common = {name: getattr(config, name) for name in own if getattr(config, name) is not None}
     common |= {"validation": "held-out", "control": False}
@@ -94,27 +95,20 @@ def search_space(config: TuneConfig, method: Method) -> dict[str, Range]:
     hints = get_type_hints(DistillConfig)  # not `fields`, whose types the command line's parser changes in place
     space: dict[str, Range] = {}
     for part in text.split(","):
-        name, equals, values = part.strip().partition("=")
+        name, _, values = part.strip().partition("=")
         name = name.replace("-", "_")
         if name not in hints:
             raise CrildError(f"--search: unknown option {name!r}{nearest(name, hints)}")
         low, colon, high = values.partition(":")
+        if not colon and values:
+            space[name] = [convert(yaml.safe_load(v), hints[name], f"--search: {name}") for v in values.split("|")]
+            continue
         try:
-            if colon:
-                span = (float(low), float(high))
-                if not 0 < span[0] < span[1]:
-                    raise ValueError
-                space[name] = span
-            else:
-                space[name] = [convert(yaml.safe_load(v), hints[name], f"--search: {name}") for v in values.split("|")]
-        except CrildError:
-            raise
+            space[name] = span = (float(low), float(high))
         except ValueError:
-            raise CrildError(
-                f"--search: {part.strip()!r} is not option=low:high (0 < low < high) or option=a|b|c"
-            ) from None
-        if not equals or not values:
-            raise CrildError(f"--search: {part.strip()!r} is not option=low:high or option=a|b|c")
+            span = (0.0, 0.0)
+        if not 0 < span[0] < span[1]:
+            raise CrildError(f"--search: {part.strip()!r} is not option=low:high (0 < low < high) or option=a|b|c")
     return space
 
 
@@ -125,32 +119,6 @@ def suggest(trial: Any, name: str, choices: Range) -> Any:
     if get_type_hints(DistillConfig)[name] in (int, int | None):
         return trial.suggest_int(name, round(choices[0]), round(choices[1]), log=True)
     return trial.suggest_float(name, *choices, log=True)
-
-
-def start_folder(config: TuneConfig) -> Path:
-    """Return the folder of the search, if it is new, empty, or holds this search (perhaps with fewer trials).
-
-    Raises:
-        CrildError: it holds something else.
-    """
-    folder = Path(str(config.output)).expanduser()
-    mine = {k: v for k, v in as_dict(config).items() if k not in ("output", "trials", "cache")}
-    if folder.exists() and not folder.is_dir():
-        raise CrildError(f"--output {config.output}: a file of that name exists; choose a folder")
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / OPTIONS).exists():
-            raise CrildError(
-                f"--output {config.output}: the folder is not empty and holds no search; choose another one"
-            )
-        there = yaml.safe_load((folder / OPTIONS).read_text(encoding="utf-8"))
-        if other := next((k for k in mine if mine[k] != there.get(k)), None):
-            raise CrildError(
-                f"--output {config.output}: the folder holds another search ({other}: {there.get(other)!r} there, "
-                f"{mine[other]!r} here); choose another folder"
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / OPTIONS, yaml.safe_dump(mine, sort_keys=False))
-    return folder
 
 
 def prepare_teacher(folder: Path, config: TuneConfig, common: dict[str, Any]) -> str | None:

@@ -121,7 +121,8 @@ class Processes:
             if lost:
                 self.pool.shutdown()
                 self.pool = self._start()
-                left = [job for job in left if not given_up(job[0], tries, note, started(folder, job[0]))]
+                # A run that no worker had taken yet has lost nothing: its turn simply comes later.
+                left = [job for job in left if not taken(folder, job[0]) or not given_up(job[0], tries, note)]
 
     def close(self) -> None:
         """End the processes."""
@@ -157,7 +158,7 @@ class RayPool:
             try:
                 note(cell, self.ray.get(done[0]))
             except self.ray.exceptions.RayError:
-                if not given_up(cell, tries, note, begun=True):
+                if not given_up(cell, tries, note):
                     waiting[self.task.remote(root, cell, keep, self.threads)] = (cell, keep)
 
     def close(self) -> None:
@@ -172,15 +173,13 @@ def run_on_ray(root: str, cell: Cell, keep: bool, threads: int) -> Outcome:
     return run_cell(root, cell, keep)
 
 
-def started(folder: Path, cell: Cell) -> bool:
-    """Return whether a run was under way when its process was lost."""
+def taken(folder: Path, cell: Cell) -> bool:
+    """Return whether a worker has taken a run."""
     return log_of(folder, cell).exists()
 
 
-def given_up(cell: Cell, tries: dict[str, int], note: Note, begun: bool) -> bool:
+def given_up(cell: Cell, tries: dict[str, int], note: Note) -> bool:
     """Say that a run's worker was lost, and that it goes on; or, the third time, note that it failed."""
-    if not begun:  # it never began: its turn simply comes later
-        return False
     if tries[cell.folder] >= MOST_TRIES:
         note(cell, Outcome(error=f"its worker was lost {MOST_TRIES} times (out of memory?)"))
         return True

@@ -9,7 +9,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset
 
 from crild.config import DataConfig, TrainConfig
-from crild.data.corruption import few, flip, unbalance
+from crild.data.corruption import few, flip, labelled, unbalance
 from crild.data.glue import GlueTask
 from crild.data.labels import Labels, is_missing, read_labels
 from crild.data.sources import Source, read_source
@@ -157,8 +157,7 @@ def carve(rows: Dataset, share: float, most: int, seed: int) -> tuple[Dataset, D
     Returns:
         What is left, and what was split off.
     """
-    labelled = [i for i, label in enumerate(rows["raw_label"]) if not (label is None or label == "")]
-    pool = labelled or list(range(len(rows)))
+    pool = labelled(rows) or list(range(len(rows)))
     wanted = max(1, min(most, round(share * len(pool))))
     key = keys(rows)
     groups: dict[str, list[int]] = {}

@@ -2,7 +2,7 @@
 
 from crild.config import DistillConfig
 from crild.layers import MAPS
-from crild.methods.registry import Method
+from crild.methods.registry import Method, Phase
 from crild.objectives import OBJECTIVES, Composition, Shape, captured, compose, parse_features
 
 EXAMPLE = (6, 3)  # layers of teacher and student in examples
@@ -17,13 +17,18 @@ def example(method: Method, student_layers: int = EXAMPLE[1], teacher_layers: in
     return compose(method.features, method.layer_map, student, teacher)
 
 
+def phases(method: Method, schedule: str) -> tuple[Phase, ...]:
+    """Return the stages of a schedule with the method's own features."""
+    objective = example(method)
+    return method.phases(schedule, objective is not None and objective.needs_filters)
+
+
 def stages(method: Method, schedule: str) -> str:
     """Return the stages of a schedule with the weights of their terms."""
     names = {"features": "own term", "distillation": "KD", "task": "labels", "mixed_task": "mixed labels",
              "filters": "filters on labels"}  # fmt: skip
-    objective = example(method)
     out = []
-    for phase in method.phases(schedule, objective is not None and objective.needs_filters):
+    for phase in phases(method, schedule):
         weights = {what: getattr(phase.recipe, attribute) for attribute, what in names.items()}
         terms = [what if weight == 1 else f"{weight:.3g} {what}" for what, weight in weights.items() if weight]
         heat = f" (T = {phase.recipe.temperature:g})" if phase.recipe.distillation else ""
@@ -33,10 +38,8 @@ def stages(method: Method, schedule: str) -> str:
 
 def settings(method: Method) -> str:
     """Return whose epochs, rate and batch size each stage takes."""
-    objective = example(method)
-    needs_filters = objective is not None and objective.needs_filters
-    phases = [p for schedule in ("two-stage", "paper") for p in method.phases(schedule, needs_filters)]
-    return ", ".join(dict.fromkeys(f"{phase.title}: --{phase.settings}-..." for phase in phases))
+    both = [*phases(method, "two-stage"), *phases(method, "paper")]
+    return ", ".join(dict.fromkeys(f"{phase.title}: --{phase.settings}-..." for phase in both))
 
 
 def facts(method: Method) -> dict[str, str]:

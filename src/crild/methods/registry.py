@@ -1,12 +1,9 @@
 """All methods. A method is data: what it matches, between which layers, on which inputs, in which stages."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from crild.distiller import Recipe
 from crild.errors import CrildError, nearest
-
-Schedule = Literal["two-stage", "paper"]
 
 
 @dataclass(frozen=True)
@@ -26,11 +23,6 @@ class Phase:
     recipe: Recipe
 
 
-def ild(features: float = 1.0) -> Phase:
-    """Return stage 1: the method's own intermediate term."""
-    return Phase("ild", "ILD", "ild", Recipe(features=features))
-
-
 def kd(distillation: float = 1.0, task: float = 0.0, temperature: float = 2.0) -> Phase:
     """Return stage 2: the teacher's logits, and labels with weight ``task``."""
     return Phase("kd", "KD", "kd", Recipe(distillation=distillation, task=task, temperature=temperature))
@@ -42,9 +34,10 @@ def joint(features: float, distillation: float, task: float = 0.0, temperature: 
     return Phase("joint", "joint", "kd", recipe)
 
 
+ILD = Phase("ild", "ILD", "ild", Recipe(features=1.0))
 FINETUNE = Phase("student", "student", "finetune", Recipe(task=1.0))
 FILTERS = Phase("filters", "filters", "finetune", Recipe(filters=1.0))
-TWO_STAGE = (ild(), kd())
+TWO_STAGE = (ILD, kd())
 
 
 @dataclass(frozen=True)
@@ -176,7 +169,7 @@ METHODS = {
             formula="embeddings + hidden states + attention scores before the softmax, squared differences",
             features="embeddings+hidden+attention-mse",
             layer_map="uniform",
-            paper=(ild(), kd(temperature=1.0)),
+            paper=(ILD, kd(temperature=1.0)),
             departures="task-specific distillation only, without general distillation and data augmentation; the "
             "CR-ILD authors' row: --features embeddings+hidden+attention-kl",
         ),
@@ -186,7 +179,7 @@ METHODS = {
             reference="Wang et al. 2020 (MiniLM), NeurIPS, arXiv 2002.10957",
             formula="D_rows of R_QK + D_rows of R_VV, last layer, head by head",
             features="attention-kl+value-relation",
-            paper=(ild(), FINETUNE),
+            paper=(ILD, FINETUNE),
             departures="distilled from the fine-tuned teacher on the task's texts, not on general text",
         ),
         Method(
@@ -195,7 +188,7 @@ METHODS = {
             reference="Wang et al. 2021 (MiniLMv2), Findings of ACL, arXiv 2012.15828",
             formula="D_rows of R_QQ, R_KK and R_VV on relation heads",
             features="relations",
-            paper=(ild(), FINETUNE),
+            paper=(ILD, FINETUNE),
             departures="distilled from the fine-tuned teacher on the task's texts, not on general text; another "
             "teacher layer: --layer-map 3-5 (student-teacher)",
         ),
@@ -249,7 +242,7 @@ METHODS = {
             formula="dots and angles of tokens and of words (lower two mapped layers), 4 x angles of samples (upper)",
             features="mgskd",
             layer_map="uniform",
-            paper=(ild(), kd(temperature=1.0)),
+            paper=(ILD, kd(temperature=1.0)),
             departures="mapped layers start at 1, without embeddings; means over layers, where theirs are sums; spans "
             "are whole words, not phrases; at least one upper layer, also for students of 1 or 2 layers",
         ),

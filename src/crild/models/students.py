@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from crild.errors import CrildError
 from crild.models.loading import head_options
+from crild.models.shape import Shape
 
 
 def parse_layers(spec: str, depth: int) -> list[int] | None:
@@ -134,13 +135,13 @@ class Widths:
     @classmethod
     def of(cls, config: Any) -> "Widths":
         """Read them from a ``transformers`` configuration."""
-        heads = config.num_attention_heads
+        shape = Shape.of(config)
         return cls(
-            hidden=config.hidden_size,
+            hidden=shape.width,
             inner=getattr(config, inner_name(config)),
-            heads=heads,
-            groups=getattr(config, "num_key_value_heads", None) or heads,
-            head=getattr(config, "head_dim", None) or config.hidden_size // heads,
+            heads=shape.heads,
+            groups=shape.groups,
+            head=shape.head_width,
             rotary=getattr(config, "rope_parameters", None) is not None,
         )
 

@@ -27,7 +27,7 @@ class AttentiveStates(Objective):
 
     def __init__(self, between: Between) -> None:
         super().__init__(between)
-        self.width_map = width_map(between.student.width, between.teacher.width)
+        self.width_map = width_map(between)
 
     def forward(self, student: Features, target: Features, pairs: Pairs) -> dict[str, Term]:
         """Return the term ``attentive``."""

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from crild.features import LayerFeatures, full_precision
-from crild.objectives.base import Between, PairObjective, Side, require
+from crild.objectives.base import Between, PairObjective, Side, require_equal_heads
 from crild.objectives.rows import Relation, relation_logits, row_difference, row_divergence
 
 
@@ -18,12 +18,7 @@ class Attention(PairObjective):
 
     def __init__(self, between: Between) -> None:
         super().__init__(between)
-        ours, theirs = between.student.heads, between.teacher.heads
-        require(
-            ours == theirs,
-            f"attention maps cannot be matched: the student has {ours} heads and the teacher {theirs}; "
-            "use `--features qkv`, which re-splits the heads",
-        )
+        require_equal_heads("attention maps", between.student.heads, between.teacher.heads)
 
     def view(self, features: LayerFeatures, mask: Tensor, layer: int, side: Side) -> Relation:
         """Return attention scores (B, h, L, L) before the softmax."""

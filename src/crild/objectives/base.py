@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from crild.errors import CrildError
 from crild.features import Features, LayerFeatures
 from crild.layers import LayerMap, Pairs
+from crild.models.shape import Shape
 
 Term = tuple[Tensor, Tensor]
 """A term as (sum, count): add sums and counts over micro-batches and processes, then divide once."""
@@ -25,40 +26,6 @@ STAGE_TERMS = {
 
 Side = Literal["student", "teacher", "own"]
 """Whose features an objective looks at; ``own``: both sides are the student's (the consistency term)."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What an objective may know of a model.
-
-    Attributes:
-        layers: depth.
-        width: of hidden states.
-        heads: of queries.
-        groups: heads of keys and values (grouped queries have fewer).
-        head_width: of one head.
-        outputs: of the classification head.
-    """
-
-    layers: int
-    width: int
-    heads: int
-    groups: int
-    head_width: int
-    outputs: int
-
-    @classmethod
-    def of(cls, config: Any) -> "Shape":
-        """Return the shape that a ``transformers`` configuration describes."""
-        heads = config.num_attention_heads
-        return cls(
-            layers=config.num_hidden_layers,
-            width=config.hidden_size,
-            heads=heads,
-            groups=getattr(config, "num_key_value_heads", None) or heads,
-            head_width=getattr(config, "head_dim", None) or config.hidden_size // heads,
-            outputs=config.num_labels,
-        )
 
 
 @dataclass(frozen=True)
@@ -175,9 +142,19 @@ class PairObjective(Objective):
         return {term: mask.sum() for term in self.terms}
 
 
-def width_map(student: int, teacher: int) -> nn.Linear | None:
+def width_map(between: Between) -> nn.Linear | None:
     """Return a learned map of student states to the teacher's width; ``None`` where widths are equal."""
-    return None if student == teacher else nn.Linear(student, teacher)
+    ours, theirs = between.student.width, between.teacher.width
+    return None if ours == theirs else nn.Linear(ours, theirs)
+
+
+def require_equal_heads(matched: str, ours: int, theirs: int, heads: str = "heads") -> None:
+    """Raise `CrildError` where something that is matched head by head has another number of them in either model."""
+    require(
+        ours == theirs,
+        f"{matched} cannot be matched: the student has {ours} {heads} and the teacher {theirs}; "
+        "use `--features qkv`, which re-splits the heads",
+    )
 
 
 def require(fits: bool, message: str) -> None:

@@ -20,7 +20,7 @@ class Hidden(PairObjective):
 
     def __init__(self, between: Between) -> None:
         super().__init__(between)
-        self.width_map = width_map(between.student.width, between.teacher.width)
+        self.width_map = width_map(between)
 
     def view(self, features: LayerFeatures, mask: Tensor, layer: int, side: Side) -> Tensor:
         """Return hidden states (B, L, d), the student's in the teacher's width."""
@@ -48,7 +48,7 @@ class Embeddings(Objective):
 
     def __init__(self, between: Between) -> None:
         super().__init__(between)
-        self.width_map = width_map(between.student.width, between.teacher.width)
+        self.width_map = width_map(between)
 
     def forward(self, student: Features, target: Features, pairs: Pairs) -> dict[str, Term]:
         """Return the term ``embeddings``."""

@@ -22,7 +22,7 @@ class PatientStates(PairObjective):
 
     def __init__(self, between: Between) -> None:
         super().__init__(between)
-        self.width_map = width_map(between.student.width, between.teacher.width)
+        self.width_map = width_map(between)
 
     def view(self, features: LayerFeatures, mask: Tensor, layer: int, side: Side) -> Tensor:
         """Return normalised [CLS] states (B, d)."""

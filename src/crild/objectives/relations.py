@@ -5,7 +5,7 @@ import math
 from torch import Tensor
 
 from crild.features import LayerFeatures, full_precision
-from crild.objectives.base import Between, PairObjective, Side, require
+from crild.objectives.base import Between, PairObjective, Side, require, require_equal_heads
 from crild.objectives.rows import Relation, relation_heads, relation_logits, resplit, row_divergence
 
 TENSOR_OF_TERM = {"relation_qq": "query", "relation_kk": "key", "relation_vv": "value"}
@@ -64,12 +64,7 @@ class ValueRelation(PairObjective):
 
     def __init__(self, between: Between) -> None:
         super().__init__(between)
-        ours, theirs = between.student.groups, between.teacher.groups
-        require(
-            ours == theirs,
-            f"value relations cannot be matched: the student has {ours} value heads and the teacher {theirs}; "
-            "use `--features qkv`, which re-splits the heads",
-        )
+        require_equal_heads("value relations", between.student.groups, between.teacher.groups, "value heads")
 
     def view(self, features: LayerFeatures, mask: Tensor, layer: int, side: Side) -> Relation:
         """Return the relation of values (B, h, L, L)."""

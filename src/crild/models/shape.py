@@ -1,0 +1,38 @@
+"""The sizes of a model, as its configuration says them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Depth, width and heads of a model: all that an objective may know of it.
+
+    Attributes:
+        layers: depth.
+        width: of hidden states.
+        heads: of queries.
+        groups: heads of keys and values (grouped queries have fewer).
+        head_width: of one head.
+        outputs: of the classification head.
+    """
+
+    layers: int
+    width: int
+    heads: int
+    groups: int
+    head_width: int
+    outputs: int
+
+    @classmethod
+    def of(cls, config: Any) -> "Shape":
+        """Return the shape that a ``transformers`` configuration describes."""
+        heads = config.num_attention_heads
+        return cls(
+            layers=config.num_hidden_layers,
+            width=config.hidden_size,
+            heads=heads,
+            groups=getattr(config, "num_key_value_heads", None) or heads,
+            head_width=getattr(config, "head_dim", None) or config.hidden_size // heads,
+            outputs=config.num_labels,
+        )
