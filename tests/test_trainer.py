@@ -236,7 +236,7 @@ def draws(folder, **options):
 
 
 def test_a_random_layer_map_is_drawn_anew_each_epoch_as_a_function_of_seed_stage_and_epoch(tmp_path):
-    seen, trainer = draws(tmp_path / "a")
+    seen, trainer = draws(tmp_path / "a", save_steps=5)
     assert len(seen) == 15
     epochs = [set(seen[start : start + 3]) for start in range(0, 15, 3)]
     assert all(len(epoch) == 1 for epoch in epochs)
@@ -263,7 +263,7 @@ def masses(module):
 
 def test_masses_are_uniform_at_first_move_with_every_step_and_are_in_checkpoints(tmp_path):
     watch = Watch(masses)
-    trainer = trainer_of(tmp_path, "hidden+attention-mse", "emd", PLAIN, callbacks=[watch])
+    trainer = trainer_of(tmp_path, "hidden+attention-mse", "emd", PLAIN, callbacks=[watch], save_steps=6)
     trainer.freeze_unreachable()  # tries a step to see what it reaches: that is no training
     first = masses(trainer.distiller)
     assert {name.split(".")[-1]: x.shape for name, x in first.items()} == {

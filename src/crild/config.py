@@ -62,7 +62,7 @@ class TrainConfig(DataConfig):
     finetune_learning_rate: float | None = option(None, "learning rate of fine-tuning")
     finetune_batch_size: int | None = option(None, "batch size of fine-tuning")
     accumulation: int = option(1, "micro-batches of one optimiser step")
-    save_steps: int = option(200, "steps between checkpoints, besides the one after every evaluation")
+    save_steps: int = option(200, "steps between checkpoints, which a killed stage resumes from")
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "of training passes; scores are always fp32")
     seed: int = option(42, "seed of training")
 
@@ -178,7 +178,7 @@ class StageSettings:
         batch_size: rows of one optimiser step on each process.
         max_steps: a cap on optimiser steps, or ``None``.
         eval_steps: steps between evaluations on the selection split, besides the one after every epoch.
-        save_steps: steps between checkpoints, besides the one after every evaluation.
+        save_steps: steps between checkpoints.
         accumulation: micro-batches of one optimiser step; ``batch_size`` is divided among them.
         grouped: rows of like length share a batch; else batches are random.
         pad_to: tokens that every batch is padded to; ``None``: its own longest row's.

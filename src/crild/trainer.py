@@ -64,7 +64,7 @@ class _Rhythm(TrainerCallback):
         due = settings.eval_steps is not None and step % settings.eval_steps == 0
         last = step >= state.max_steps
         control.should_evaluate = ends_epoch or due or last
-        control.should_save = control.should_evaluate or step % settings.save_steps == 0
+        control.should_save = step % settings.save_steps == 0
         if control.should_save or len(trainer.pending) >= FLUSH_EVERY:
             trainer.flush()
 
@@ -133,7 +133,7 @@ class DistillationTrainer(Trainer):
             disable_tqdm=True,
             remove_unused_columns=False,
             logging_nan_inf_filter=False,
-            dataloader_pin_memory=has_cuda,
+            dataloader_pin_memory=False,  # batches are small: a thread that pins them costs more than it saves
             use_cpu=not has_cuda,
         )
         args._n_gpu = min(args.n_gpu, 1)

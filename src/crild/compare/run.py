@@ -13,7 +13,7 @@ from crild.compare.grid import CONTROL, Cell, Grid, cells, make_grid, read_grid
 from crild.compare.table import Summary, summarise
 from crild.compare.workers import Pool, open_pool, share_threads
 from crild.console import say, warn
-from crild.rundir import check_folder, write_whole
+from crild.rundir import FACTS, check_folder, write_whole
 
 GRID, RESULTS = "grid.yaml", "results.json"
 MOST_PLANNED = 2  # runs whose time is estimated by timing some steps
@@ -159,12 +159,27 @@ def teacher_records(todo: list[Cell], outcomes: Mapping[str, Outcome]) -> list[d
     return list(out.values())
 
 
+def machines_of(folder: Path, todo: list[Cell]) -> list[dict[str, Any]]:
+    """Return the machines and versions that finished runs ran on, each once."""
+    out: list[dict[str, Any]] = []
+    for cell in todo:
+        if (path := folder / cell.folder / FACTS).exists():
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            here = {"machine": facts["machine"], "versions": facts["versions"]}
+            if here not in out:
+                out.append(here)
+    return out
+
+
 def write_results(folder: Path, grid: Grid, todo: list[Cell], outcomes: Mapping[str, Outcome]) -> Summary:
     """Write ``results.json`` and the table in every format; return the table."""
     students = [record(cell, outcomes[cell.folder]) for cell in todo if cell.method != "teacher"]
     rows = teacher_records(todo, outcomes) + students
     methods = list(grid.methods)
-    contents = {"claim": grid.claim, "reference": grid.reference, "methods": methods, "runs": rows}
+    machines = machines_of(folder, todo)
+    contents = {
+        "claim": grid.claim, "reference": grid.reference, "methods": methods, "machines": machines, "runs": rows
+    }  # fmt: skip
     write_whole(folder / RESULTS, json.dumps(contents, indent=1) + "\n")
     summary = summarise(rows, grid.claim, grid.reference, methods)
     write_all(summary, folder)

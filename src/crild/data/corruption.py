@@ -67,4 +67,4 @@ def flip(rows: Dataset, share: float, classes: int, *seed: int) -> Dataset:
 
 def labelled(rows: Dataset) -> list[int]:
     """Return the numbers of the rows that have a label."""
-    return [i for i, label in enumerate(rows["raw_label"]) if label]
+    return [i for i, label in enumerate(rows["raw_label"][:]) if label]

@@ -117,11 +117,12 @@ def find_columns(columns: list[str], config: DataConfig, where: str, source: Sou
 def normalise(rows: Dataset, config: DataConfig, where: str, source: Source) -> Dataset:
     """Return rows with the columns ``text``, perhaps ``text_pair``, and ``raw_label``; rows without text dropped."""
     columns = find_columns(rows.column_names, config, where, source)
-    texts = [rows[name] for name in (columns.text, columns.pair) if name]
+    # Whole lists: a `datasets` column reads its table anew at every index.
+    texts = [rows[name][:] for name in (columns.text, columns.pair) if name]
     for name, values in zip((columns.text, columns.pair), texts, strict=False):
         if any(not isinstance(value, str) for value in values if value is not None):
             raise CrildError(f"{where}: column {name!r} does not hold text")
-    raw = rows[columns.label] if columns.label else [None] * len(rows)
+    raw = rows[columns.label][:] if columns.label else [None] * len(rows)
     feature = rows.features.get(columns.label) if columns.label else None
     if isinstance(feature, ClassLabel):
         raw = [None if v is None or v < 0 else feature.int2str(v) for v in raw]
