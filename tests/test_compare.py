@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crild.cli import main
-from crild.compare.grid import cells, make_grid, read_grid
+from crild.compare.grid import cells, make_grid, read_grid, select
 from crild.compare.run import compare
 from crild.errors import CrildError
 
@@ -47,6 +47,26 @@ def test_methods_may_be_variants_with_options():
     assert options["no consistency"]["consistency"] == 0
     assert options["no consistency"]["method"] == options["cr-ild"]["method"] == "cr-ild"
     assert list(made.methods) == ["cr-ild", "no consistency", "ft"]
+
+
+def test_the_student_without_a_teacher_takes_no_part_in_supplementary_texts():
+    found = cells(make_grid(grid(conditions={"more": {"supplementary": "x.txt", "supplementary_mode": "join"}})))
+    more = {cell.method: "supplementary" in cell.options for cell in found if cell.method != "teacher"}
+    assert more == {"kd": True, "cr-ild": True, "ft": False}
+
+
+def test_a_part_of_a_grid_is_named_by_a_pattern():
+    made = cells(make_grid(grid(seeds=[1, 2], conditions={"full": {}, "noisy": {"label_noise": 0.3}})))
+    part = select(made, "films, noisy, cr-ild, seed *")
+    assert [cell.name for cell in part] == [
+        "films, noisy, teacher, seed 42",
+        "films, noisy, cr-ild, seed 1",
+        "films, noisy, cr-ild, seed 2",
+    ]
+    assert all(cell in made for cell in part)
+    assert select(made, None) == made
+    with pytest.raises(CrildError, match=r"--only filns\*: no run has such a name"):
+        select(made, "filns*")
 
 
 @pytest.mark.parametrize(
@@ -117,6 +137,18 @@ def test_a_grid_ends_in_one_table_in_every_format(done):
     assert all(r["best_validation"] >= r["score"] for r in good)
     assert len(list(out.glob("teachers/*/result.json"))) == 2
     assert not list(out.glob("runs/**/student/model.safetensors"))  # scores and logs stay, weights go
+
+
+def test_a_part_of_a_grid_has_the_numbers_of_the_whole(done, tmp_path):
+    path, out = done
+    whole = {r["folder"]: r for r in json.loads((out / "results.json").read_text())["runs"]}
+    assert main(["compare", str(path), "--output", str(tmp_path / "part"), "--only", "films, full, kd, seed 2"]) == 0
+    part = json.loads((tmp_path / "part" / "results.json").read_text())
+    assert [(r["method"], r["seed"]) for r in part["runs"]] == [("teacher", 42), ("kd", 2)]
+    assert all(r["score"] == whole[r["folder"]]["score"] for r in part["runs"])
+    assert [m["machine"]["threads"] for m in part["machines"]] == [1]
+    assert main(["compare", str(path), "--output", str(tmp_path / "no"), "--only", "films, ful, *"]) == 2
+    assert not (tmp_path / "no").exists()
 
 
 def test_every_run_of_a_seed_sees_the_same_rows_and_flips(done, film_data):

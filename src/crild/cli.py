@@ -187,15 +187,15 @@ def compare(arguments: list[str]) -> int:
     if not config.grid:
         raise CrildError("the grid is missing: crild compare GRID.yaml --output DIR")
     from crild.compare.formats import terminal
-    from crild.compare.grid import cells, read_grid
+    from crild.compare.grid import cells, read_grid, select
     from crild.compare.run import RESULTS
     from crild.compare.run import compare as run_grid
 
     if flags.dry_run:
-        names = [cell.name for cell in cells(read_grid(config.grid))]
+        names = [cell.name for cell in select(cells(read_grid(config.grid)), config.only)]
         print(json.dumps(names, indent=2) if flags.json else "\n".join(names))
         return 0
-    summary = run_grid(config.grid, config.output, config.workers, config.address)
+    summary = run_grid(config.grid, config.output, config.workers, config.address, config.only)
     if flags.json:
         from pathlib import Path
 

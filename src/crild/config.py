@@ -153,6 +153,9 @@ class CompareConfig:
     output: str | None = option(None, "folder of the grid: run directories, results and the table")
     workers: str = option("1", "runs at a time: a number of local processes, or ray")
     address: str | None = option(None, "of a running Ray cluster (default: a local one)")
+    only: str | None = option(
+        None, "a part of the grid: the runs with such a name, as --dry-run prints it; * is any text"
+    )
 
 
 @dataclass(kw_only=True)

@@ -1,5 +1,6 @@
 """A grid: methods x tasks x conditions x seeds, read from one YAML, and the runs that it stands for."""
 
+import fnmatch
 import hashlib
 import json
 import re
@@ -187,6 +188,10 @@ def cells(grid: Grid) -> list[Cell]:
             for method, own in grid.methods.items():
                 for number, seed in enumerate(grid.seeds):
                     options = {**grid.options, **data, **changes, **own}
+                    if (
+                        own["method"] == CONTROL
+                    ):  # it is always there, and further texts without labels say nothing to it
+                        options = {k: v for k, v in options.items() if not k.startswith("supplementary")}
                     options["data_seed"] = pick(grid.data_seeds, number)
                     teacher = None
                     if not options.get("teacher"):
@@ -199,6 +204,21 @@ def cells(grid: Grid) -> list[Cell]:
     if len(set(folders)) < len(folders):
         raise CrildError("two tasks, conditions or methods have names that differ in punctuation alone; rename one")
     return [*teachers.values(), *students]
+
+
+def select(todo: list[Cell], only: str | None) -> list[Cell]:
+    """Return the runs whose name fits a pattern (``*`` is any text), and their teachers; all without a pattern.
+
+    Raises:
+        CrildError: no run fits.
+    """
+    if only is None:
+        return todo
+    wanted = [cell for cell in todo if cell.method != "teacher" and fnmatch.fnmatchcase(cell.name, only)]
+    if not wanted:
+        raise CrildError(f"--only {only}: no run has such a name; --dry-run lists them")
+    teachers = {cell.teacher for cell in wanted}
+    return [cell for cell in todo if cell.folder in teachers] + wanted
 
 
 def teacher_cell(task: str, condition: str, options: Mapping[str, Any], seed: int) -> Cell:

@@ -9,7 +9,7 @@ import yaml
 
 from crild.compare.cells import Outcome, finished, planned_minutes, write_demo
 from crild.compare.formats import write_all
-from crild.compare.grid import CONTROL, Cell, Grid, cells, make_grid, read_grid
+from crild.compare.grid import CONTROL, Cell, Grid, cells, make_grid, read_grid, select
 from crild.compare.table import Summary, summarise
 from crild.compare.workers import Pool, open_pool, share_threads
 from crild.console import say, warn
@@ -19,7 +19,13 @@ GRID, RESULTS = "grid.yaml", "results.json"
 MOST_PLANNED = 2  # runs whose time is estimated by timing some steps
 
 
-def compare(grid: str | Mapping[str, Any], output: str, workers: str | int = 1, address: str | None = None) -> Summary:
+def compare(
+    grid: str | Mapping[str, Any],
+    output: str,
+    workers: str | int = 1,
+    address: str | None = None,
+    only: str | None = None,
+) -> Summary:
     """Run a grid of methods x tasks x conditions x seeds, or go on with it; write its table.
 
     A finished run is never repeated, an interrupted one goes on from its last checkpoint, a failed one is reported in
@@ -30,6 +36,7 @@ def compare(grid: str | Mapping[str, Any], output: str, workers: str | int = 1, 
         output: folder of the grid: ``teachers/``, ``runs/``, ``results.json`` and the table in every format.
         workers: local processes, or ``ray``.
         address: of a running Ray cluster; a local one is started without it.
+        only: a part of the grid: runs whose name (``task, condition, method, seed N``) fits this; ``*`` is any text.
 
     Returns:
         The table, as data.
@@ -41,7 +48,7 @@ def compare(grid: str | Mapping[str, Any], output: str, workers: str | int = 1, 
         >>> crild.compare("experiments/smoke.yaml", output="grids/smoke", workers=2)
     """
     chosen = read_grid(grid) if isinstance(grid, str) else make_grid(grid)
-    todo = cells(chosen)
+    todo = select(cells(chosen), only)
     folder = check_folder(output, GRID, "grid").resolve()
     threads = chosen.threads or share_threads(workers)
     pool = open_pool(workers, threads, address)
@@ -175,7 +182,7 @@ def write_results(folder: Path, grid: Grid, todo: list[Cell], outcomes: Mapping[
     """Write ``results.json`` and the table in every format; return the table."""
     students = [record(cell, outcomes[cell.folder]) for cell in todo if cell.method != "teacher"]
     rows = teacher_records(todo, outcomes) + students
-    methods = list(grid.methods)
+    methods = [name for name in grid.methods if any(cell.method == name for cell in todo)]
     machines = machines_of(folder, todo)
     contents = {
         "claim": grid.claim, "reference": grid.reference, "methods": methods, "machines": machines, "runs": rows
