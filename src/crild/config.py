@@ -154,7 +154,7 @@ class CompareConfig:
     workers: str = option("1", "runs at a time: a number of local processes, or ray")
     address: str | None = option(None, "of a running Ray cluster (default: a local one)")
     only: str | None = option(
-        None, "a part of the grid: the runs with such a name, as --dry-run prints it; * is any text"
+        None, "only the runs with such a name, as --dry-run prints it; * is any text"
     )
 
 

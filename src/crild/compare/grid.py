@@ -190,7 +190,7 @@ def cells(grid: Grid) -> list[Cell]:
                     options = {**grid.options, **data, **changes, **own}
                     if (
                         own["method"] == CONTROL
-                    ):  # it is always there, and further texts without labels say nothing to it
+                    ):  # always there; texts without labels are nothing to it
                         options = {k: v for k, v in options.items() if not k.startswith("supplementary")}
                     options["data_seed"] = pick(grid.data_seeds, number)
                     teacher = None
