@@ -2,10 +2,12 @@
 
 import io
 import json
+import re
 import shutil
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,9 @@ from crild.preparation import announce, estimate_minutes, identity, prepare, res
 from crild.rundir import CONFIG, FACTS, RESULT, write_folder
 
 PATHS = ("data", "validation", "supplementary", "base", "teacher", "plugin")
-DEMO_ROWS = 200  # of its tweets to score on: a grid scores many models
-DEMO = "demo"  # the encoder, tweets and further texts of `crild demo`, by one name
+# The encoder, tweets and further texts of `crild demo`, by one name: demo, or demo:1200 for as many tweets to score on.
+DEMO = re.compile(r"demo(?::(\d+))?")
+DEMO_ROWS = 200  # a grid scores many models
 
 
 @dataclass(frozen=True)
@@ -54,19 +57,25 @@ def place(root: Path, name: str, value: Any) -> Any:
     """Return an option's value; a path is made absolute, for a worker may start elsewhere, and ``demo`` is found."""
     if name not in PATHS or not isinstance(value, str):
         return value
-    if value == DEMO:
-        data = root / "data" / DEMO
+    if DEMO.fullmatch(value):
+        data = demo_folder(root, value)
         return str({"data": data, "supplementary": data / "unlabelled.jsonl"}.get(name) or encoder())
     return str(Path(value).expanduser().resolve()) if Path(value).expanduser().exists() else value
 
 
+def demo_folder(root: Path, name: str) -> Path:
+    """Return where the demo's tweets of this name are in a grid's folder."""
+    return root / "data" / name.replace(":", "-")
+
+
 def write_demo(root: Path, cells: list[Cell]) -> None:
     """Write the demo's tweets into the grid's folder, if a run wants them."""
-    folder = root / "data" / DEMO
-    wanted = any(cell.options.get(name) == DEMO for cell in cells for name in ("data", "supplementary"))
-    if wanted and not folder.exists():
-        rows = settings()["rows"] | {"held_out": DEMO_ROWS}
-        write_folder(folder, lambda part: write_data(part, {"rows": rows}))
+    wanted = {str(cell.options.get(option)) for cell in cells for option in ("data", "supplementary")}
+    for name in sorted(wanted):
+        found = DEMO.fullmatch(name)
+        if found and not demo_folder(root, name).exists():
+            rows = settings()["rows"] | {"held_out": int(found[1] or DEMO_ROWS)}
+            write_folder(demo_folder(root, name), partial(write_data, values={"rows": rows}))
 
 
 def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
