@@ -25,7 +25,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/build.py
 
 results: $(VENV)/.dev
-	$(BIN)/python docs/results.py
+	$(BIN)/python -m docs.results
 
 check: lint types test
 

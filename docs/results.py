@@ -1,34 +1,204 @@
-"""Write docs/results.md and docs/results/ from the committed result files in results/: ``make results``."""
+"""Write docs/results.md, its HTML, its plots and docs/results/ from the committed files in results/: ``make results``.
 
-import json
-from pathlib import Path
-
-from crild.compare.formats import html, markdown
-from crild.compare.table import Summary, summarise
-
-ROOT = Path(__file__).resolve().parents[1]
-INTRODUCTION = """# Results
-
-Written by `make results` from the files in [`results/`](../results), byte for byte. Each is the `results.json` of a
-grid in [`experiments/`](../experiments): `crild compare experiments/NAME.yaml --output DIR`.
+The page's text is docs/results.md.j2; every number in it is looked up in the result files here.
 """
 
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-def read(path: Path) -> Summary:
-    """Return the table of one result file."""
-    contents = json.loads(path.read_text(encoding="utf-8"))
-    return summarise(contents["runs"], contents["claim"], contents["reference"], contents["methods"])
+from docs.plots import curves, dots
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+
+from crild.compare.formats import escape_markdown, html, markdown, markdown_table, overview, overview_rows, signed
+from crild.compare.statistics import average_ranks
+from crild.compare.table import Row, Summary, mean, summarise
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
+
+
+@cache
+def contents(name: str) -> dict[str, Any]:
+    """Return what a result file holds."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+@cache
+def summary(name: str) -> Summary:
+    """Return the table of one grid."""
+    file = contents(name)
+    return summarise(file["runs"], file["claim"], file["reference"], file["methods"])
+
+
+def grids() -> list[str]:
+    """Return the names of all grids with a result file."""
+    return sorted(path.stem for path in RESULTS.glob("*.json") if "methods" in contents(path.stem))
+
+
+def row(name: str, task: str, method: str, condition: str | None = None) -> Row:
+    """Return a method's row on a task (under the only condition, if none is named)."""
+    (block,) = (b for b in summary(name).blocks if b.task == task and condition in (None, b.condition))
+    return next(r for r in block.rows if r.name == method)
+
+
+def score(name: str, task: str, method: str, condition: str | None = None) -> str:
+    """Return "0.765 ± 0.003"."""
+    found = row(name, task, method, condition)
+    assert found.mean is not None, (name, task, method)
+    return f"{found.mean:.3f}" + (f" ± {found.deviation:.3f}" if found.deviation is not None else "")
+
+
+def gap(name: str, task: str, method: str, other: str) -> str:
+    """Return the difference of two methods over their shared seeds, in points with the sign."""
+    ours, theirs = (dict(zip(r.seeds, r.scores, strict=True)) for r in (row(name, task, m) for m in (method, other)))
+    return f"{100 * mean([ours[seed] - theirs[seed] for seed in ours if seed in theirs]):+.1f}"
+
+
+def table(name: str) -> str:
+    """Return a grid's methods by its tasks and conditions, with average ranks."""
+    made = summary(name)
+    return "\n".join(markdown_table(overview(made), overview_rows(made)))
+
+
+def block_table(name: str) -> str:
+    """Return methods and scores of a grid with one block, against the reference."""
+    (block,) = summary(name).blocks
+    lines = [
+        f"| method | seeds | {escape_markdown(block.metric)} | difference to {summary(name).reference} | verdict |"
+    ]
+    lines.append("| --- | ---: | ---: | ---: | --- |")
+    for r in block.rows:
+        spread = f" ± {r.deviation:.4f}" if r.deviation is not None else ""
+        assert r.mean is not None, r.name
+        cells = [escape_markdown(r.name), len(r.seeds), f"{r.mean:.4f}{spread}", signed(r.difference), r.verdict]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def ranks(name: str, *left_out: str) -> list[tuple[str, float]]:
+    """Return each method's average rank among all but those left out, best first."""
+    made = summary(name)
+    names = [method for method in made.methods if method not in left_out]
+    scores = {
+        (b.task, b.condition): {r.name: r.mean for r in b.rows if r.name in names and r.mean is not None}
+        for b in made.blocks
+    }
+    return sorted(average_ranks(scores, names).average.items(), key=lambda item: (item[1], item[0]))
+
+
+def rank_line(name: str, *left_out: str) -> str:
+    """Return "cr-ild 2.00, ft 2.75, ..."."""
+    return ", ".join(f"{method} {value:.2f}" for method, value in ranks(name, *left_out))
+
+
+def verdicts(name: str) -> str:
+    """Return for each block which methods are told apart from the reference."""
+    made = summary(name)
+    lines = []
+    for block in made.blocks:
+        worse = [r.name for r in block.rows if r.verdict.startswith("worse")]
+        better = [r.name for r in block.rows if r.verdict.startswith("better")]
+        said = [f"worse than {made.reference}: {', '.join(worse)}"] if worse else []
+        said += [f"better: {', '.join(better)}"] if better else []
+        lines.append(
+            f"- {escape_markdown(block.name)}: {'; '.join(said) or 'no method is told apart from the reference'}"
+        )
+    return "\n".join(lines)
+
+
+def tuning(name: str, tasks: list[str]) -> str:
+    """Return the scores of a search: a line for each setting, a column for each task."""
+    runs = contents(f"tuning/{name}")["runs"]
+    students = [r for r in runs if r["method"] not in ("teacher", "ft")]
+    students = students or [r for r in runs if r["method"] == "teacher"]
+    settings = sorted({(r["condition"], r["method"]) for r in students})
+    values = {(r["condition"], r["method"], r["task"]): r["score"] for r in students}
+    lines = ["| setting | method | " + " | ".join(tasks) + " | mean |", "| --- | --- |" + " ---: |" * (len(tasks) + 1)]
+    for setting in settings:
+        found = [values.get((*setting, task)) for task in tasks]
+        known = [value for value in found if value is not None]
+        whole = f"{mean(known):.3f}" if len(known) == len(tasks) else "-"
+        cells = ["-" if value is None else f"{value:.3f}" for value in found]
+        lines.append(f"| {' | '.join([*setting, *cells, whole])} |")
+    return "\n".join(lines)
+
+
+def tuned(name: str, method: str, task: str, condition: str | None = None) -> float:
+    """Return a score of a search; a teacher's in its first condition, if none is named."""
+    return next(
+        float(r["score"])
+        for r in contents(f"tuning/{name}")["runs"]
+        if (r["method"], r["task"]) == (method, task) and condition in (None, r["condition"])
+    )
+
+
+def kept_in_tuning(name: str, condition: str, method: str, task: str) -> str:
+    """Return the percentage of the teacher's score that a setting kept in a search."""
+    return f"{100 * tuned(name, method, task, condition) / tuned(name, 'teacher', task):.0f}"
+
+
+def rate_gain(method: str) -> str:
+    """Return the points that ILD gains at 1e-4 over 3e-4 in the search, on the mean, and how often it gains."""
+    runs = contents("tuning/ild")["runs"]
+    found = {(r["condition"], r["task"], r["method"]): r["score"] for r in runs}
+    gains = [
+        found[key] - found[*key[:2], f"{method} lr0.0003"] for key in found if key[2] == f"{method} lr0.0001"
+    ]  # fmt: skip
+    return f"{100 * mean(gains):+.1f} points, better in {sum(g > 0 for g in gains)} of {len(gains)}"
+
+
+def machine(name: str) -> str:
+    """Return the machine that a grid ran on, in words."""
+    found = contents(name).get("machines", [])
+    words = []
+    for each in found:
+        gpu, versions = each["machine"]["gpu"], each["versions"]
+        where = gpu or f"{each['machine']['threads']} thread(s) of a CPU ({each['machine']['processor']})"
+        words.append(f"{where}, torch {versions['torch']}, transformers {versions['transformers']}")
+    return "; ".join(words) or "not recorded"
+
+
+def agreement() -> tuple[list[dict[str, Any]], str]:
+    """Return the rows that were run again on a CPU, each beside its committed score; and their mean difference."""
+    out = []
+    for again in contents("reproduced")["runs"]:
+        there = [
+            r for r in contents(again["grid"])["runs"]
+            if all(r[key] == again[key] for key in ("task", "condition", "method", "seed"))
+        ]  # fmt: skip
+        out.append({**again, "committed": there[0]["score"], "difference": 100 * (again["score"] - there[0]["score"])})
+    sizes = [abs(r["difference"]) for r in out]
+    return out, f"{mean(sizes):.1f} points on the mean, {max(sizes):.1f} at most"
+
+
+def page() -> str:
+    """Return docs/results.md."""
+    environment = Environment(
+        loader=FileSystemLoader(ROOT / "docs"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    functions = [
+        agreement, block_table, gap, grids, kept_in_tuning, machine, rank_line, rate_gain, row, score, summary, table,
+        tuned, tuning, verdicts,
+    ]  # fmt: skip
+    return environment.get_template("results.md.j2").render({f.__name__: f for f in functions})
 
 
 def pages() -> dict[str, str]:
     """Return every page by its path below docs/."""
     out: dict[str, str] = {}
-    lines = [INTRODUCTION]
-    for path in sorted((ROOT / "results").glob("*.json")):
-        summary = read(path)
-        out |= {f"results/{path.stem}.md": markdown(summary), f"results/{path.stem}.html": html(summary)}
-        lines.append(f"- [{path.stem}](results/{path.stem}.md) ([sortable](results/{path.stem}.html)): {summary.claim}")
-    return {"results.md": "\n".join(lines) + "\n", **out}
+    for name in grids():
+        made = summary(name)
+        out |= {f"results/{name}.md": markdown(made), f"results/{name}.html": html(made)}
+        out[f"results/{name}.svg"] = dots(made)
+    out["results/curves.svg"] = curves(json.loads((RESULTS / "curves.json").read_text(encoding="utf-8")))
+    text = page()
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    shell = Environment(loader=FileSystemLoader(ROOT / "docs"), keep_trailing_newline=True)
+    return {"results.md": text, "results.html": shell.get_template("page.html.j2").render(body=body), **out}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The command line: errors for people, configuration, JSON, dry run; run in this process."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -373,3 +375,14 @@ def test_the_python_api_says_the_same(tmp_path, tiny_teacher, film_data):
     assert crild.evaluate(model=tmp_path / "run/student", data=film_data)["score"] == result["student"]["score"]
     with pytest.raises(crild.CrildError, match="did you mean 'teacher'"):
         crild.distill(techer="x")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    line = [sys.executable, "-c", "import sys; sys.stdin.read(1); sys.stdin.close()"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE) as reader:
+        text = [sys.executable, "-m", "crild", "methods", "--json"]
+        code = "import sys, crild.cli as c; c.VERBS.update({'x' * 200_000: ''}); sys.exit(c.main([]))"  # fills the pipe
+        for command in (text, [sys.executable, "-c", code]):
+            done = subprocess.run(command, stdout=reader.stdin, stderr=subprocess.PIPE, text=True, timeout=120)
+            assert done.stderr == ""
+            assert done.returncode == 0

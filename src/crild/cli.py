@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -31,7 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0, or 2 for a mistake in what was asked."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return run(arguments)
+        code = run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `crild ... | head`: its reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
+        return 0
     except CrildError as error:
         print(f"crild: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -153,9 +153,7 @@ class CompareConfig:
     output: str | None = option(None, "folder of the grid: run directories, results and the table")
     workers: str = option("1", "runs at a time: a number of local processes, or ray")
     address: str | None = option(None, "of a running Ray cluster (default: a local one)")
-    only: str | None = option(
-        None, "only the runs with such a name, as --dry-run prints it; * is any text"
-    )
+    only: str | None = option(None, "only the runs with such a name, as --dry-run prints it; * is any text")
 
 
 @dataclass(kw_only=True)
@@ -233,11 +231,11 @@ class StagePreset:
 
 ANY = float("inf")
 PRESETS: dict[str, dict[str, StagePreset]] = {
-    # Small students and few rows on a CPU.
+    # Small students and few rows on a CPU. Rates, and epochs of up to 1,500 rows: docs/results.md, "Set-up".
     "quick": {
-        "finetune": StagePreset(1e-4, 16, ((1500, 6), (10_000, 4), (ANY, 2))),
-        "ild": StagePreset(3e-4, 32, ((1500, 10), (10_000, 4), (ANY, 2))),
-        "kd": StagePreset(1e-4, 32, ((1500, 6), (10_000, 3), (ANY, 2))),
+        "finetune": StagePreset(1e-4, 16, ((1500, 10), (10_000, 4), (ANY, 2))),
+        "ild": StagePreset(1e-4, 32, ((1500, 10), (10_000, 4), (ANY, 2))),
+        "kd": StagePreset(1e-4, 32, ((1500, 10), (10_000, 3), (ANY, 2))),
     },
     # `method.md` section 3: the paper's settings.
     "paper": {

@@ -188,9 +188,7 @@ def cells(grid: Grid) -> list[Cell]:
             for method, own in grid.methods.items():
                 for number, seed in enumerate(grid.seeds):
                     options = {**grid.options, **data, **changes, **own}
-                    if (
-                        own["method"] == CONTROL
-                    ):  # always there; texts without labels are nothing to it
+                    if own["method"] == CONTROL:  # always there; texts without labels are nothing to it
                         options = {k: v for k, v in options.items() if not k.startswith("supplementary")}
                     options["data_seed"] = pick(grid.data_seeds, number)
                     teacher = None

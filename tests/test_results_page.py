@@ -1,0 +1,78 @@
+"""The results page: its ranks, gaps and plots say what the result files say."""
+
+import re
+
+import pandas as pd
+import pytest
+from docs.plots import curves, dots
+from docs.results import agreement, contents, gap, pages, ranks, score
+
+from crild.compare.table import summarise
+
+NASTY = '<img src=x onerror=alert(1)>&"'
+
+
+def frame(name):
+    runs = pd.DataFrame(contents(name)["runs"])
+    return runs[(runs.method != "teacher") & (runs.status == "done")]
+
+
+@pytest.mark.parametrize("left_out", [(), ("minilmv2", "cr-ild-as-released"), ("ft",)])
+@pytest.mark.parametrize("name", ["few_sample", "label_noise", "label_noise_rivals"])
+def test_average_ranks_are_those_of_an_independent_count(name, left_out):
+    means = frame(name).groupby(["task", "method"]).score.mean().unstack()
+    means = means.drop(columns=list(left_out), errors="ignore").round(12)
+    expected = means.rank(axis=1, ascending=False).mean().round(9).to_dict()
+    assert {method: round(value, 9) for method, value in ranks(name, *left_out)} == expected
+
+
+def test_scores_and_gaps_are_those_of_an_independent_count():
+    runs = frame("few_sample_rivals").set_index(["task", "method", "seed"]).score.sort_index()
+    ours, theirs = runs["STS-B", "cr-ild"], runs["STS-B", "kd"]
+    assert score("few_sample_rivals", "STS-B", "cr-ild") == f"{ours.mean():.3f} ± {ours.std():.3f}"
+    assert gap("few_sample_rivals", "STS-B", "cr-ild", "kd") == f"{100 * (ours - theirs).mean():+.1f}"
+
+
+def test_every_row_that_was_run_again_is_found():
+    rows, _ = agreement()
+    assert rows
+    for each in rows:
+        assert each["difference"] == pytest.approx(100 * (each["score"] - each["committed"]))
+
+
+def test_dots_are_in_the_order_of_their_scores_and_names_are_escaped():
+    runs = [
+        {"task": NASTY, "condition": "full", "method": method, "seed": seed, "status": "done", "metric": "accuracy",
+         "score": value, "control": method == "ft"}
+        for method, values in {"teacher": [0.9], "kd": [0.5, 0.7], "ft": [0.6, 0.4]}.items()
+        for seed, value in enumerate(values)
+    ]  # fmt: skip
+    drawn = dots(summarise(runs, "", "kd", ["kd", "ft"]))
+    assert "<img" not in drawn
+    assert "&lt;img src=x onerror=alert(1)&gt;&amp;" in drawn
+    places = [float(x) for x in re.findall(r'circle cx="([\d.]+)"', drawn)]  # ft's two, then kd's
+    by_score = dict(zip([0.6, 0.4, 0.5, 0.7], places, strict=True))
+    assert sorted(by_score, key=by_score.__getitem__) == [0.4, 0.5, 0.6, 0.7]
+    assert by_score[0.5] - by_score[0.4] == pytest.approx(by_score[0.7] - by_score[0.6], abs=0.11)
+
+
+def test_a_lower_loss_is_drawn_lower():
+    points = [{"train": None, "held_out": 3.0}, {"train": 2.0, "held_out": 1.0}, {"train": 0.5, "held_out": 0.8}]
+    drawn = curves([{"task": "a", "stage": "kd", "method": "m", "points": points}])
+    train, held = (
+        [tuple(map(float, p.split(","))) for p in line.split()] for line in re.findall(r'points="(.*?)"', drawn)
+    )
+    assert len(train) == len(held) == 2
+    (x1, y1), (x2, y2) = train
+    assert x1 < x2
+    assert y1 < y2  # svg counts from above
+    assert held[0][1] > y1
+    assert held[1][1] < y2
+
+
+def test_every_grid_has_its_table_and_plot_on_the_page():
+    made = pages()
+    for name in (path.removesuffix(".svg") for path in made if path.startswith("results/") and path.endswith(".svg")):
+        assert f"{name}.svg" in made["results.md"]
+    assert "<table>" in made["results.html"]
+    assert "<script" not in made["results.html"]
