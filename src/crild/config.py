@@ -62,7 +62,7 @@ class TrainConfig(DataConfig):
     finetune_learning_rate: float | None = option(None, "learning rate of fine-tuning")
     finetune_batch_size: int | None = option(None, "batch size of fine-tuning")
     accumulation: int = option(1, "micro-batches of one optimiser step")
-    save_steps: int = option(200, "steps between checkpoints, which a killed stage resumes from")
+    save_steps: int = option(100, "steps between checkpoints, which a killed stage resumes from")
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "of training passes; scores are always fp32")
     seed: int = option(42, "seed of training")
 
@@ -191,7 +191,7 @@ class StageSettings:
     batch_size: int
     max_steps: int | None = None
     eval_steps: int | None = None
-    save_steps: int = 200
+    save_steps: int = 100
     accumulation: int = 1
     grouped: bool = True
     pad_to: int | None = None
