@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from crild.cli import main
+from crild.compare.cells import configure, write_demo
 from crild.compare.grid import cells, make_grid, read_grid, select
 from crild.compare.run import compare
 from crild.errors import CrildError
@@ -65,6 +66,8 @@ def test_a_part_of_a_grid_is_named_by_a_pattern():
     ]
     assert all(cell in made for cell in part)
     assert select(made, None) == made
+    odd = cells(make_grid(grid(conditions={"a[b] c?": {}})))
+    assert len(select(odd, "films, a[b] c?, kd, seed 42")) == 2  # as --dry-run prints it
     with pytest.raises(CrildError, match=r"--only filns\*: no run has such a name"):
         select(made, "filns*")
 
@@ -147,6 +150,9 @@ def test_a_part_of_a_grid_has_the_numbers_of_the_whole(done, tmp_path):
     assert [(r["method"], r["seed"]) for r in part["runs"]] == [("teacher", 42), ("kd", 2)]
     assert all(r["score"] == whole[r["folder"]]["score"] for r in part["runs"])
     assert [m["machine"]["threads"] for m in part["machines"]] == [1]
+    assert main(["compare", str(path), "--output", str(tmp_path / "part"), "--only", "films, full, ft, seed 1"]) == 0
+    both = json.loads((tmp_path / "part" / "results.json").read_text())["runs"]  # parts add up
+    assert {(r["method"], r["seed"]) for r in both} == {("teacher", 42), ("kd", 2), ("ft", 1)}
     assert main(["compare", str(path), "--output", str(tmp_path / "no"), "--only", "films, ful, *"]) == 2
     assert not (tmp_path / "no").exists()
 
@@ -213,3 +219,14 @@ def test_the_committed_pages_are_made_from_the_committed_result_files():
 
     for name, text in pages().items():
         assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, "run `make results`"
+
+
+def test_the_demos_tweets_have_as_many_to_score_on_as_the_name_says(tmp_path):
+    made = make_grid(grid(tasks={"tweets": {"data": "demo:30"}}, conditions={"more": {"supplementary": "demo:30"}}))
+    todo = cells(made)
+    write_demo(tmp_path, todo)
+    files = {path.name: len(path.read_text().splitlines()) for path in (tmp_path / "data" / "demo-30").iterdir()}
+    assert files == {"train.jsonl": 1100, "unlabelled.jsonl": 2500, "validation.jsonl": 30}
+    config = configure(tmp_path, next(cell for cell in todo if cell.method == "kd"))
+    assert config.data == str(tmp_path / "data" / "demo-30")
+    assert config.supplementary == str(tmp_path / "data" / "demo-30" / "unlabelled.jsonl")

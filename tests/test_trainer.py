@@ -257,6 +257,17 @@ def test_a_random_layer_map_is_drawn_anew_each_epoch_as_a_function_of_seed_stage
     assert tuple(saved["objective.layer_map.drawn"].tolist()) == seen[-1]
 
 
+def test_checkpoints_are_every_save_steps_and_at_no_other_step(tmp_path):
+    def done_when_stopped(name, stop, **options):  # 4 steps an epoch, each with an evaluation
+        options |= {"count": 32, "epochs": 3, "callbacks": [Watch(stop=stop)]}
+        with pytest.raises(InterruptedError):
+            trainer_of(tmp_path / name, "ah", "last", PLAIN, new_student(3), **options).run()
+        return trainer_of(tmp_path / name, "ah", "last", PLAIN, new_student(3), **options).steps_done()
+
+    assert done_when_stopped("a", 9, save_steps=5) == 5  # not 8, the end of an epoch
+    assert done_when_stopped("b", 11, save_steps=100) == 0
+
+
 def masses(module):
     return {name: x for name, x in state(module.objective).items() if name.endswith("_mass")}
 

@@ -24,7 +24,7 @@ from crild.rundir import CONFIG, FACTS, RESULT, write_folder
 
 PATHS = ("data", "validation", "supplementary", "base", "teacher", "plugin")
 # The encoder, tweets and further texts of `crild demo`, by one name: demo, or demo:1200 for as many tweets to score on.
-DEMO = re.compile(r"demo(?::(\d+))?")
+DEMO = re.compile(r"demo(?::([1-9]\d*))?")
 DEMO_ROWS = 200  # a grid scores many models
 
 

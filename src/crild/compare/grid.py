@@ -1,6 +1,5 @@
 """A grid: methods x tasks x conditions x seeds, read from one YAML, and the runs that it stands for."""
 
-import fnmatch
 import hashlib
 import json
 import re
@@ -212,7 +211,8 @@ def select(todo: list[Cell], only: str | None) -> list[Cell]:
     """
     if only is None:
         return todo
-    wanted = [cell for cell in todo if cell.method != "teacher" and fnmatch.fnmatchcase(cell.name, only)]
+    pattern = re.compile(re.escape(only).replace(r"\*", ".*"))
+    wanted = [cell for cell in todo if cell.method != "teacher" and pattern.fullmatch(cell.name)]
     if not wanted:
         raise CrildError(f"--only {only}: no run has such a name; --dry-run lists them")
     teachers = {cell.teacher for cell in wanted}

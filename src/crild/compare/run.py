@@ -37,6 +37,7 @@ def compare(
         workers: local processes, or ``ray``.
         address: of a running Ray cluster; a local one is started without it.
         only: a part of the grid: runs whose name (``task, condition, method, seed N``) fits this; ``*`` is any text.
+            The table shows them and all that was finished before.
 
     Returns:
         The table, as data.
@@ -48,7 +49,8 @@ def compare(
         >>> crild.compare("experiments/smoke.yaml", output="grids/smoke", workers=2)
     """
     chosen = read_grid(grid) if isinstance(grid, str) else make_grid(grid)
-    todo = select(cells(chosen), only)
+    whole = cells(chosen)
+    todo = select(whole, only)
     folder = check_folder(output, GRID, "grid").resolve()
     threads = chosen.threads or share_threads(workers)
     pool = open_pool(workers, threads, address)
@@ -59,7 +61,10 @@ def compare(
         outcomes = run_all(folder, chosen, todo, pool)
     finally:
         pool.close()
-    return write_results(folder, chosen, todo, outcomes)
+    for cell in whole:  # a part of the grid joins what other parts have finished
+        if cell.folder not in outcomes and (before := finished(folder, cell)) is not None:
+            outcomes[cell.folder] = before
+    return write_results(folder, chosen, [cell for cell in whole if cell.folder in outcomes], outcomes)
 
 
 def run_all(folder: Path, grid: Grid, todo: list[Cell], pool: Pool) -> dict[str, Outcome]:
@@ -167,7 +172,7 @@ def teacher_records(todo: list[Cell], outcomes: Mapping[str, Outcome]) -> list[d
 
 
 def machines_of(folder: Path, todo: list[Cell]) -> list[dict[str, Any]]:
-    """Return the machines and versions that finished runs ran on, each once."""
+    """Return the machines and versions of runs that were started, each once."""
     out: list[dict[str, Any]] = []
     for cell in todo:
         if (path := folder / cell.folder / FACTS).exists():
