@@ -1,0 +1,57 @@
+"""Write the mean losses by epoch of a grid's runs, from the logs in their run directories, as docs/results.py draws them.
+
+    python benchmarks/curves.py GRID_FOLDER results/curves.json --tasks MRPC STS-B SST-2 --methods kd l-ild cr-ild
+
+Training and held-out loss of each student stage: the method's own terms without the consistency term, or the KD term.
+Stage 1 is kept for `l-ild` and `cr-ild` alone, whose terms are the same.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+
+SAME_TERMS = ("l-ild", "cr-ild")
+
+
+def loss(terms):
+    """Return the sum of a history entry's terms; none before any step."""
+    return sum(value for name, value in terms.items() if not name.startswith("consistency/")) if terms else None
+
+
+def mean(values):
+    """Return the mean, or none where any value is missing."""
+    return None if None in values else round(sum(values) / len(values), 5)
+
+
+def series(folder, tasks, methods):
+    """Return one entry for each task, method and stage."""
+    found = defaultdict(list)
+    for path in sorted(Path(folder).glob("runs/*/*/*/*/stages/*/history.jsonl")):
+        task, _, method, _, _, stage = path.relative_to(Path(folder) / "runs").parts[:6]
+        if task in tasks and method in methods and (stage == "kd" or (stage == "ild" and method in SAME_TERMS)):
+            found[task, method, stage].append([json.loads(line) for line in path.open(encoding="utf-8")])
+    out = []
+    for (task, method, stage), runs in sorted(found.items()):
+        points = [
+            {
+                "step": entries[0]["step"],
+                "train": mean([loss(entry["train"]) for entry in entries]),
+                "held_out": mean([loss(entry["held_out"]) for entry in entries]),
+            }
+            for entries in zip(*runs, strict=True)
+        ]
+        out.append({"task": task, "method": method, "stage": stage, "seeds": len(runs), "points": points})
+    return out
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("grid")
+    parser.add_argument("output")
+    parser.add_argument("--tasks", nargs="+", required=True)
+    parser.add_argument("--methods", nargs="+", required=True)
+    chosen = parser.parse_args()
+    found = series(chosen.grid, chosen.tasks, chosen.methods)
+    Path(chosen.output).write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")
+    print(f"{len(found)} curves")
