@@ -1,5 +1,6 @@
 """The plots of the results page as SVG: a function of the numbers alone, so the same numbers give the same bytes."""
 
+import math
 from html import escape
 from typing import Any
 
@@ -35,9 +36,11 @@ def dot_panel(block: Block, y: float, reference: str) -> tuple[list[str], float]
 
     bottom = y + TOP + LINE * len(rows)
     out = [label(4, y + 12, f"{block.name} ({block.metric}); one dot a seed, the bar their mean", bold=True)]
-    for value in ticks(low, high):
-        out.append(line(x(value), y + TOP - 6, x(value), bottom, "#e4e4e4"))
-        out.append(label(x(value), bottom + 12, f"{value:.2f}", anchor="middle"))
+    step = tick_step(low, high)
+    for number in range(math.ceil(low / step), math.floor(high / step) + 1):
+        at = x(number * step)
+        out.append(line(at, y + TOP - 6, at, bottom, "#e4e4e4"))
+        out.append(label(at, bottom + 12, f"{number * step:.{3 if step < 0.01 else 2}f}", anchor="middle"))
     if teacher is not None:
         out.append(line(x(teacher), y + TOP - 6, x(teacher), bottom, "#222", dash=True))
         side = "end" if x(teacher) > WIDE - 60 else "middle"
@@ -55,17 +58,27 @@ def dot_panel(block: Block, y: float, reference: str) -> tuple[list[str], float]
 def curves(series: list[dict[str, Any]]) -> str:
     """Return plots of training (thin) and held-out loss (thick) by epoch: a panel for each task and stage."""
     panels = sorted({(s["task"], s["stage"]) for s in series}, key=lambda panel: (panel[0], panel[1] == "kd"))
+    methods = sorted({s["method"] for s in series})
     parts: list[str] = []
     for number, panel in enumerate(panels):
-        inside = sorted((s for s in series if (s["task"], s["stage"]) == panel), key=lambda s: s["method"])
-        parts += curve_panel(*panel, inside, WIDE / 2 * (number % 2), (TALL + 36) * (number // 2))
+        inside = {s["method"]: s["points"] for s in series if (s["task"], s["stage"]) == panel}
+        coloured = [(m, COLOURS[place], inside[m]) for place, m in enumerate(methods) if m in inside]
+        parts += curve_panel(*panel, coloured, WIDE / 2 * (number % 2), (TALL + 36) * (number // 2))
     return svg(WIDE, (len(panels) + 1) // 2 * (TALL + 36), parts)
 
 
-def curve_panel(task: str, stage: str, series: list[dict[str, Any]], left: float, top: float) -> list[str]:
-    """Return the shapes of one panel; the first point, before any training, is left out."""
-    high = max(p[key] for s in series for p in s["points"][1:] for key in ("train", "held_out")) * 1.05
-    last, right = max(len(s["points"]) for s in series) - 1, left + WIDE / 2 - 20
+def curve_panel(
+    task: str, stage: str, series: list[tuple[str, str, list[dict[str, Any]]]], left: float, top: float
+) -> list[str]:
+    """Return the shapes of one panel; the first point, before any training, is left out.
+
+    Args:
+        task, stage: of the panel.
+        series: (method, colour, points).
+        left, top: the panel's corner.
+    """
+    high = max(p[key] for _, _, points in series for p in points[1:] for key in ("train", "held_out")) * 1.05
+    last, right = max(len(points) for _, _, points in series) - 1, left + WIDE / 2 - 20
 
     def x(epoch: float) -> float:
         return left + 40 + (right - left - 40) * epoch / last
@@ -77,21 +90,18 @@ def curve_panel(task: str, stage: str, series: list[dict[str, Any]], left: float
     out = [label(left + 4, top + 14, f"{task}, {title}", bold=True)]
     out += [label(left + 36, y(value) + 4, f"{value:.2f}", anchor="end") for value in (0.0, high / 2, high)]
     out.append(label(right, top + TALL + 10, f"epoch {last}", anchor="end"))
-    for place, each in enumerate(series):
-        colour = COLOURS[place]
+    for place, (method, colour, points) in enumerate(series):
         for key, width in (("train", 1), ("held_out", 2.5)):
-            values = enumerate(p[key] for p in each["points"])
-            points = " ".join(f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in values if epoch)
-            out.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
-        out.append(label(right, top + 30 + 13 * place, each["method"], anchor="end", colour=colour))
+            values = enumerate(p[key] for p in points)
+            drawn = " ".join(f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in values if epoch)
+            out.append(f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
+        out.append(label(right, top + 30 + 13 * place, method, anchor="end", colour=colour))
     return out
 
 
-def ticks(low: float, high: float) -> list[float]:
-    """Return round values inside a range, some four of them."""
-    step = next(s for s in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if (high - low) / s <= 7)
-    first = int(low / step) + 1 if low > 0 else int(low / step)
-    return [n * step for n in range(first, int(high / step) + 1)]
+def tick_step(low: float, high: float) -> float:
+    """Return a round step that cuts a range into some four parts."""
+    return next(step for step in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if (high - low) / step <= 7)
 
 
 def svg(width: float, height: float, parts: list[str]) -> str:

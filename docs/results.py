@@ -4,6 +4,8 @@ The page's text is docs/results.md.j2; every number in it is looked up in the re
 """
 
 import json
+import re
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,16 @@ from docs.plots import curves, dots
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
-from crild.compare.formats import escape_markdown, html, markdown, markdown_table, overview, overview_rows, signed
+from crild.compare.formats import (
+    escape_markdown,
+    html,
+    markdown,
+    markdown_table,
+    overview,
+    overview_rows,
+    pair_lines,
+    signed,
+)
 from crild.compare.statistics import average_ranks
 from crild.compare.table import Row, Summary, mean, summarise
 
@@ -45,10 +56,12 @@ def row(name: str, task: str, method: str, condition: str | None = None) -> Row:
     return next(r for r in block.rows if r.name == method)
 
 
-def score(name: str, task: str, method: str, condition: str | None = None) -> str:
-    """Return "0.765 ± 0.003"."""
+def score(name: str, task: str, method: str, condition: str | None = None, percent: bool = False) -> str:
+    """Return "0.765 ± 0.003", or "76.5"."""
     found = row(name, task, method, condition)
     assert found.mean is not None, (name, task, method)
+    if percent:
+        return f"{100 * found.mean:.1f}"
     return f"{found.mean:.3f}" + (f" ± {found.deviation:.3f}" if found.deviation is not None else "")
 
 
@@ -79,40 +92,44 @@ def block_table(name: str) -> str:
     return "\n".join(lines)
 
 
-def ranks(name: str, *left_out: str) -> list[tuple[str, float]]:
-    """Return each method's average rank among all but those left out, best first."""
+def ranks(name: str, left_out: Collection[str] = (), tasks: Collection[str] = ()) -> list[tuple[str, float]]:
+    """Return each method's average rank, best first: among all but those left out, over all tasks or some."""
     made = summary(name)
     names = [method for method in made.methods if method not in left_out]
     scores = {
         (b.task, b.condition): {r.name: r.mean for r in b.rows if r.name in names and r.mean is not None}
         for b in made.blocks
+        if not tasks or b.task in tasks
     }
     return sorted(average_ranks(scores, names).average.items(), key=lambda item: (item[1], item[0]))
 
 
-def rank_line(name: str, *left_out: str) -> str:
-    """Return "cr-ild 2.00, ft 2.75, ..."."""
-    return ", ".join(f"{method} {value:.2f}" for method, value in ranks(name, *left_out))
+def rank_line(name: str, left_out: Collection[str] = (), tasks: Collection[str] = (), first: int = 99) -> str:
+    """Return "cr-ild 2.00, ft 2.75, ...", of all methods or the first few."""
+    return ", ".join(f"{method} {value:.2f}" for method, value in ranks(name, left_out, tasks)[:first])
 
 
-def verdicts(name: str) -> str:
-    """Return for each block which methods are told apart from the reference."""
-    made = summary(name)
+def told_apart(name: str) -> str:
+    """Return for each block which methods are told apart."""
     lines = []
-    for block in made.blocks:
-        worse = [r.name for r in block.rows if r.verdict.startswith("worse")]
-        better = [r.name for r in block.rows if r.verdict.startswith("better")]
-        said = [f"worse than {made.reference}: {', '.join(worse)}"] if worse else []
-        said += [f"better: {', '.join(better)}"] if better else []
-        lines.append(
-            f"- {escape_markdown(block.name)}: {'; '.join(said) or 'no method is told apart from the reference'}"
-        )
+    for block in summary(name).blocks:
+        found = "; ".join(pair_lines(block)) or "no two methods are told apart"
+        lines.append(f"- {escape_markdown(block.name)}: {escape_markdown(found)}")
     return "\n".join(lines)
 
 
-def tuning(name: str, tasks: list[str]) -> str:
-    """Return the scores of a search: a line for each setting, a column for each task."""
+def tuning(name: str, tasks: list[str], taken: str = "") -> str:
+    """Return the scores of a search: a line for each setting, a column for each task.
+
+    Args:
+        name: of the search.
+        tasks: the columns.
+        taken: another search whose teacher's line is added.
+    """
     runs = contents(f"tuning/{name}")["runs"]
+    if taken:
+        others = [r for r in contents(f"tuning/{taken}")["runs"] if r["method"] == "teacher"]
+        runs = runs + [{**r, "condition": "lr0.0001 ep10, taken"} for r in others]
     students = [r for r in runs if r["method"] not in ("teacher", "ft")]
     students = students or [r for r in runs if r["method"] == "teacher"]
     settings = sorted({(r["condition"], r["method"]) for r in students})
@@ -182,9 +199,19 @@ def page() -> str:
     )
     functions = [
         agreement, block_table, gap, grids, kept_in_tuning, machine, rank_line, rate_gain, row, score, summary, table,
-        tuned, tuning, verdicts,
+        told_apart, tuned, tuning,
     ]  # fmt: skip
     return environment.get_template("results.md.j2").render({f.__name__: f for f in functions})
+
+
+def with_anchors(body: str) -> str:
+    """Return HTML whose headings have the anchors that GitHub gives them."""
+
+    def anchor(found: re.Match[str]) -> str:
+        name = re.sub(r"[^\w -]", "", found[2].lower()).replace(" ", "-")
+        return f'<h{found[1]} id="{name}">{found[2]}</h{found[1]}>'
+
+    return re.sub(r"<h([1-6])>(.*?)</h\1>", anchor, body)
 
 
 def pages() -> dict[str, str]:
@@ -196,7 +223,7 @@ def pages() -> dict[str, str]:
         out[f"results/{name}.svg"] = dots(made)
     out["results/curves.svg"] = curves(json.loads((RESULTS / "curves.json").read_text(encoding="utf-8")))
     text = page()
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    body = with_anchors(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
     shell = Environment(loader=FileSystemLoader(ROOT / "docs"), keep_trailing_newline=True)
     return {"results.md": text, "results.html": shell.get_template("page.html.j2").render(body=body), **out}
 

@@ -23,7 +23,7 @@ def test_average_ranks_are_those_of_an_independent_count(name, left_out):
     means = frame(name).groupby(["task", "method"]).score.mean().unstack()
     means = means.drop(columns=list(left_out), errors="ignore").round(12)
     expected = means.rank(axis=1, ascending=False).mean().round(9).to_dict()
-    assert {method: round(value, 9) for method, value in ranks(name, *left_out)} == expected
+    assert {method: round(value, 9) for method, value in ranks(name, left_out)} == expected
 
 
 def test_scores_and_gaps_are_those_of_an_independent_count():
