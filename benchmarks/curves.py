@@ -1,4 +1,4 @@
-"""Write the mean losses by epoch of a grid's runs, from the logs in their run directories, as docs/results.py draws them.
+"""Write the mean losses by epoch of a grid's runs, from the logs in their run directories (docs/results.py draws them).
 
     python benchmarks/curves.py GRID_FOLDER results/curves.json --tasks MRPC STS-B SST-2 --methods kd l-ild cr-ild
 
