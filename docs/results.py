@@ -1,6 +1,6 @@
 """Write docs/results.md, its HTML, its plots and docs/results/ from the committed files in results/: ``make results``.
 
-The page's text is docs/results.md.j2; every number in it is looked up in the result files here.
+The page's text is docs/results.md.j2; its tables, ranks and gaps are looked up in the result files here.
 """
 
 import json
@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
 from crild.compare.formats import (
+    columns,
     escape_markdown,
     html,
     markdown,
@@ -22,7 +23,6 @@ from crild.compare.formats import (
     overview,
     overview_rows,
     pair_lines,
-    signed,
 )
 from crild.compare.statistics import average_ranks
 from crild.compare.table import Row, Summary, mean, summarise
@@ -32,10 +32,9 @@ RESULTS = ROOT / "results"
 
 
 @cache
-def contents(name: str) -> dict[str, Any]:
+def contents(name: str) -> Any:
     """Return what a result file holds."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return found
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 @cache
@@ -79,18 +78,11 @@ def table(name: str) -> str:
 
 def block_table(name: str) -> str:
     """Return methods and scores of a grid with one block, against the reference."""
-    (block,) = summary(name).blocks
-    lines = [
-        f"| method | seeds | {escape_markdown(block.metric)} | difference to {summary(name).reference} | verdict |"
-    ]
-    lines.append("| --- | ---: | ---: | ---: | --- |")
-    for r in block.rows:
-        if r.mean is None:  # not run
-            continue
-        spread = f" ± {r.deviation:.4f}" if r.deviation is not None else ""
-        cells = [escape_markdown(r.name), len(r.seeds), f"{r.mean:.4f}{spread}", signed(r.difference), r.verdict]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
+    made = summary(name)
+    (block,) = made.blocks
+    wanted = ("method", "seeds", block.metric, f"difference to {made.reference}", "verdict")
+    shown = [column for column in columns(made, block.metric) if column.heading in wanted]
+    return "\n".join(markdown_table(shown, [row for row in block.rows if row.scores]))
 
 
 def ranks(name: str, left_out: Collection[str] = (), tasks: Collection[str] = ()) -> list[tuple[str, float]]:
@@ -105,7 +97,7 @@ def ranks(name: str, left_out: Collection[str] = (), tasks: Collection[str] = ()
     return sorted(average_ranks(scores, names).average.items(), key=lambda item: (item[1], item[0]))
 
 
-def rank_line(name: str, left_out: Collection[str] = (), tasks: Collection[str] = (), first: int = 99) -> str:
+def rank_line(name: str, left_out: Collection[str] = (), tasks: Collection[str] = (), first: int | None = None) -> str:
     """Return "cr-ild 2.00, ft 2.75, ...", of all methods or the first few."""
     return ", ".join(f"{method} {value:.2f}" for method, value in ranks(name, left_out, tasks)[:first])
 
@@ -184,11 +176,11 @@ def agreement() -> tuple[list[dict[str, Any]], str]:
     """Return the rows that were run again on a CPU, each beside its committed score; and their mean difference."""
     out = []
     for again in contents("reproduced")["runs"]:
-        there = [
-            r for r in contents(again["grid"])["runs"]
+        committed = next(
+            r["score"] for r in contents(again["grid"])["runs"]
             if all(r[key] == again[key] for key in ("task", "condition", "method", "seed"))
-        ]  # fmt: skip
-        out.append({**again, "committed": there[0]["score"], "difference": 100 * (again["score"] - there[0]["score"])})
+        )  # fmt: skip
+        out.append({**again, "committed": committed, "difference": 100 * (again["score"] - committed)})
     sizes = [abs(r["difference"]) for r in out]
     return out, f"{mean(sizes):.1f} points on the mean, {max(sizes):.1f} at most"
 
@@ -222,7 +214,7 @@ def pages() -> dict[str, str]:
         made = summary(name)
         out |= {f"results/{name}.md": markdown(made), f"results/{name}.html": html(made)}
         out[f"results/{name}.svg"] = dots(made)
-    out["results/curves.svg"] = curves(json.loads((RESULTS / "curves.json").read_text(encoding="utf-8")))
+    out["results/curves.svg"] = curves(contents("curves"))
     text = page()
     body = with_anchors(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
     shell = Environment(loader=FileSystemLoader(ROOT / "docs"), keep_trailing_newline=True)

@@ -37,6 +37,9 @@ def test_every_row_that_was_run_again_is_found():
     rows, _ = agreement()
     assert rows
     for each in rows:
+        runs = pd.DataFrame(contents(each["grid"])["runs"])
+        same = runs[["task", "condition", "method", "seed"]] == pd.Series(each)[["task", "condition", "method", "seed"]]
+        assert list(runs[same.all(axis=1)].score) == [each["committed"]]
         assert each["difference"] == pytest.approx(100 * (each["score"] - each["committed"]))
 
 

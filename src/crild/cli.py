@@ -38,10 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `crild ... | head`: its reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
         return 0
-    except CrildError as error:
-        print(f"crild: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except OSError as error:  # a full disk, missing rights, a name that is too long
+    except (CrildError, OSError) as error:  # OSError: a full disk, missing rights, a name that is too long
         print(f"crild: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
