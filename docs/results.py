@@ -64,9 +64,19 @@ def score(name: str, task: str, method: str, condition: str | None = None, perce
     return f"{found.mean:.3f}" + (f" ± {found.deviation:.3f}" if found.deviation is not None else "")
 
 
-def gap(name: str, task: str, method: str, other: str) -> str:
+def gap(name: str, task: str, method: str, other: str, condition: str | None = None) -> str:
     """Return the difference of two methods over their shared seeds, in points with the sign."""
-    ours, theirs = (dict(zip(r.seeds, r.scores, strict=True)) for r in (row(name, task, m) for m in (method, other)))
+    return points(row(name, task, method, condition), row(name, task, other, condition))
+
+
+def gain(name: str, task: str, method: str, condition: str, other: str) -> str:
+    """Return what a method gains in one condition over another, over their shared seeds, in points with the sign."""
+    return points(row(name, task, method, condition), row(name, task, method, other))
+
+
+def points(first: Row, second: Row) -> str:
+    """Return the mean difference of two rows over their shared seeds, in points with the sign."""
+    ours, theirs = (dict(zip(r.seeds, r.scores, strict=True)) for r in (first, second))
     return f"{100 * mean([ours[seed] - theirs[seed] for seed in ours if seed in theirs]):+.1f}"
 
 
@@ -191,8 +201,8 @@ def page() -> str:
         loader=FileSystemLoader(ROOT / "docs"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     functions = [
-        agreement, block_table, gap, grids, kept_in_tuning, machine, rank_line, rate_gain, row, score, summary, table,
-        told_apart, tuned, tuning,
+        agreement, block_table, gain, gap, grids, kept_in_tuning, machine, rank_line, rate_gain, row, score, summary,
+        table, told_apart, tuned, tuning,
     ]  # fmt: skip
     return environment.get_template("results.md.j2").render({f.__name__: f for f in functions})
 

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 from docs.plots import curves, dots
-from docs.results import agreement, contents, gap, pages, ranks, score
+from docs.results import agreement, contents, gain, gap, pages, ranks, score
 
 from crild.compare.table import summarise
 
@@ -31,6 +31,14 @@ def test_scores_and_gaps_are_those_of_an_independent_count():
     ours, theirs = runs["STS-B", "cr-ild"], runs["STS-B", "kd"]
     assert score("few_sample_rivals", "STS-B", "cr-ild") == f"{ours.mean():.3f} ± {ours.std():.3f}"
     assert gap("few_sample_rivals", "STS-B", "cr-ild", "kd") == f"{100 * (ours - theirs).mean():+.1f}"
+
+
+def test_gains_compare_the_seeds_that_both_conditions_have():
+    runs = frame("training_data").set_index(["condition", "method", "seed"]).score.sort_index()
+    ours, theirs = runs["QQP beside it", "l-ild"], runs["target alone", "l-ild"]
+    assert 0 < len(ours) < len(theirs)
+    expected = 100 * (ours - theirs[ours.index]).mean()
+    assert gain("training_data", "MRPC", "l-ild", "QQP beside it", "target alone") == f"{expected:+.1f}"
 
 
 def test_every_row_that_was_run_again_is_found():
