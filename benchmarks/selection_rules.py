@@ -2,8 +2,9 @@
 
     python benchmarks/selection_rules.py GRID_FOLDER results/selection_rules.json
 
-For each run of a grid with `track_validation: true`: the validation score of the epoch that a rule keeps, in the last stage. `score` is
-crild's rule (the later of equals), `loss` the lowest held-out loss, `last` the last epoch, `best` what no rule can know.
+For each run of a grid with `track_validation: true`: the validation score of the epoch that a rule keeps, in the last
+stage. `score` is crild's rule (the later of equals), `loss` the lowest held-out loss, `last` the last epoch, and `best`
+what no rule can know.
 """
 
 import argparse

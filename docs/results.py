@@ -25,7 +25,7 @@ from crild.compare.formats import (
     pair_lines,
 )
 from crild.compare.statistics import average_ranks
-from crild.compare.table import Row, Summary, mean, summarise
+from crild.compare.table import Row, Summary, deviation, mean, summarise
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -61,7 +61,12 @@ def score(name: str, task: str, method: str, condition: str | None = None, perce
     assert found.mean is not None, (name, task, method)
     if percent:
         return f"{100 * found.mean:.1f}"
-    return f"{found.mean:.3f}" + (f" ± {found.deviation:.3f}" if found.deviation is not None else "")
+    return spread(found.mean, found.deviation)
+
+
+def spread(middle: float, width: float | None) -> str:
+    """Return "0.765 ± 0.003"; without a width "0.765"."""
+    return f"{middle:.3f}" + (f" ± {width:.3f}" if width is not None else "")
 
 
 def gap(name: str, task: str, method: str, other: str, condition: str | None = None) -> str:
@@ -171,6 +176,19 @@ def rate_gain(method: str) -> str:
     return f"{100 * mean(gains):+.1f} points, better in {sum(g > 0 for g in gains)} of {len(gains)}"
 
 
+def selection_table() -> str:
+    """Return what each rule for the epoch to keep would score, over seeds: a line for each task and method."""
+    runs = contents("selection_rules")
+    rules = {"score": "best score", "loss": "lowest loss", "last": "last epoch", "best": "best on dev"}
+    lines = ["| task | method | seeds | " + " | ".join(rules.values()) + " |", "| --- | --- |" + " ---: |" * 5]
+    for task, method in sorted({(r["task"], r["method"]) for r in runs}):
+        found = [r for r in runs if (r["task"], r["method"]) == (task, method)]
+        scores = [[r[rule] for r in found] for rule in rules]
+        cells = [spread(mean(each), deviation(each)) for each in scores]
+        lines.append(f"| {task} | {method} | {len(found)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def machine(name: str) -> str:
     """Return the machine that a grid ran on, in words."""
     found = contents(name).get("machines", [])
@@ -201,8 +219,8 @@ def page() -> str:
         loader=FileSystemLoader(ROOT / "docs"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     functions = [
-        agreement, block_table, gain, gap, grids, kept_in_tuning, machine, rank_line, rate_gain, row, score, summary,
-        table, told_apart, tuned, tuning,
+        agreement, block_table, gain, gap, grids, kept_in_tuning, machine, rank_line, rate_gain, row, score,
+        selection_table, summary, table, told_apart, tuned, tuning,
     ]  # fmt: skip
     return environment.get_template("results.md.j2").render({f.__name__: f for f in functions})
 
