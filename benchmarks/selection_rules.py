@@ -11,34 +11,40 @@ import argparse
 import json
 from pathlib import Path
 
+from crild.compare.grid import cells, read_grid
+
 
 def keep(entries):
-    """Return the validation score of the epoch that each rule keeps."""
+    """Return the validation score of the epoch that each rule keeps, and the epoch that crild's keeps."""
     latest_first = entries[::-1]
     return {
         "score": max(latest_first, key=lambda entry: entry["score"])["validation"],
         "loss": min(latest_first, key=lambda entry: sum(entry["held_out"].values()))["validation"],
         "last": entries[-1]["validation"],
         "best": max(entry["validation"] for entry in entries),
+        "epoch": max(latest_first, key=lambda entry: entry["score"])["epoch"],
     }
 
 
 def rules(folder):
-    """Return one entry for each finished run, in the order of task, method and seed."""
+    """Return one entry for each finished student of the grid in ``folder`` that followed validation."""
     out = []
-    for path in sorted(Path(folder).glob("runs/*/*/*/*/result.json")):
-        method, seed = path.relative_to(Path(folder) / "runs").parts[2:4]
-        stage = "student" if method == "ft" else "kd"
-        lines = (path.parent / "stages" / stage / "history.jsonl").read_text(encoding="utf-8").splitlines()
-        entries = [entry for entry in map(json.loads, lines) if "score" in entry]
-        task = path.relative_to(Path(folder) / "runs").parts[0]
-        out.append({"task": task, "method": method, "seed": int(seed), **keep(entries)})
+    for cell in cells(read_grid(str(folder / "grid.yaml"))):
+        run = folder / cell.folder
+        if cell.teacher is None or not (run / "result.json").exists():
+            continue
+        history = run / "stages" / ("student" if cell.method == "ft" else "kd") / "history.jsonl"
+        entries = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
+        entries = [entry for entry in entries if "validation" in entry and "score" in entry]
+        if entries:
+            names = {name: getattr(cell, name) for name in ("task", "condition", "method", "seed")}
+            out.append({**names, **keep(entries)})
     return out
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("grid")
+    parser.add_argument("grid", type=Path)
     parser.add_argument("output")
     chosen = parser.parse_args()
     found = rules(chosen.grid)

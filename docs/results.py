@@ -46,7 +46,12 @@ def summary(name: str) -> Summary:
 
 def grids() -> list[str]:
     """Return the names of all grids with a result file."""
-    return sorted(path.stem for path in RESULTS.glob("*.json") if "methods" in contents(path.stem))
+    return sorted(path.stem for path in RESULTS.glob("*.json") if is_grid(contents(path.stem)))
+
+
+def is_grid(held: Any) -> bool:
+    """Return whether a result file is a grid's."""
+    return isinstance(held, dict) and "methods" in held
 
 
 def row(name: str, task: str, method: str, condition: str | None = None) -> Row:
@@ -79,10 +84,26 @@ def gain(name: str, task: str, method: str, condition: str, other: str) -> str:
     return points(row(name, task, method, condition), row(name, task, method, other))
 
 
+def gains(name: str, task: str, method: str, condition: str, other: str) -> str:
+    """Return the same of each shared seed: "+2.6, -0.2"."""
+    found = differences(row(name, task, method, condition), row(name, task, method, other))
+    return ", ".join(f"{100 * each:+.1f}" for each in found)
+
+
 def points(first: Row, second: Row) -> str:
     """Return the mean difference of two rows over their shared seeds, in points with the sign."""
+    return f"{100 * mean(differences(first, second)):+.1f}"
+
+
+def differences(first: Row, second: Row) -> list[float]:
+    """Return the difference of two rows for each seed that both have."""
     ours, theirs = (dict(zip(r.seeds, r.scores, strict=True)) for r in (first, second))
-    return f"{100 * mean([ours[seed] - theirs[seed] for seed in ours if seed in theirs]):+.1f}"
+    return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+
+
+def seeds(name: str, task: str, method: str, condition: str) -> int:
+    """Return how many seeds a row has."""
+    return len(row(name, task, method, condition).scores)
 
 
 def table(name: str) -> str:
@@ -176,12 +197,18 @@ def rate_gain(method: str) -> str:
     return f"{100 * mean(gains):+.1f} points, better in {sum(g > 0 for g in gains)} of {len(gains)}"
 
 
+def held_out(task: str, method: str) -> str:
+    """Return the loss against the teacher's logits at the end of stage 2, on the selection rows, mean over seeds."""
+    (found,) = (c for c in contents("curves") if (c["task"], c["method"], c["stage"]) == (task, method, "kd"))
+    return f"{found['points'][-1]['held_out']:.2f}"
+
+
 def selection_table() -> str:
     """Return what each rule for the epoch to keep would score, over seeds: a line for each task and method."""
     runs = contents("selection_rules")
     rules = {"score": "best score", "loss": "lowest loss", "last": "last epoch", "best": "best on dev"}
     lines = ["| task | method | seeds | " + " | ".join(rules.values()) + " |", "| --- | --- |" + " ---: |" * 5]
-    for task, method in sorted({(r["task"], r["method"]) for r in runs}):
+    for task, method in sorted({(r["task"], r["method"]) for r in runs}):  # the grid has one condition
         found = [r for r in runs if (r["task"], r["method"]) == (task, method)]
         scores = [[r[rule] for r in found] for rule in rules]
         cells = [spread(mean(each), deviation(each)) for each in scores]
@@ -219,8 +246,8 @@ def page() -> str:
         loader=FileSystemLoader(ROOT / "docs"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     functions = [
-        agreement, block_table, gain, gap, grids, kept_in_tuning, machine, rank_line, rate_gain, row, score,
-        selection_table, summary, table, told_apart, tuned, tuning,
+        agreement, block_table, gain, gains, gap, grids, held_out, kept_in_tuning, machine, rank_line, rate_gain, row,
+        score, seeds, selection_table, summary, table, told_apart, tuned, tuning,
     ]  # fmt: skip
     return environment.get_template("results.md.j2").render({f.__name__: f for f in functions})
 

@@ -41,6 +41,13 @@ def test_gains_compare_the_seeds_that_both_conditions_have():
     assert gain("training_data", "MRPC", "l-ild", "QQP beside it", "target alone") == f"{expected:+.1f}"
 
 
+def test_the_rule_in_use_kept_what_the_runs_scored():
+    runs = frame("selection").set_index(["method", "seed", "score"]).index
+    rules = pd.DataFrame(contents("selection_rules")).set_index(["method", "seed", "score"]).index
+    assert len(rules) > 0
+    assert set(rules) == set(runs)
+
+
 def test_every_row_that_was_run_again_is_found():
     rows, _ = agreement()
     assert rows

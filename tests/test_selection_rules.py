@@ -16,12 +16,15 @@ HISTORY = [
 
 @pytest.mark.parametrize(("method", "stage"), [("ft", "student"), ("kd", "kd")])
 def test_each_rule_keeps_its_epoch(tmp_path, method, stage):
+    grid = "tasks: {a task: {data: rows.csv}}\nmethods: [kd]\nseeds: [43]\noptions: {base: encoder}\n"
+    (tmp_path / "grid.yaml").write_text(grid)
     folder = tmp_path / "runs" / "a-task" / "full" / method / "43"
     history = folder / "stages" / stage / "history.jsonl"
     history.parent.mkdir(parents=True)
     history.write_text("".join(json.dumps(entry) + "\n" for entry in HISTORY))
     assert rules(tmp_path) == []  # not finished
     (folder / "result.json").write_text("{}")
-    assert rules(tmp_path) == [
-        {"task": "a-task", "method": method, "seed": 43, "score": 0.72, "loss": 0.74, "last": 0.71, "best": 0.74}
-    ]
+    kept = {"score": 0.72, "loss": 0.74, "last": 0.71, "best": 0.74, "epoch": 3.0}
+    assert rules(tmp_path) == [{"task": "a task", "condition": "full", "method": method, "seed": 43, **kept}]
+    history.write_text("".join(json.dumps(entry | {"validation": None}) + "\n" for entry in HISTORY[:1]))
+    assert rules(tmp_path) == []  # validation was not followed
