@@ -12,17 +12,19 @@ import json
 from pathlib import Path
 
 from crild.compare.grid import cells, read_grid
+from crild.methods.registry import find_method
 
 
 def keep(entries):
     """Return the validation score of the epoch that each rule keeps, and the epoch that crild's keeps."""
     latest_first = entries[::-1]
+    kept = max(latest_first, key=lambda entry: entry["score"])
     return {
-        "score": max(latest_first, key=lambda entry: entry["score"])["validation"],
+        "score": kept["validation"],
         "loss": min(latest_first, key=lambda entry: sum(entry["held_out"].values()))["validation"],
         "last": entries[-1]["validation"],
         "best": max(entry["validation"] for entry in entries),
-        "epoch": max(latest_first, key=lambda entry: entry["score"])["epoch"],
+        "epoch": kept["epoch"],
     }
 
 
@@ -33,7 +35,8 @@ def rules(folder):
         run = folder / cell.folder
         if cell.teacher is None or not (run / "result.json").exists():
             continue
-        history = run / "stages" / ("student" if cell.method == "ft" else "kd") / "history.jsonl"
+        last = find_method(cell.options["method"]).two_stage[-1]
+        history = run / "stages" / last.name / "history.jsonl"
         entries = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
         entries = [entry for entry in entries if "validation" in entry and "score" in entry]
         if entries:

@@ -25,7 +25,7 @@ from crild.compare.formats import (
     pair_lines,
 )
 from crild.compare.statistics import average_ranks
-from crild.compare.table import Row, Summary, deviation, mean, summarise
+from crild.compare.table import Row, Summary, deviation, mean, shared_differences, summarise
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -98,7 +98,7 @@ def points(first: Row, second: Row) -> str:
 def differences(first: Row, second: Row) -> list[float]:
     """Return the difference of two rows for each seed that both have."""
     ours, theirs = (dict(zip(r.seeds, r.scores, strict=True)) for r in (first, second))
-    return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    return shared_differences(ours, theirs)
 
 
 def seeds(name: str, task: str, method: str, condition: str) -> int:
@@ -163,14 +163,20 @@ def tuning(name: str, tasks: list[str], taken: str = "") -> str:
     students = students or [r for r in runs if r["method"] == "teacher"]
     settings = sorted({(r["condition"], r["method"]) for r in students})
     values = {(r["condition"], r["method"], r["task"]): r["score"] for r in students}
-    lines = ["| setting | method | " + " | ".join(tasks) + " | mean |", "| --- | --- |" + " ---: |" * (len(tasks) + 1)]
+    lines = []
     for setting in settings:
         found = [values.get((*setting, task)) for task in tasks]
         known = [value for value in found if value is not None]
         whole = f"{mean(known):.3f}" if len(known) == len(tasks) else "-"
         cells = ["-" if value is None else f"{value:.3f}" for value in found]
-        lines.append(f"| {' | '.join([*setting, *cells, whole])} |")
-    return "\n".join(lines)
+        lines.append([*setting, *cells, whole])
+    return plain_table(["setting", "method", *tasks, "mean"], lines)
+
+
+def plain_table(headings: list[str], lines: list[list[str]]) -> str:
+    """Return a Markdown table whose first two columns are texts and the others numbers."""
+    ruler = ["---", "---", *["---:"] * (len(headings) - 2)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [headings, ruler, *lines])
 
 
 def tuned(name: str, method: str, task: str, condition: str | None = None) -> float:
@@ -207,13 +213,12 @@ def selection_table() -> str:
     """Return what each rule for the epoch to keep would score, over seeds: a line for each task and method."""
     runs = contents("selection_rules")
     rules = {"score": "best score", "loss": "lowest loss", "last": "last epoch", "best": "best on dev"}
-    lines = ["| task | method | seeds | " + " | ".join(rules.values()) + " |", "| --- | --- |" + " ---: |" * 5]
+    lines = []
     for task, method in sorted({(r["task"], r["method"]) for r in runs}):  # the grid has one condition
         found = [r for r in runs if (r["task"], r["method"]) == (task, method)]
         scores = [[r[rule] for r in found] for rule in rules]
-        cells = [spread(mean(each), deviation(each)) for each in scores]
-        lines.append(f"| {task} | {method} | {len(found)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append([task, method, str(len(found)), *(spread(mean(each), deviation(each)) for each in scores)])
+    return plain_table(["task", "method", "seeds", *rules.values()], lines)
 
 
 def machine(name: str) -> str:

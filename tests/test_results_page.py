@@ -42,8 +42,8 @@ def test_gains_compare_the_seeds_that_both_conditions_have():
 
 
 def test_the_rule_in_use_kept_what_the_runs_scored():
-    runs = frame("selection").set_index(["method", "seed", "score"]).index
-    rules = pd.DataFrame(contents("selection_rules")).set_index(["method", "seed", "score"]).index
+    runs = frame("selection").set_index(["task", "method", "seed", "score"]).index
+    rules = pd.DataFrame(contents("selection_rules")).set_index(["task", "method", "seed", "score"]).index
     assert len(rules) > 0
     assert set(rules) == set(runs)
 

@@ -280,9 +280,13 @@ def rank_notes(ranks: Ranks, blocks: int) -> list[str]:
 
 def shared_difference(scores: Mapping[str, Mapping[int, float]], name: str, reference: str) -> float | None:
     """Return the mean of score minus the reference's over the seeds that both have."""
-    theirs = scores.get(reference, {})
-    shared = [score - theirs[seed] for seed, score in scores[name].items() if seed in theirs]
+    shared = shared_differences(scores[name], scores.get(reference, {}))
     return mean(shared) if shared else None
+
+
+def shared_differences(ours: Mapping[int, float], theirs: Mapping[int, float]) -> list[float]:
+    """Return our score minus theirs for each seed that both have."""
+    return [score - theirs[seed] for seed, score in ours.items() if seed in theirs]
 
 
 def score_of(run: Record) -> float | None:
