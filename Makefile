@@ -1,12 +1,13 @@
 # Two targets do all the set-up on a machine that has only python3, pip, venv and make:
 #   make demo   install and run the demo (about 7 minutes on 2 cores after installation)
 #   make test   install the development extra and run the whole test suite
+#   make again  run one committed row of the results again, drawn at random (minutes; most need ../shared/glue)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUTPUT ?= runs/demo
 
-.PHONY: demo test lint types docs results check clean
+.PHONY: demo test lint types docs results again check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/crild demo --output $(DEMO_OUTPUT)
@@ -26,6 +27,9 @@ docs: $(VENV)/.dev
 
 results: $(VENV)/.dev
 	$(BIN)/python -m docs.results
+
+again: $(VENV)/.demo
+	$(BIN)/python benchmarks/again.py
 
 check: lint types test
 

@@ -232,6 +232,34 @@ def machine(name: str) -> str:
     return "; ".join(words) or "not recorded"
 
 
+def runs_section(name: str) -> str:
+    """Return a grid's machine, the command of any of its runs, and every run with its score."""
+    file = contents(name)
+    runs = [
+        [f"{r['task']}, {r['condition']}, {r['method']}, seed {r['seed']}", repr(r["score"])]
+        for r in {r["folder"]: r for r in reversed(file["runs"])}.values()  # a teacher of two conditions: the first
+        if r["status"] == "done"
+    ][::-1]
+    on_cpu = all(each["machine"]["gpu"] is None for each in file["machines"])
+    promise = (
+        "on this kind of machine the score is the same, to the last digit"
+        if on_cpu
+        else "on another machine, a CPU above all, dropout draws other numbers: the score is that of another seed"
+    )
+    lines = "\n".join(f"| {escape_markdown(run)} | {value} |" for run, value in runs)
+    return f"""
+## Runs
+
+Made on {machine(name)}. Any of them again, its teacher included ({promise}):
+
+    crild compare experiments/{name}.yaml --output grids/{name} --only 'RUN'
+
+| RUN | score |
+| --- | ---: |
+{lines}
+"""
+
+
 def agreement() -> tuple[list[dict[str, Any]], str]:
     """Return the rows that were run again on a CPU, each beside its committed score; and their mean difference."""
     out = []
@@ -272,7 +300,7 @@ def pages() -> dict[str, str]:
     out: dict[str, str] = {}
     for name in grids():
         made = summary(name)
-        out |= {f"results/{name}.md": markdown(made), f"results/{name}.html": html(made)}
+        out |= {f"results/{name}.md": markdown(made) + runs_section(name), f"results/{name}.html": html(made)}
         out[f"results/{name}.svg"] = dots(made)
     out["results/curves.svg"] = curves(contents("curves"))
     text = page()

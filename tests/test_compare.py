@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from crild.cli import main
-from crild.compare.cells import configure, write_demo
+from crild.compare.cells import Outcome, configure, write_demo
 from crild.compare.grid import cells, make_grid, read_grid, select
-from crild.compare.run import compare
+from crild.compare.run import compare, write_results
 from crild.errors import CrildError
 
 SMALL = {"student": 2, "max_steps": 4, "precision": "fp32"}
@@ -70,6 +70,16 @@ def test_a_part_of_a_grid_is_named_by_a_pattern():
     assert len(select(odd, "films, a[b] c?, kd, seed 42")) == 2  # as --dry-run prints it
     with pytest.raises(CrildError, match=r"--only filns\*: no run has such a name"):
         select(made, "filns*")
+
+
+def test_a_teacher_alone_is_a_part_too_and_is_in_the_results(tmp_path):
+    made = cells(make_grid(grid(conditions={"full": {}, "noisy": {"label_noise": 0.3}})))
+    (teacher,) = select(made, "films, noisy, teacher, seed 42")  # as --dry-run prints it
+    outcomes = {teacher.folder: Outcome(result={"metric": "accuracy", "minutes": 1.0, "teacher": {"score": 0.7}})}
+    write_results(tmp_path, make_grid(grid()), [teacher], outcomes)
+    (run,) = json.loads((tmp_path / "results.json").read_text())["runs"]
+    assert (run["task"], run["condition"], run["method"], run["score"]) == ("films", "noisy", "teacher", 0.7)
+    assert "0.7000" in (tmp_path / "table.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """The results page: its ranks, gaps and plots say what the result files say."""
 
+import json
 import re
 
 import pandas as pd
 import pytest
+from benchmarks import again
 from docs.plots import curves, dots
-from docs.results import agreement, contents, gain, gap, pages, ranks, score
+from docs.results import ROOT, agreement, contents, gain, gap, grids, pages, ranks, runs_section, score
 
+from crild.compare.grid import cells, read_grid
+from crild.compare.run import select
 from crild.compare.table import summarise
 
 NASTY = '<img src=x onerror=alert(1)>&"'
@@ -56,6 +60,47 @@ def test_every_row_that_was_run_again_is_found():
         same = runs[["task", "condition", "method", "seed"]] == pd.Series(each)[["task", "condition", "method", "seed"]]
         assert list(runs[same.all(axis=1)].score) == [each["committed"]]
         assert each["difference"] == pytest.approx(100 * (each["score"] - each["committed"]))
+
+
+@pytest.mark.parametrize("name", grids())
+def test_the_command_of_every_committed_run_finds_it_in_its_grid(name):
+    known = {cell.name for cell in cells(read_grid(str(ROOT / "experiments" / f"{name}.yaml")))}
+    listed = re.findall(r"^\| (.*, seed \d+) \| (\S+) \|$", runs_section(name), flags=re.MULTILINE)
+    assert {run.replace("\\", "") for run, _ in listed} <= known
+    folders = {run["folder"]: run["score"] for run in contents(name)["runs"] if run["status"] == "done"}
+    assert sorted(float(value) for _, value in listed) == sorted(folders.values())
+
+
+def test_a_row_is_drawn_among_all_that_a_cpu_made():
+    drawn = {(grid, again.name(run)) for grid, run in again.rows()}
+    assert len(drawn) == len(again.rows())  # a teacher of two conditions is there once
+    assert {grid for grid, _ in drawn} == {
+        name for name in grids() if all(m["machine"]["gpu"] is None for m in contents(name)["machines"])
+    }
+    for grid, run in again.rows("tweets"):
+        only = again.command(grid, run)[-1]
+        *teacher, cell = select(cells(read_grid(str(ROOT / "experiments" / "tweets.yaml"))), only)
+        assert (cell.name, cell.folder) == (only, run["folder"])
+        assert [each.folder for each in teacher] == ([cell.teacher] if cell.teacher else [])
+
+
+@pytest.mark.parametrize(("change", "code"), [(0.0, 0), (1e-9, 1)])
+def test_another_score_is_told(change, code, tmp_path, monkeypatch, capsys):
+    (committed,) = [run for _, run in again.rows("smoke") if again.name(run).endswith("few rows, ft, seed 2")]
+
+    def pretend(words, cwd, check):  # crild compare: what it would have written
+        out = tmp_path / words[words.index("--output") + 1] / "results.json"
+        out.parent.mkdir(parents=True)
+        out.write_text(json.dumps({"runs": [{**committed, "score": committed["score"] + change}]}))
+
+    monkeypatch.setattr(again.subprocess, "run", pretend)
+    monkeypatch.setattr(again, "rows", lambda grid: [("smoke", committed)])
+    monkeypatch.setattr(again, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["again.py", "--grid", "smoke"])
+    with pytest.raises(SystemExit) as stop:
+        again.main()
+    assert stop.value.code == code
+    assert ("the same" if code == 0 else "ANOTHER") in capsys.readouterr().out
 
 
 def test_dots_are_in_the_order_of_their_scores_and_names_are_escaped():

@@ -212,11 +212,11 @@ def select(todo: list[Cell], only: str | None) -> list[Cell]:
     if only is None:
         return todo
     pattern = re.compile(re.escape(only).replace(r"\*", ".*"))
-    wanted = [cell for cell in todo if cell.method != "teacher" and pattern.fullmatch(cell.name)]
+    wanted = [cell for cell in todo if pattern.fullmatch(cell.name)]
     if not wanted:
         raise CrildError(f"--only {only}: no run has such a name; --dry-run lists them")
     teachers = {cell.teacher for cell in wanted}
-    return [cell for cell in todo if cell.folder in teachers] + wanted
+    return [cell for cell in todo if cell in wanted or cell.folder in teachers]
 
 
 def teacher_cell(task: str, condition: str, options: Mapping[str, Any], seed: int) -> Cell:

@@ -154,7 +154,10 @@ def record(cell: Cell, outcome: Outcome) -> dict[str, Any]:
 
 
 def teacher_records(todo: list[Cell], outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
-    """Return a teacher's record for each task and condition that its students stand in, and a ready-made one's too."""
+    """Return a teacher's record for each task and condition that its students stand in, and a ready-made one's too.
+
+    A teacher that has no student (yet) stands in its own.
+    """
     by_folder = {cell.folder: record(cell, outcomes[cell.folder]) for cell in todo if cell.method == "teacher"}
     out = {}
     for cell in todo:
@@ -168,7 +171,8 @@ def teacher_records(todo: list[Cell], outcomes: Mapping[str, Outcome]) -> list[d
             scores = {k: result["teacher"].get(k) for k in ("score", "parameters", "latency_ms")}
             ready = {"method": "teacher", "seed": 0, "control": False, "status": "done", "error": None}
             out[cell.task, cell.condition, ""] = {**mine, **ready, **scores, "metric": result["metric"]}
-    return list(out.values())
+    taught = {cell.teacher for cell in todo}
+    return [*out.values(), *(found for folder, found in by_folder.items() if folder not in taught)]
 
 
 def machines_of(folder: Path, todo: list[Cell]) -> list[dict[str, Any]]:
