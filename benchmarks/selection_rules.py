@@ -1,8 +1,8 @@
 """What each rule for the epoch to keep would have scored, from the histories of runs that followed validation.
 
-    python benchmarks/selection_rules.py GRID_FOLDER results/selection_rules.json
+    python benchmarks/selection_rules.py results/selection_rules.json GRID_FOLDER...
 
-For each run of a grid with `track_validation: true`: the validation score of the epoch that a rule keeps, in the last
+A grid is called by its folder's name. For each run with `track_validation: true`: the validation score of the epoch that a rule keeps, in the last
 stage. `score` is crild's rule (the later of equals), `loss` the lowest held-out loss, `last` the last epoch, and `best`
 what no rule can know.
 """
@@ -40,16 +40,16 @@ def rules(folder):
         entries = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
         entries = [entry for entry in entries if "validation" in entry and "score" in entry]
         if entries:
-            names = {name: getattr(cell, name) for name in ("task", "condition", "method", "seed")}
+            names = {"grid": folder.name} | {name: getattr(cell, name) for name in ("task", "condition", "method", "seed")}
             out.append({**names, **keep(entries)})
     return out
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("grid", type=Path)
-    parser.add_argument("output")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("grids", type=Path, nargs="+", metavar="GRID_FOLDER")
     chosen = parser.parse_args()
-    found = rules(chosen.grid)
-    Path(chosen.output).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    found = [entry for grid in chosen.grids for entry in rules(grid)]
+    chosen.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"{len(found)} runs")
