@@ -2,9 +2,9 @@
 
     python benchmarks/selection_rules.py results/selection_rules.json GRID_FOLDER...
 
-A grid is called by its folder's name. For each run with `track_validation: true`: the validation score of the epoch that a rule keeps, in the last
-stage. `score` is crild's rule (the later of equals), `loss` the lowest held-out loss, `last` the last epoch, and `best`
-what no rule can know.
+A grid is called by its folder's name. For each of its runs with `track_validation: true`: the validation score of the
+epoch that a rule keeps, in the last stage. `score` is crild's default (the later of equals), `loss` the lowest held-out
+loss, `last` the last epoch, and `best` what no rule can know.
 """
 
 import argparse
@@ -40,8 +40,8 @@ def rules(folder):
         entries = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
         entries = [entry for entry in entries if "validation" in entry and "score" in entry]
         if entries:
-            names = {"grid": folder.name} | {name: getattr(cell, name) for name in ("task", "condition", "method", "seed")}
-            out.append({**names, **keep(entries)})
+            names = {name: getattr(cell, name) for name in ("task", "condition", "method", "seed")}
+            out.append({"grid": folder.name, **names, **keep(entries)})
     return out
 
 

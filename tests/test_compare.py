@@ -1,9 +1,11 @@
 """Grids: what they say, which runs they stand for, and that nothing is run twice."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from crild.cli import main
 from crild.compare.cells import Outcome, configure, write_demo
@@ -186,6 +188,21 @@ def test_a_second_start_repeats_nothing_and_ends_with_the_same_bytes(done):
     assert times == {p: p.stat().st_mtime_ns for p in out.glob("*/**/result.json")}
     again = json.loads((out / "results.json").read_text())
     assert [r.get("started") for r in again["runs"]] == [r.get("started") for r in results["runs"]]
+
+
+def test_runs_of_a_version_without_an_option_are_those_with_its_default(done, tmp_path):
+    path, out = done
+    shutil.copytree(out, tmp_path / "out")
+    for config in (tmp_path / "out").glob("*/**/config.yaml"):
+        options = yaml.safe_load(config.read_text())
+        assert options.pop("keep") == "best"
+        config.write_text(yaml.safe_dump(options))
+    assert main(["compare", str(path), "--output", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "table.md").read_bytes() == (out / "table.md").read_bytes()
+    changed = json.loads(path.read_text())
+    changed["options"]["keep"] = "last"
+    with pytest.raises(CrildError, match=r"other options \(keep: 'best' there, 'last' in this grid"):
+        compare(changed, str(tmp_path / "out"))
 
 
 def test_another_grid_does_not_take_its_numbers(done, tmp_path):

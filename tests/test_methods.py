@@ -10,7 +10,7 @@ from transformers import DistilBertConfig, DistilBertForSequenceClassification, 
 
 import crild
 import crild.distiller
-from crild.config import DistillConfig, build
+from crild.config import DistillConfig, build, stage_settings
 from crild.distiller import Distiller, Recipe
 from crild.errors import CrildError
 from crild.methods import METHODS, find_method
@@ -386,6 +386,12 @@ def test_validation_can_be_followed_and_chooses_nothing(tiny_teacher, film_data,
     assert sha256(tmp_path / "a") == sha256(tmp_path / "b")
     scores = [entry["validation"] for entry in history(tmp_path / "a", "kd") if "validation" in entry]
     assert followed["student"]["best_validation"] == max(scores) >= followed["student"]["score"]
+
+
+@pytest.mark.parametrize("kind", ["finetune", "ild", "kd"])
+def test_the_epoch_to_keep_is_that_of_every_stage(kind):
+    assert stage_settings(DistillConfig(), kind, 100).keep == "best"
+    assert stage_settings(DistillConfig(keep="last"), kind, 100).keep == "last"
 
 
 def test_held_out_rows_for_choices_never_touch_validation(tiny_teacher, film_data, tmp_path):

@@ -25,6 +25,8 @@ def test_each_rule_keeps_its_epoch(tmp_path, method, stage):
     assert rules(tmp_path) == []  # not finished
     (folder / "result.json").write_text("{}")
     kept = {"score": 0.72, "loss": 0.74, "last": 0.71, "best": 0.74, "epoch": 3.0}
-    assert rules(tmp_path) == [{"grid": tmp_path.name, "task": "a task", "condition": "full", "method": method, "seed": 43, **kept}]
+    assert rules(tmp_path) == [
+        {"grid": tmp_path.name, "task": "a task", "condition": "full", "method": method, "seed": 43, **kept}
+    ]
     history.write_text("".join(json.dumps(entry | {"validation": None}) + "\n" for entry in HISTORY[:1]))
     assert rules(tmp_path) == []  # validation was not followed

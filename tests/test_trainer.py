@@ -137,6 +137,29 @@ def test_the_first_entry_of_the_history_is_where_the_stage_starts(tmp_path):
     assert history[0]["held_out"] == pytest.approx({k: float(x / n) for k, (x, n) in terms.items()}, rel=1e-4)
 
 
+@pytest.mark.parametrize(("keep", "epoch"), [("best", 2), ("last", 3)])
+def test_a_stage_ends_with_the_weights_that_are_to_be_kept(tmp_path, keep, epoch):
+    def run(name, weights, stop=None):
+        def score(_):  # noted with the weights it is given for; the second epoch's is the best
+            weights.append(state(trainer.distiller.student))
+            return [0.4, 0.9, 0.4][len(weights) - 1]
+
+        options = {"count": 32, "epochs": 3, "save_steps": 5, "keep": keep, "callbacks": [Watch(stop=stop)]}
+        trainer = trainer_of(tmp_path / name, recipe=LOGITS, score=score, **options)
+        trainer.run()
+        return state(trainer.distiller.student)
+
+    def same(one, other):
+        return all(torch.equal(x, other[name]) for name, x in one.items())
+
+    seen, again = [], []
+    kept = run("whole", seen)
+    assert [same(kept, each) for each in seen] == [number == epoch for number in (1, 2, 3)]
+    with pytest.raises(InterruptedError):
+        run("cut", again, stop=11)  # after the best epoch, of 4 steps each
+    assert same(kept, run("cut", again))
+
+
 def test_held_out_loss_falls_and_not_without_learning(tmp_path):
     def first_and_last(name, rate):
         train(tmp_path / name, learning_rate=rate, epochs=5)

@@ -5,6 +5,7 @@ field of these dataclasses, and every default is written here and nowhere else.
 import dataclasses
 import os
 import types
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -63,6 +64,9 @@ class TrainConfig(DataConfig):
     finetune_batch_size: int | None = option(None, "batch size of fine-tuning")
     accumulation: int = option(1, "micro-batches of one optimiser step")
     save_steps: int = option(100, "steps between checkpoints, which a killed stage resumes from")
+    keep: Literal["best", "last"] = option(
+        "best", "weights of which epoch a stage with labels or logits ends with: best on the selection split, or last"
+    )
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "of training passes; scores are always fp32")
     seed: int = option(42, "seed of training")
 
@@ -184,6 +188,7 @@ class StageSettings:
         grouped: rows of like length share a batch; else batches are random.
         pad_to: tokens that every batch is padded to; ``None``: its own longest row's.
         drop_last: leave an incomplete last batch out.
+        keep: the weights to end with, of the evaluation with the best score or the last.
     """
 
     epochs: int
@@ -196,6 +201,7 @@ class StageSettings:
     grouped: bool = True
     pad_to: int | None = None
     drop_last: bool = False
+    keep: Literal["best", "last"] = "best"
 
     def steps(self, rows: int) -> int:
         """Return the number of optimiser steps over ``rows`` rows."""
@@ -258,7 +264,17 @@ def stage_settings(config: TrainConfig, kind: str, rows: int) -> StageSettings:
         eval_steps=preset.eval_steps,
         save_steps=config.save_steps,
         accumulation=config.accumulation,
+        keep=config.keep,
     )
+
+
+def with_defaults(earlier: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a run that an earlier version may have made: an option it did not know has its default.
+
+    A new option's default is what was done before there was one.
+    """
+    known = {each.name: each.default for each in fields(TuneConfig)}
+    return {name: known.get(name) for name in config} | earlier
 
 
 # ---- from dictionaries, YAML and command lines to these classes, with errors for people ----

@@ -17,6 +17,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from crild.config import with_defaults
 from crild.errors import CrildError
 
 CONFIG, FACTS, RESULT = "config.yaml", "run.json", "result.json"
@@ -92,6 +93,7 @@ def check_output(output: str | None, config: Mapping[str, Any], marker: str = CO
         earlier = None
     if not isinstance(earlier, dict):
         raise CrildError(f"--output {output}: its {marker} cannot be read; choose another folder")
+    earlier = with_defaults(earlier, config)
     differing = sorted(k for k in {*earlier, *config} if earlier.get(k) != config.get(k))
     if differing:
         name = differing[0]

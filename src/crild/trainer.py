@@ -85,7 +85,7 @@ class DistillationTrainer(Trainer):
         folder: of this stage; checkpoints and logs go there.
         stage: its name; part of every random stream.
         seed: of the run.
-        score: metric of logits on ``held_out``; if given, the best student by it is kept.
+        score: metric of logits on ``held_out``; if given, the best student by it is kept (``settings.keep``).
         watch: a score of the student that is logged at every evaluation as ``validation``, and chooses nothing.
         precision: ``fp32`` or ``bf16``.
         callbacks: for progress bars.
@@ -152,7 +152,7 @@ class DistillationTrainer(Trainer):
     # ---- a stage from beginning or checkpoint to end ----
 
     def run(self) -> None:
-        """Train to the end, from the newest complete checkpoint if there is one; the student ends as the best kept."""
+        """Train to the end, from the newest complete checkpoint if there is one; the student ends as the one kept."""
         shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
         checkpoint, done = next(reversed(self.checkpoints()), None), self.steps_done()
         steps = trim_log(self.folder / "steps.jsonl", done)
@@ -334,7 +334,8 @@ class DistillationTrainer(Trainer):
             if self.watch is not None:
                 entry["validation"] = self.watch(self.distiller.student)
             # Of equals the later one: a small selection split often ties, and the later student has learned more.
-            if self.state.best_metric is None or entry["score"] >= self.state.best_metric:
+            best = self.state.best_metric is None or entry["score"] >= self.state.best_metric
+            if best and self.settings.keep == "best":
                 self.state.best_metric = entry["score"]
                 self.best = {k: v.detach().cpu().clone() for k, v in self.distiller.student.state_dict().items()}
         if self.is_world_process_zero():

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from crild.compare.grid import Cell, slug
-from crild.config import DistillConfig, FinetuneConfig, build
+from crild.config import DistillConfig, FinetuneConfig, build, with_defaults
 from crild.console import into
 from crild.demo import encoder, settings, write_data
 from crild.errors import CrildError
@@ -133,12 +133,13 @@ def check_same(root: Path, cell: Cell) -> None:
     path = root / cell.folder / CONFIG
     if not path.exists():
         return
-    there = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for name, here in identity(resolve(configure(root, cell))).items():
-        moved = name in PATHS and Path(str(here)).name == Path(str(there.get(name))).name
-        if not moved and here != there.get(name):
+    options = identity(resolve(configure(root, cell)))
+    there = with_defaults(yaml.safe_load(path.read_text(encoding="utf-8")), options)
+    for name, here in options.items():
+        moved = name in PATHS and Path(str(here)).name == Path(str(there[name])).name
+        if not moved and here != there[name]:
             raise CrildError(
-                f"{root / cell.folder} holds a run with other options ({name}: {there.get(name)!r} there, {here!r} in "
+                f"{root / cell.folder} holds a run with other options ({name}: {there[name]!r} there, {here!r} in "
                 "this grid): choose another --output"
             )
 
