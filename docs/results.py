@@ -209,16 +209,33 @@ def held_out(task: str, method: str) -> str:
     return f"{found['points'][-1]['held_out']:.2f}"
 
 
-def selection_table() -> str:
-    """Return what each rule for the epoch to keep would score, over seeds: a line for each task and method."""
+def kept_epochs(grid: str, task: str, control: bool) -> list[dict[str, float]]:
+    """Return what each rule for the epoch to keep would score: of the control's runs, or of all others."""
     runs = contents("selection_rules")
+    return [r for r in runs if (r["grid"], r["task"], r["method"] == "ft") == (grid, task, control)]
+
+
+def selection_table() -> str:
+    """Return what each rule for the epoch to keep would score, over runs: two lines for each grid and task."""
     rules = {"score": "best score", "loss": "lowest loss", "last": "last epoch", "best": "best on dev"}
     lines = []
-    for task, method in sorted({(r["task"], r["method"]) for r in runs}):  # the grid has one condition
-        found = [r for r in runs if (r["task"], r["method"]) == (task, method)]
-        scores = [[r[rule] for r in found] for rule in rules]
-        lines.append([task, method, str(len(found)), *(spread(mean(each), deviation(each)) for each in scores)])
-    return plain_table(["task", "method", "seeds", *rules.values()], lines)
+    for grid, task in dict.fromkeys((r["grid"], r["task"]) for r in contents("selection_rules")):
+        for control, who in ((True, "ft"), (False, "students of a teacher")):
+            if found := kept_epochs(grid, task, control):
+                scores = [[r[rule] for r in found] for rule in rules]
+                cells = [spread(mean(each), deviation(each)) for each in scores]
+                lines.append([f"{grid}, {task}", who, str(len(found)), *cells])
+    return plain_table(["grid, task", "who", "runs", *rules.values()], lines)
+
+
+def last_gain(grid: str, task: str, control: bool = False) -> str:
+    """Return what the last epoch would gain over the one that the score keeps, in points with the sign."""
+    return f"{100 * mean([r['last'] - r['score'] for r in kept_epochs(grid, task, control)]):+.1f}"
+
+
+def distance(name: str, task: str, method: str) -> str:
+    """Return the mean distance of a method's scores from its own teachers', in points."""
+    return f"{100 * mean([abs(d) for d in differences(row(name, task, method), row(name, task, 'teacher'))]):.1f}"
 
 
 def machine(name: str) -> str:
@@ -279,8 +296,8 @@ def page() -> str:
         loader=FileSystemLoader(ROOT / "docs"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     functions = [
-        agreement, block_table, gain, gains, gap, grids, held_out, kept_in_tuning, machine, rank_line, rate_gain, row,
-        score, seeds, selection_table, summary, table, told_apart, tuned, tuning,
+        agreement, block_table, distance, gain, gains, gap, grids, held_out, kept_in_tuning, last_gain, machine,
+        rank_line, rate_gain, row, score, seeds, selection_table, summary, table, told_apart, tuned, tuning,
     ]  # fmt: skip
     return environment.get_template("results.md.j2").render({f.__name__: f for f in functions})
 
