@@ -79,6 +79,11 @@ def gap(name: str, task: str, method: str, other: str, condition: str | None = N
     return points(row(name, task, method, condition), row(name, task, other, condition))
 
 
+def gaps(name: str, task: str, method: str, other: str) -> str:
+    """Return the same difference of each shared seed: "+2.6, -0.2"."""
+    return by_seed(row(name, task, method), row(name, task, other))
+
+
 def gain(name: str, task: str, method: str, condition: str, other: str) -> str:
     """Return what a method gains in one condition over another, over their shared seeds, in points with the sign."""
     return points(row(name, task, method, condition), row(name, task, method, other))
@@ -86,8 +91,12 @@ def gain(name: str, task: str, method: str, condition: str, other: str) -> str:
 
 def gains(name: str, task: str, method: str, condition: str, other: str) -> str:
     """Return the same of each shared seed: "+2.6, -0.2"."""
-    found = differences(row(name, task, method, condition), row(name, task, method, other))
-    return ", ".join(f"{100 * each:+.1f}" for each in found)
+    return by_seed(row(name, task, method, condition), row(name, task, method, other))
+
+
+def by_seed(first: Row, second: Row) -> str:
+    """Return the difference of two rows for each seed that both have, in points with the sign."""
+    return ", ".join(f"{100 * each:+.1f}" for each in differences(first, second))
 
 
 def points(first: Row, second: Row) -> str:
@@ -209,6 +218,23 @@ def held_out(task: str, method: str) -> str:
     return f"{found['points'][-1]['held_out']:.2f}"
 
 
+def passes_table() -> str:
+    """Return scores after ten and after twenty passes with the same teachers, of what has both."""
+    lines = []
+    for task in ("SST-2", "STS-B"):
+        for method in contents("twenty_passes")["methods"]:
+            ten, twenty = (row(f"{name}_passes", task, method) for name in ("ten", "twenty"))
+            if twenty.mean is not None and ten.mean is not None:
+                scores = [spread(each.mean, each.deviation) for each in (ten, twenty) if each.mean is not None]
+                lines.append([task, method, str(len(differences(twenty, ten))), *scores, points(twenty, ten)])
+    return plain_table(["task", "method", "seeds", "ten passes", "twenty passes", "gain, points"], lines)
+
+
+def passes_gain(task: str, method: str) -> str:
+    """Return what twenty passes gain over ten with the same teachers, in points with the sign."""
+    return points(row("twenty_passes", task, method), row("ten_passes", task, method))
+
+
 def kept_epochs(grid: str, task: str, control: bool) -> list[dict[str, float]]:
     """Return what each rule for the epoch to keep would score: of the control's runs, or of all others."""
     runs = contents("selection_rules")
@@ -216,16 +242,21 @@ def kept_epochs(grid: str, task: str, control: bool) -> list[dict[str, float]]:
 
 
 def selection_table() -> str:
-    """Return what each rule for the epoch to keep would score, over runs: two lines for each grid and task."""
-    rules = {"score": "best score", "loss": "lowest loss", "last": "last epoch", "best": "best on dev"}
+    """Return the score of the epochs kept, and what other rules would gain over it: points, mean and spread over runs.
+
+    Two lines for each grid and task: the control's runs, and those of all students of a teacher.
+    """
+    rules = {"loss": "lowest loss", "last": "last epoch", "best": "best on dev"}
     lines = []
     for grid, task in dict.fromkeys((r["grid"], r["task"]) for r in contents("selection_rules")):
         for control, who in ((True, "ft"), (False, "students of a teacher")):
             if found := kept_epochs(grid, task, control):
-                scores = [[r[rule] for r in found] for rule in rules]
-                cells = [spread(mean(each), deviation(each)) for each in scores]
-                lines.append([f"{grid}, {task}", who, str(len(found)), *cells])
-    return plain_table(["grid, task", "who", "runs", *rules.values()], lines)
+                cells = [str(len(found)), f"{mean([r['score'] for r in found]):.3f}"]
+                for rule in rules:
+                    gains = [100 * (r[rule] - r["score"]) for r in found]
+                    cells.append(f"{mean(gains):+.1f} ± {deviation(gains):.1f}")
+                lines.append([f"{grid}, {task}", who, *cells])
+    return plain_table(["grid, task", "who", "runs", "best score, kept", *rules.values()], lines)
 
 
 def last_gain(grid: str, task: str, control: bool = False) -> str:
@@ -296,8 +327,9 @@ def page() -> str:
         loader=FileSystemLoader(ROOT / "docs"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     functions = [
-        agreement, block_table, distance, gain, gains, gap, grids, held_out, kept_in_tuning, last_gain, machine,
-        rank_line, rate_gain, row, score, seeds, selection_table, summary, table, told_apart, tuned, tuning,
+        agreement, block_table, distance, gain, gains, gap, gaps, grids, held_out, kept_in_tuning, last_gain, machine,
+        passes_gain, passes_table, rank_line, rate_gain, row, score, seeds, selection_table, summary, table, told_apart,
+        tuned, tuning,
     ]  # fmt: skip
     return environment.get_template("results.md.j2").render({f.__name__: f for f in functions})
 

@@ -239,6 +239,8 @@ def test_every_committed_grid_is_one_and_names_its_claim(name):
     found = cells(made)
     assert len(found) > 10
     assert any(cell.options.get("method") == "ft" for cell in found)
+    page = (EXPERIMENTS.parent / "docs" / "compare.md").read_text(encoding="utf-8")
+    assert f"| [{name}](../experiments/{name}.yaml), {len(found)} runs | {made.claim} |" in page
 
 
 def test_the_committed_pages_are_made_from_the_committed_result_files():

@@ -7,7 +7,22 @@ import pandas as pd
 import pytest
 from benchmarks import again
 from docs.plots import curves, dots
-from docs.results import ROOT, agreement, contents, gain, gap, grids, pages, ranks, runs_section, score
+from docs.results import (
+    ROOT,
+    agreement,
+    contents,
+    distance,
+    gain,
+    gap,
+    grids,
+    last_gain,
+    pages,
+    passes_table,
+    ranks,
+    runs_section,
+    score,
+    selection_table,
+)
 
 from crild.compare.grid import cells, read_grid
 from crild.compare.run import select
@@ -43,6 +58,35 @@ def test_gains_compare_the_seeds_that_both_conditions_have():
     assert 0 < len(ours) < len(theirs)
     expected = 100 * (ours - theirs[ours.index]).mean()
     assert gain("training_data", "MRPC", "l-ild", "QQP beside it", "target alone") == f"{expected:+.1f}"
+
+
+def test_distances_are_from_each_students_own_teacher():
+    runs = pd.DataFrame(contents("ten_passes")["runs"])
+    scores = runs[runs.task == "STS-B"].pivot_table(index="seed", columns="method", values="score")
+    expected = 100 * (scores["kd"] - scores["teacher"]).abs().mean()  # a teacher's seed is its students'
+    assert distance("ten_passes", "STS-B", "kd") == f"{expected:.1f}"
+
+
+def test_gains_of_other_epochs_are_those_of_an_independent_count():
+    rules = pd.DataFrame(contents("selection_rules"))
+    found = rules[(rules.grid == "ten_passes") & (rules.task == "SST-2") & (rules.method != "ft")]
+    gains = 100 * (found["last"] - found.score)
+    assert len(gains) == 24
+    assert last_gain("ten_passes", "SST-2") == f"{gains.mean():+.1f}"
+    (line,) = (x for x in selection_table().splitlines() if "ten_passes, SST-2 | students" in x)
+    assert f"| 24 | {found.score.mean():.3f} |" in line
+    assert f"| {gains.mean():+.1f} ± {gains.std():.1f} |" in line
+
+
+def test_passes_are_compared_over_the_seeds_that_both_grids_have():
+    means = {}
+    for name in ("ten_passes", "twenty_passes"):
+        runs = frame(name)
+        means[name] = runs[(runs.task == "STS-B") & (runs.method == "cr-ild")].set_index("seed").score
+    gains = 100 * (means["twenty_passes"] - means["ten_passes"]).dropna()
+    (line,) = (x for x in passes_table().splitlines() if x.startswith("| STS-B | cr-ild |"))
+    assert line.endswith(f"| {gains.mean():+.1f} |")
+    assert f"| {len(gains)} | {means['ten_passes'].mean():.3f}" in line
 
 
 def test_the_rule_in_use_kept_what_the_runs_scored():
