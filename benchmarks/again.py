@@ -11,35 +11,46 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+from crild.compare.grid import run_name
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def rows(grid=None):
-    """Return every finished run of the committed CPU grids (or of one grid) as (grid, run)."""
-    out = []
-    for path in sorted((ROOT / "results").glob("*.json")):
-        held = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(held, dict) or "methods" not in held or grid not in (None, path.stem):
-            continue
-        if all(each["machine"]["gpu"] is None for each in held["machines"]):
-            done = [run for run in held["runs"] if run["status"] == "done"]
-            first = {run["folder"]: run for run in reversed(done)}  # conditions that share a teacher: a line for each
-            out += [(path.stem, run) for run in done if run is first[run["folder"]]]
-    return out
+def is_grid(held):
+    """Return whether a result file is a grid's."""
+    return isinstance(held, dict) and "methods" in held
+
+
+def on_cpu(held):
+    """Return whether all of a grid was made on a CPU."""
+    return all(each["machine"]["gpu"] is None for each in held["machines"])
+
+
+def finished(held):
+    """Return a grid's finished runs; a teacher that several conditions share is there once."""
+    done = [run for run in held["runs"] if run["status"] == "done"]
+    first = {run["folder"]: run for run in reversed(done)}
+    return [run for run in done if run is first[run["folder"]]]
 
 
 def name(run):
     """Return what `crild compare --only` calls a run."""
-    return f"{run['task']}, {run['condition']}, {run['method']}, seed {run['seed']}"
+    return run_name(run["task"], run["condition"], run["method"], run["seed"])
 
 
-def command(grid, run):
-    """Return the command that makes a run again, its teacher included."""
-    return [
-        "crild", "compare", f"experiments/{grid}.yaml", "--output", f"grids/again/{grid}", "--only", name(run)
-    ]  # fmt: skip
+def rows(grid=None):
+    """Return every finished run of the committed CPU grids (or of one grid) as (grid, run)."""
+    files = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "results").glob("*.json")}
+    chosen = [stem for stem in sorted(files) if grid in (None, stem) and is_grid(files[stem])]
+    return [(stem, run) for stem in chosen if on_cpu(files[stem]) for run in finished(files[stem])]
+
+
+def command(grid, run, output):
+    """Return the command that makes a run again in a folder, its teacher included."""
+    return ["crild", "compare", f"experiments/{grid}.yaml", "--output", str(output), "--only", name(run)]
 
 
 def main():
@@ -51,11 +62,12 @@ def main():
     if not found:
         parser.error(f"--grid: no committed rows of {chosen.grid} were made on a CPU")
     grid, run = random.Random(chosen.draw).choice(found)
-    words = command(grid, run)
-    print("row:", grid, "|", name(run), "| one of", len(found), flush=True)
-    print("command:", " ".join(f"'{w}'" if " " in w else w for w in words), flush=True)
-    subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True)
-    made = json.loads((ROOT / words[4] / "results.json").read_text(encoding="utf-8"))["runs"]
+    with tempfile.TemporaryDirectory(prefix="crild-again-") as folder:  # a new one: a finished run is never repeated
+        words = command(grid, run, folder)
+        print("row:", grid, "|", name(run), "| one of", len(found), flush=True)
+        print("command:", " ".join(f"'{w}'" if " " in w else w for w in words), flush=True)
+        subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True)
+        made = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))["runs"]
     (again,) = (each for each in made if name(each) == name(run))
     same = again["score"] == run["score"]
     print(f"committed: {run['score']!r}\nagain:     {again['score']!r}\n{'the same' if same else 'ANOTHER'}")

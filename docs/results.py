@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.again import finished, is_grid, on_cpu
+from benchmarks.again import name as run_name
 from docs.plots import curves, dots
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
@@ -47,11 +49,6 @@ def summary(name: str) -> Summary:
 def grids() -> list[str]:
     """Return the names of all grids with a result file."""
     return sorted(path.stem for path in RESULTS.glob("*.json") if is_grid(contents(path.stem)))
-
-
-def is_grid(held: Any) -> bool:
-    """Return whether a result file is a grid's."""
-    return isinstance(held, dict) and "methods" in held
 
 
 def row(name: str, task: str, method: str, condition: str | None = None) -> Row:
@@ -223,10 +220,9 @@ def passes_table() -> str:
     lines = []
     for task in ("SST-2", "STS-B"):
         for method in contents("twenty_passes")["methods"]:
-            ten, twenty = (row(f"{name}_passes", task, method) for name in ("ten", "twenty"))
-            if twenty.mean is not None and ten.mean is not None:
-                scores = [spread(each.mean, each.deviation) for each in (ten, twenty) if each.mean is not None]
-                lines.append([task, method, str(len(differences(twenty, ten))), *scores, points(twenty, ten)])
+            if count := len(row("twenty_passes", task, method).scores):
+                scores = [score(name, task, method) for name in ("ten_passes", "twenty_passes")]
+                lines.append([task, method, str(count), *scores, passes_gain(task, method)])
     return plain_table(["task", "method", "seeds", "ten passes", "twenty passes", "gain, points"], lines)
 
 
@@ -259,9 +255,9 @@ def selection_table() -> str:
     return plain_table(["grid, task", "who", "runs", "best score, kept", *rules.values()], lines)
 
 
-def last_gain(grid: str, task: str, control: bool = False) -> str:
-    """Return what the last epoch would gain over the one that the score keeps, in points with the sign."""
-    return f"{100 * mean([r['last'] - r['score'] for r in kept_epochs(grid, task, control)]):+.1f}"
+def last_gain(grid: str, task: str) -> str:
+    """Return what students of a teacher would gain by the last epoch over the one kept, in points with the sign."""
+    return f"{100 * mean([r['last'] - r['score'] for r in kept_epochs(grid, task, control=False)]):+.1f}"
 
 
 def distance(name: str, task: str, method: str) -> str:
@@ -283,18 +279,12 @@ def machine(name: str) -> str:
 def runs_section(name: str) -> str:
     """Return a grid's machine, the command of any of its runs, and every run with its score."""
     file = contents(name)
-    runs = [
-        [f"{r['task']}, {r['condition']}, {r['method']}, seed {r['seed']}", repr(r["score"])]
-        for r in {r["folder"]: r for r in reversed(file["runs"])}.values()  # a teacher of two conditions: the first
-        if r["status"] == "done"
-    ][::-1]
-    on_cpu = all(each["machine"]["gpu"] is None for each in file["machines"])
     promise = (
         "on this kind of machine the score is the same, to the last digit"
-        if on_cpu
+        if on_cpu(file)
         else "on another machine, a CPU above all, dropout draws other numbers: the score is that of another seed"
     )
-    lines = "\n".join(f"| {escape_markdown(run)} | {value} |" for run, value in runs)
+    lines = "\n".join(f"| {escape_markdown(run_name(run))} | {run['score']!r} |" for run in finished(file))
     return f"""
 ## Runs
 
@@ -360,6 +350,7 @@ def pages() -> dict[str, str]:
 
 if __name__ == "__main__":
     (ROOT / "docs" / "results").mkdir(exist_ok=True)
-    for name, text in pages().items():
+    made = pages()
+    for name, text in made.items():
         (ROOT / "docs" / name).write_text(text, encoding="utf-8")
-    print(f"{len(pages())} pages")
+    print(f"{len(made)} pages")

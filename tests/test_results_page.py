@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -90,7 +91,9 @@ def test_passes_are_compared_over_the_seeds_that_both_grids_have():
 
 
 def test_the_rule_in_use_kept_what_the_runs_scored():
-    for name, rules in pd.DataFrame(contents("selection_rules")).groupby("grid"):
+    found = pd.DataFrame(contents("selection_rules")).groupby("grid")
+    assert len(found) > 0
+    for name, rules in found:
         keys = ["task", "method", "seed", "score"]
         runs = frame(name).set_index(keys).index
         assert set(rules.set_index(keys).index) == {key for key in runs if key[0] in set(rules.task)}
@@ -122,24 +125,22 @@ def test_a_row_is_drawn_among_all_that_a_cpu_made():
         name for name in grids() if all(m["machine"]["gpu"] is None for m in contents(name)["machines"])
     }
     for grid, run in again.rows("tweets"):
-        only = again.command(grid, run)[-1]
+        only = again.command(grid, run, "out")[-1]
         *teacher, cell = select(cells(read_grid(str(ROOT / "experiments" / "tweets.yaml"))), only)
         assert (cell.name, cell.folder) == (only, run["folder"])
         assert [each.folder for each in teacher] == ([cell.teacher] if cell.teacher else [])
 
 
 @pytest.mark.parametrize(("change", "code"), [(0.0, 0), (1e-9, 1)])
-def test_another_score_is_told(change, code, tmp_path, monkeypatch, capsys):
+def test_another_score_is_told(change, code, monkeypatch, capsys):
     (committed,) = [run for _, run in again.rows("smoke") if again.name(run).endswith("few rows, ft, seed 2")]
 
     def pretend(words, cwd, check):  # crild compare: what it would have written
-        out = tmp_path / words[words.index("--output") + 1] / "results.json"
-        out.parent.mkdir(parents=True)
+        out = Path(words[words.index("--output") + 1]) / "results.json"
         out.write_text(json.dumps({"runs": [{**committed, "score": committed["score"] + change}]}))
 
     monkeypatch.setattr(again.subprocess, "run", pretend)
     monkeypatch.setattr(again, "rows", lambda grid: [("smoke", committed)])
-    monkeypatch.setattr(again, "ROOT", tmp_path)
     monkeypatch.setattr("sys.argv", ["again.py", "--grid", "smoke"])
     with pytest.raises(SystemExit) as stop:
         again.main()

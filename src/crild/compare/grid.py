@@ -71,7 +71,12 @@ class Cell:
     @property
     def name(self) -> str:
         """What a log calls it."""
-        return f"{self.task}, {self.condition}, {self.method}, seed {self.seed}"
+        return run_name(self.task, self.condition, self.method, self.seed)
+
+
+def run_name(task: str, condition: str, method: str, seed: int) -> str:
+    """Return what a log, ``--dry-run`` and ``--only`` call a run."""
+    return f"{task}, {condition}, {method}, seed {seed}"
 
 
 def read_grid(path: str) -> Grid:
@@ -215,8 +220,8 @@ def select(todo: list[Cell], only: str | None) -> list[Cell]:
     wanted = [cell for cell in todo if pattern.fullmatch(cell.name)]
     if not wanted:
         raise CrildError(f"--only {only}: no run has such a name; --dry-run lists them")
-    teachers = {cell.teacher for cell in wanted}
-    return [cell for cell in todo if cell in wanted or cell.folder in teachers]
+    folders = {folder for cell in wanted for folder in (cell.folder, cell.teacher)}
+    return [cell for cell in todo if cell.folder in folders]
 
 
 def teacher_cell(task: str, condition: str, options: Mapping[str, Any], seed: int) -> Cell:
