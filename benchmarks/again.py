@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from crild.compare.grid import run_name
+from crild.grid.spec import run_name
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from crild.compare.grid import cells, read_grid
+from crild.grid.spec import cells, read_grid
 from crild.methods.registry import find_method
 
 

@@ -20,12 +20,12 @@ from crild.console import quiet_libraries
 from crild.data.batching import Collator
 from crild.data.tokenise import tokenise
 from crild.demo import encoder, read_tweets
-from crild.distiller import Distiller
 from crild.methods import METHODS
 from crild.models import loading, students
 from crild.objectives import Shape, compose
 from crild.preparation import cpu_has_bf16, stage_recipe
 from crild.rundir import environment
+from crild.training.distiller import Distiller
 
 ROWS = 32
 
@@ -49,9 +49,9 @@ def main() -> None:
         student = students.cut(teacher, [0, 1, 2])
         objective = None
         recipe = stage_recipe(method.two_stage[0].recipe, DistillConfig(method=method.name), method)
-        if method.features is not None:
+        if method.matches is not None:
             shapes = Shape.of(student.config), Shape.of(teacher.config)
-            objective = compose(method.features, method.layer_map, *shapes)
+            objective = compose(method.matches, method.layer_map, *shapes)
         distillers[method.name] = Distiller(student, recipe, teacher, objective).train()
 
     precision = "bf16" if cpu_has_bf16() else "fp32"

@@ -18,7 +18,11 @@ def counts(method: Method) -> list[str]:
     out = []
     for depths in DEPTHS:
         objective = example(method, *depths)
-        out.append("-" if objective is None else " + ".join(str(len(captured(objective, side))) for side in (0, 1)))
+        out.append(
+            "-"
+            if objective is None
+            else " + ".join(str(len(captured(objective, side))) for side in ("student", "teacher"))
+        )
     return out
 
 
@@ -26,8 +30,8 @@ def users(name: str) -> list[Method]:
     """Return the methods that use an objective (or the transport map)."""
     found = []
     for method in METHODS.values():
-        if method.features is not None:
-            parts = {part for part, _ in parse_features(method.features)} | {method.layer_map}
+        if method.matches is not None:
+            parts = {part for part, _ in parse_features(method.matches)} | {method.layer_map}
             found += [method] if name in parts else []
     return found
 
@@ -83,9 +87,9 @@ def methods_page() -> str:
     ]
     for m in METHODS.values():
         what = "-"
-        if m.features is not None:
-            what = " + ".join(f"[{n}]({n}.md)" for n, _ in parse_features(m.features))
-        layers = "-" if m.features in (None, "logits") else m.layer_map
+        if m.matches is not None:
+            what = " + ".join(f"[{n}]({n}.md)" for n, _ in parse_features(m.matches))
+        layers = "-" if m.matches in (None, "logits") else m.layer_map
         layers = "[emd](emd.md)" if layers == "emd" else layers
         inputs = "interpolated" if m.interpolate else "plain"
         out.append(f"| [{m.name}](#{m.name}) | {what} | {layers} | {inputs} | {' | '.join(counts(m))} |")

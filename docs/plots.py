@@ -4,7 +4,7 @@ import math
 from html import escape
 from typing import Any
 
-from crild.compare.table import Block, Summary, mean
+from crild.grid.table import Block, Summary, mean
 
 WIDE, NAMES, LINE, TOP, TALL = 760, 230, 18, 26, 190
 COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8a6d3b", "#6a4c93", "#444444")

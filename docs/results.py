@@ -16,7 +16,7 @@ from docs.plots import curves, dots
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
-from crild.compare.formats import (
+from crild.grid.formats import (
     columns,
     escape_markdown,
     html,
@@ -26,8 +26,8 @@ from crild.compare.formats import (
     overview_rows,
     pair_lines,
 )
-from crild.compare.statistics import average_ranks
-from crild.compare.table import Row, Summary, deviation, mean, shared_differences, summarise
+from crild.grid.statistics import average_ranks
+from crild.grid.table import Row, Summary, deviation, mean, shared_differences, summarise
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"

@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-import crild.trainer as trainer
+import crild.training.trainer as trainer
 from crild.cli import main
 
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from crild.distiller import Distiller, Recipe
 from crild.errors import CrildError
 from crild.methods import METHODS
+from crild.methods.recipe import Recipe
 from crild.models.capture import QKV, capture
 from crild.models.interpolation import Mixing, mixed_embeddings
 from crild.models.students import cut, narrow
 from crild.objectives import Shape, compose
+from crild.training.distiller import Distiller
 from tests.architectures import ARCHITECTURES, DEPTH, padded_batch, small_model
 
 FAST = [name for name, architecture in ARCHITECTURES.items() if architecture.fast]
@@ -33,13 +34,13 @@ def distiller(method, student, teacher, recipe=None, features=None):
     how = METHODS[method]
     shapes = Shape.of(student.config), Shape.of(teacher.config)
     recipe = replace(
-        recipe or Recipe(features=1.0, distillation=1.0),
+        recipe or Recipe(intermediate_weight=1.0, distillation=1.0),
         interpolate=how.interpolate,
         consistency=how.consistency,
         partners="reversed" if how.released else "neighbour",
         masked=not how.released,
     )
-    return Distiller(student, recipe, teacher, compose(features or how.features, how.layer_map, *shapes)).train()
+    return Distiller(student, recipe, teacher, compose(features or how.matches, how.layer_map, *shapes)).train()
 
 
 def step(module, batch):
@@ -98,8 +99,8 @@ def test_what_a_method_sees_equals_an_independent_recomputation(name, method):
     module = distiller(method, student, teacher)
     objective, mixing = module.objective, module.mixing(batch["attention_mask"], LAM)
     assert (mixing is not None) == (method == "cr-ild")
-    assert 0 in objective.layers(1) if method == "tinybert" else objective.layers(1) == [DEPTH]
-    for side, model in enumerate((student.eval(), teacher)):
+    assert 0 in objective.layers("teacher") if method == "tinybert" else objective.layers("teacher") == [DEPTH]
+    for side, model in (("student", student.eval()), ("teacher", teacher)):
         seen = batch if mixing is None else {**batch, "attention_mask": mixing.union(batch["attention_mask"])}
         with torch.no_grad(), mixed_embeddings(model, mixing, batch["attention_mask"]):
             plain = model.base_model(**seen, output_hidden_states=True)
@@ -158,8 +159,8 @@ def test_identical_student_reads_zero_and_another_has_gradient(name, method):
         assert values["consistency/hidden"] > 1e-4
 
     student = cut(small_model(name, seed=5), [0, 1])
-    for features in METHODS[method].features.replace("ah", "a+h").split("+"):
-        step(distiller(method, student, teacher, Recipe(features=1.0), features), padded_batch())
+    for features in METHODS[method].matches.replace("ah", "a+h").split("+"):
+        step(distiller(method, student, teacher, Recipe(intermediate_weight=1.0), features), padded_batch())
         assert embedding_gradient(student) > 1e-6, features
 
 
@@ -247,7 +248,7 @@ def relation_divergence(ours, theirs, mask, heads):
 def test_a_teacher_with_grouped_queries_teaches_a_bert_of_another_width():
     teacher, student = small_model("eurobert", seed=1), small_model("bert", seed=2, hidden_size=16, num_hidden_layers=2)
     batches = [padded_batch(extra=extra) for extra in (0, 6)]
-    module = distiller("minilmv2", student, teacher, Recipe(features=1.0))
+    module = distiller("minilmv2", student, teacher, Recipe(intermediate_weight=1.0))
     output, _ = check_padding(module, batches)
     assert embedding_gradient(student) > 1e-6
     # queries 16 and 24 wide, keys and values 16 and 2 x 6: 8 and 4 relation heads, whatever the models' own heads
@@ -262,13 +263,13 @@ def test_a_teacher_with_grouped_queries_teaches_a_bert_of_another_width():
         expected = relation_divergence(ours, theirs, batches[0]["attention_mask"], heads)
         assert float(total / count) == pytest.approx(expected, rel=1e-4)
 
-    module = distiller("minilmv2", student, teacher, Recipe(features=1.0), "hidden")
+    module = distiller("minilmv2", student, teacher, Recipe(intermediate_weight=1.0), "hidden")
     output, gradients = check_padding(module, batches)
     assert output["terms"].keys() == {"hidden"}
     assert embedding_gradient(student) > 1e-6
     assert gradients["objective.parts.0.width_map.weight"].shape == (24, 16)
     for features in ("attention-kl", "attention-mse", "relations+embeddings", "ckd"):  # 4 heads each; keys shared
-        step(distiller("minilmv2", student, teacher, Recipe(features=1.0), features), batches[0])
+        step(distiller("minilmv2", student, teacher, Recipe(intermediate_weight=1.0), features), batches[0])
         assert embedding_gradient(student) > 1e-6, features
     with pytest.raises(CrildError, match="4 value heads and the teacher 2"):
         distiller("minilm", student, teacher)
@@ -314,7 +315,7 @@ def test_every_method_teaches_a_student_of_half_the_width(method, phase):
     frozen = {name for name in filters if ".heads." in name or ".teacher_" in name}
     assert maps - moved == frozen  # every learned map learns, but a TED teacher's filters and all throw-away heads stay
     matched_hidden = {"hidden", "embeddings", "pkd", "rail-kd", "alp-kd", "ted"}
-    assert bool(maps) == bool(matched_hidden & set(METHODS[method].features.replace("ah", "hidden").split("+")))
+    assert bool(maps) == bool(matched_hidden & set(METHODS[method].matches.replace("ah", "hidden").split("+")))
     assert student(**padded_batch()).logits.shape == (5, 3)
     assert not any("map" in name for name in student.state_dict())
 

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from crild.cli import main
-from crild.compare.cells import Outcome, configure, write_demo
-from crild.compare.grid import cells, make_grid, read_grid, select
-from crild.compare.run import compare, write_results
 from crild.errors import CrildError
+from crild.grid.cells import Outcome, configure, write_demo
+from crild.grid.run import compare, write_results
+from crild.grid.spec import cells, make_grid, read_grid, select
 
 SMALL = {"student": 2, "max_steps": 4, "precision": "fp32"}
 

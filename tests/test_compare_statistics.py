@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from crild.compare.statistics import (
+from crild.grid.statistics import (
     ALPHA,
     DRAWS,
     adjusted_p,

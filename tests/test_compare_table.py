@@ -10,7 +10,8 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from crild.compare.formats import (
+from crild.errors import CrildError
+from crild.grid.formats import (
     csv_cell,
     csv_text,
     escape_latex,
@@ -21,9 +22,8 @@ from crild.compare.formats import (
     terminal,
     write_all,
 )
-from crild.compare.statistics import NO_SPREAD, TEST, TOO_FEW
-from crild.compare.table import Failure, error_of, natural, summarise
-from crild.errors import CrildError
+from crild.grid.statistics import NO_SPREAD, TEST, TOO_FEW
+from crild.grid.table import Failure, error_of, natural, summarise
 
 METHODS = ["cr-ild", "kd", "ft"]
 CLAIM = "CR-ILD wins."

@@ -110,8 +110,8 @@ def test_a_composition_is_its_parts_side_by_side():
     )  # fmt: skip
     assert list(whole.weights.values()) == [1.0, 1.0, 0.5, 0.5, 0.5, 1.0, 3.0]
     assert set(whole.needs) == {"hidden", "query", "key", "value", "logits"}
-    assert whole.layers(0) == [0, 1, 2, 3]
-    assert whole.layers(1) == [0, 2, 4, 5]
+    assert whole.layers("student") == [0, 1, 2, 3]
+    assert whole.layers("teacher") == [0, 2, 4, 5]
     found, counts = whole(student, teacher), whole.counts(teacher.mask)
     for name in ("attention-kl", "hidden", "relations", "embeddings", "logits"):
         alone = compose(name, "uniform", STUDENT, TEACHER).double()
@@ -131,25 +131,25 @@ def test_transport_wraps_what_compares_layers_and_leaves_the_rest():
     whole = compose("hidden+embeddings+attention-mse+logits", "emd", STUDENT, TEACHER)
     assert [isinstance(part, Transport) for part in whole] == [True, False, True, False]
     assert whole.weights == dict.fromkeys(("hidden", "embeddings", "attention_scores", "logits"), 1.0)
-    assert whole.layers(0) == [0, 1, 2, 3]
-    assert whole.layers(1) == [0, 1, 2, 3, 4, 5]
+    assert whole.layers("student") == [0, 1, 2, 3]
+    assert whole.layers("teacher") == [0, 1, 2, 3, 4, 5]
     assert set(whole.needs) == {"hidden", "query", "key", "logits"}
 
 
 def test_what_has_no_layers_captures_none():
     logits = compose("logits", "uniform", STUDENT, TEACHER)
     assert logits.pairs == ()
-    assert (logits.layers(0), logits.layers(1), logits.needs) == ([], [], ("logits",))
+    assert (logits.layers("student"), logits.layers("teacher"), logits.needs) == ([], [], ("logits",))
     both = compose("logits+embeddings", "last", STUDENT, TEACHER)
-    assert (both.pairs, both.layers(0), both.layers(1)) == ((), [0], [0])
+    assert (both.pairs, both.layers("student"), both.layers("teacher")) == ((), [0], [0])
     assert not compose("logits+hidden", "last", STUDENT, TEACHER).layerless
 
 
 def test_what_is_captured_can_be_said_in_words():
-    assert captured(compose("a", "last", STUDENT, TEACHER), 1) == ["query of layer 5", "key of layer 5"]
+    assert captured(compose("a", "last", STUDENT, TEACHER), "teacher") == ["query of layer 5", "key of layer 5"]
     whole = compose("embeddings+hidden+logits", "skip", STUDENT, TEACHER)
-    assert captured(whole, 0) == ["embeddings", "hidden of layer 1", "hidden of layer 2", "logits"]
-    assert captured(whole, 1) == ["embeddings", "hidden of layer 1", "hidden of layer 3", "logits"]
+    assert captured(whole, "student") == ["embeddings", "hidden of layer 1", "hidden of layer 2", "logits"]
+    assert captured(whole, "teacher") == ["embeddings", "hidden of layer 1", "hidden of layer 3", "logits"]
 
 
 def test_a_random_map_is_redrawn_for_all_parts_and_is_in_checkpoints():
@@ -158,7 +158,7 @@ def test_a_random_map_is_redrawn_for_all_parts_and_is_in_checkpoints():
     for epoch in range(10):
         whole.layer_map.redraw(3, epoch)
         seen.add(whole.pairs)
-        assert whole.layers(1) == [t for _, t in whole.pairs]
+        assert whole.layers("teacher") == [t for _, t in whole.pairs]
     assert len(seen) > 3
     again.load_state_dict(whole.state_dict())
     assert again.pairs == whole.pairs
@@ -312,7 +312,7 @@ def test_a_users_objective_is_a_mean_over_tokens_and_pairs():
     found = whole(student, teacher)
     assert mean(found["cosine"]) == pytest.approx(slow_cosine(student, teacher, whole.pairs), rel=1e-10)
     assert int(found["cosine"][1]) == int(whole.counts(teacher.mask)["cosine"]) == 12
-    assert captured(whole, 0) == [f"hidden of layer {i}" for i in (1, 2, 3)]
+    assert captured(whole, "student") == [f"hidden of layer {i}" for i in (1, 2, 3)]
 
 
 def test_a_users_objective_may_be_a_mean_over_examples():

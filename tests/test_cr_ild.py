@@ -6,16 +6,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from crild.distiller import CONSISTENCY, Distiller, Recipe, consistency_terms
 from crild.methods import METHODS
+from crild.methods.recipe import Recipe
 from crild.models.capture import capture
 from crild.models.interpolation import Mixing, draw_lambda, neighbours
 from crild.models.students import cut
 from crild.objectives import OBJECTIVES, Shape, compose
+from crild.training.distiller import CONSISTENCY, Distiller, consistency_terms
 from tests.architectures import padded_batch, small_model
 
 LAM = 0.8
-CR_ILD = Recipe(features=1.0, interpolate=True, consistency=0.1)
+CR_ILD = Recipe(intermediate_weight=1.0, interpolate=True, consistency=0.1)
 MIXABLE = [
     (name, layer_map)
     for name, objective in OBJECTIVES.items()
@@ -58,7 +59,9 @@ def consistency_loss(module, batch):
 
 def clean_targets(module, batch):
     with torch.no_grad():
-        return capture(deepcopy(module.student).eval(), batch, module.objective.needs, module.objective.layers(0))
+        return capture(
+            deepcopy(module.student).eval(), batch, module.objective.needs, module.objective.layers("student")
+        )
 
 
 def check_derivatives(gradient, weight, loss):
@@ -88,7 +91,7 @@ def test_consistency_gradient_equals_finite_differences(features, layer_map):
 
     def with_fixed_targets() -> float:
         with torch.no_grad():
-            mixed = capture(module.student, batch, objective.needs, objective.layers(0), mixing)
+            mixed = capture(module.student, batch, objective.needs, objective.layers("student"), mixing)
             return 0.1 * float(mean(consistency_terms(objective, mixed, clean, mixing)))
 
     check_derivatives(gradient, weight, with_fixed_targets)
@@ -203,7 +206,7 @@ def test_consistency_sees_the_targets_mask_alone(features, layer_map):
     objective, mixing = module.objective, module.mixing(batch["attention_mask"], LAM)
     with torch.no_grad():
         mixed, clean = (
-            capture(module.student, batch, objective.needs, objective.layers(0), how) for how in (mixing, None)
+            capture(module.student, batch, objective.needs, objective.layers("student"), how) for how in (mixing, None)
         )
         # The mixed side's own mask is the union: it means nothing here.
         terms, again = (
@@ -266,7 +269,7 @@ def test_partners_are_neighbours(rows, partners):
 def test_a_batch_of_one_is_not_interpolated():
     module, batch = make(), padded_batch((6,))
     mixed = values(module(batch, lam=LAM))
-    module.recipe = Recipe(features=1.0)
+    module.recipe = Recipe(intermediate_weight=1.0)
     plain = values(module(batch, lam=None))
     assert mixed["hidden"] == pytest.approx(plain["hidden"], rel=1e-5)
 
@@ -301,8 +304,8 @@ def released(**changes):
     method = METHODS["cr-ild-as-released"]
     assert method.interpolate
     assert method.consistency == 0.0
-    recipe = Recipe(features=1.0, interpolate=True, partners="reversed", masked=False)
-    return make(method.features, method.layer_map, recipe=recipe, **changes)
+    recipe = Recipe(intermediate_weight=1.0, interpolate=True, partners="reversed", masked=False)
+    return make(method.matches, method.layer_map, recipe=recipe, **changes)
 
 
 def test_as_released_relations_depend_on_padding_and_count_every_position():

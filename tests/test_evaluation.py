@@ -7,7 +7,7 @@ import pytest
 
 import crild
 from crild.errors import CrildError
-from crild.evaluation import METRICS, all_scores, bootstrap_interval, find_metric, to_output
+from crild.metrics import METRICS, all_scores, bootstrap_interval, find_metric, to_output
 from tests.conftest import save_tiny, write_jsonl
 
 TRUTH = np.array([1.0, 0.0, 1.0, 1.0, 0.0])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from crild.errors import CrildError
-from crild.layers import MAPS, LayerMap, kind
+from crild.layers import MAPS, LayerMap, map_family
 
 DEPTHS = [(12, 5), (5, 3), (12, 6), (6, 3), (4, 4), (12, 1), (3, 2), (24, 7), (6, 2)]
 
@@ -61,7 +61,7 @@ def test_maps_agree_with_their_formulas(name, n, m):
     layer_map.redraw(5, 1)  # means nothing to these
     assert layer_map.train().pairs == layer_map.eval().pairs == pairs
     assert not layer_map.state_dict()
-    assert (kind(name) == "fixed") == (name not in ("emd", "all"))
+    assert (map_family(name) == "fixed") == (name not in ("emd", "all"))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def draws(layer_map, *seeds):
 @pytest.mark.parametrize(("n", "m"), [(12, 5), (5, 3), (12, 6), (6, 3), (4, 4), (24, 12)])
 def test_random_layers_are_sorted_below_the_last_and_never_repeat(n, m):
     layer_map = LayerMap("random", n, m)
-    assert kind("random") == "random"
+    assert map_family("random") == "random"
     seen = set()
     for pairs in [layer_map.pairs, *draws(layer_map, *((7, epoch) for epoch in range(200)))]:
         assert [s for s, _ in pairs] == list(range(1, m))

@@ -9,18 +9,19 @@ import torch
 from transformers import DistilBertConfig, DistilBertForSequenceClassification, pipeline
 
 import crild
-import crild.distiller
+import crild.training.distiller
 from crild.config import DistillConfig, build, stage_settings
-from crild.distiller import Distiller, Recipe
 from crild.errors import CrildError
 from crild.methods import METHODS, find_method
 from crild.methods.describe import stages
+from crild.methods.recipe import Recipe
 from crild.objectives import OBJECTIVES, Shape, captured, compose
 from crild.preparation import prepare
+from crild.training.distiller import Distiller
 from tests.architectures import padded_batch, small_model
 from tests.conftest import tiny_tokenizer
 
-WITH_TERM = [name for name, method in METHODS.items() if method.features is not None]
+WITH_TERM = [name for name, method in METHODS.items() if method.matches is not None]
 QUICK = {"control": False, "precision": "fp32"}
 
 
@@ -47,10 +48,10 @@ def held_out(output: Path) -> list[float]:
 def test_the_documented_number_of_tensors_is_captured(name, depths, monkeypatch):
     method = METHODS[name]
     student, teacher = (small_model("bert", seed=i, num_hidden_layers=n) for i, n in enumerate(depths))
-    objective = compose(method.features, method.layer_map, Shape.of(student.config), Shape.of(teacher.config))
-    recipe = Recipe(features=1.0, interpolate=method.interpolate)
+    objective = compose(method.matches, method.layer_map, Shape.of(student.config), Shape.of(teacher.config))
+    recipe = Recipe(intermediate_weight=1.0, interpolate=method.interpolate)
     seen = {}
-    original = crild.distiller.capture
+    original = crild.training.distiller.capture
 
     def counted(model, *args):
         features = original(model, *args)
@@ -60,11 +61,11 @@ def test_the_documented_number_of_tensors_is_captured(name, depths, monkeypatch)
         seen[id(model)] = sum(x is not None for x in tensors)
         return features
 
-    monkeypatch.setattr(crild.distiller, "capture", counted)
+    monkeypatch.setattr(crild.training.distiller, "capture", counted)
     batch = padded_batch() | {"words": torch.arange(9).expand(5, -1) // 2}
     Distiller(student, recipe, teacher, objective)(batch, lam=0.7)
     found = [seen[id(model)] for model in (student, teacher)]
-    assert found == [len(captured(objective, side)) for side in (0, 1)]
+    assert found == [len(captured(objective, side)) for side in ("student", "teacher")]
 
     from docs.build import counts
 
@@ -140,7 +141,11 @@ def test_two_stage_is_the_own_term_then_the_teachers_logits_without_labels(name,
     assert [stage.name for stage in ours] == expected
     for stage in ours:
         if stage.name == "ild":
-            assert (stage.recipe.features, stage.recipe.uses_logits, stage.recipe.uses_labels) == (1.0, False, False)
+            assert (stage.recipe.intermediate_weight, stage.recipe.uses_logits, stage.recipe.uses_labels) == (
+                1.0,
+                False,
+                False,
+            )
         elif stage.name == "kd":
             assert (stage.recipe.distillation, stage.recipe.task, stage.recipe.temperature) == (1.0, 0.0, 2.0)
     assert [stage.name for stage in run.stages if stage.trains == "control"] == ([] if name == "ft" else ["control"])
@@ -164,7 +169,7 @@ def test_paper_schedules(name, expected):
 def test_hard_labels_and_temperature_override_a_schedule(tiny_teacher, film_data, tmp_path):
     run = plan(tiny_teacher, film_data, tmp_path, method="pkd", schedule="paper", hard_label_weight=0.25, temperature=5)
     recipe = run.stage("joint").recipe
-    assert (recipe.distillation, recipe.task, recipe.temperature, recipe.features) == (0.75, 0.25, 5, 100.0)
+    assert (recipe.distillation, recipe.task, recipe.temperature, recipe.intermediate_weight) == (0.75, 0.25, 5, 100.0)
 
 
 def test_as_released_takes_random_padded_batches_and_drops_the_last(tiny_teacher, film_data, tmp_path):

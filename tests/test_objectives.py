@@ -51,7 +51,7 @@ def leaves(features, objective) -> list[torch.Tensor]:
     """The tensors that the objective looks at, turned into leaves that want a gradient."""
     found = [
         getattr(features.layers[number], name)
-        for number in objective.layers(0)
+        for number in objective.layers("student")
         for name in objective.needs
         if name != "logits"
     ]
@@ -61,7 +61,7 @@ def leaves(features, objective) -> list[torch.Tensor]:
 def with_leaves(features, objective, tensors) -> Features:
     """The same features with the tensors of `leaves` replaced."""
     left, layers = list(tensors), dict(features.layers)
-    for number in objective.layers(0):
+    for number in objective.layers("student"):
         for name in objective.needs:
             if name != "logits":
                 layers[number] = replace(layers[number], **{name: left.pop(0)})
@@ -1022,7 +1022,8 @@ def cross_entropy(logits, label) -> float:
 def only_mapped(objective, student, teacher):
     """What the filter stage captures: the layers that the objective asks for."""
     return tuple(
-        replace(x, layers={i: x.layers[i] for i in objective.layers(side)}) for side, x in enumerate((student, teacher))
+        replace(x, layers={i: x.layers[i] for i in objective.layers(side)})
+        for side, x in (("student", student), ("teacher", teacher))
     )
 
 

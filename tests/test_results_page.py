@@ -25,9 +25,9 @@ from docs.results import (
     selection_table,
 )
 
-from crild.compare.grid import cells, read_grid
-from crild.compare.run import select
-from crild.compare.table import summarise
+from crild.grid.run import select
+from crild.grid.spec import cells, read_grid
+from crild.grid.table import summarise
 
 NASTY = '<img src=x onerror=alert(1)>&"'
 

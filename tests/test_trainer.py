@@ -13,16 +13,17 @@ from transformers import TrainerCallback
 
 from crild.config import StageSettings
 from crild.data.batching import Collator, LengthGroupedSampler
-from crild.distiller import Distiller, Recipe
 from crild.methods import METHODS
+from crild.methods.recipe import Recipe
 from crild.models.students import cut
 from crild.objectives import Shape, compose
-from crild.trainer import DistillationTrainer, stream, trim_log
+from crild.training.distiller import Distiller
+from crild.training.trainer import DistillationTrainer, stream, trim_log
 from tests.architectures import ARCHITECTURES, VOCAB, padded_batch, small_model
 from tests.conftest import tiny_tokenizer
 
-CR_ILD = Recipe(features=1.0, interpolate=True, consistency=0.1)
-PLAIN = Recipe(features=1.0)
+CR_ILD = Recipe(intermediate_weight=1.0, interpolate=True, consistency=0.1)
+PLAIN = Recipe(intermediate_weight=1.0)
 LOGITS = Recipe(distillation=0.5, task=0.5)
 
 
@@ -30,7 +31,9 @@ def paper(method, name="joint"):
     return next(phase.recipe for phase in METHODS[method].paper if phase.name == name)
 
 
-MIXKD = Recipe(features=1.0, mixed_task=1.0, task=1.0, interpolate=True)  # the paper's, as a run completes it
+MIXKD = Recipe(
+    intermediate_weight=1.0, mixed_task=1.0, task=1.0, interpolate=True
+)  # the paper's, as a run completes it
 
 
 def rows(count, seed=0):
@@ -87,7 +90,7 @@ def log(folder, name="steps"):
     return [json.loads(line) for line in (folder / f"{name}.jsonl").open()]
 
 
-JOINT = Recipe(features=0.5, distillation=0.7, task=0.3)
+JOINT = Recipe(intermediate_weight=0.5, distillation=0.7, task=0.3)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +210,7 @@ def test_precisions_can_follow_each_other_in_one_process(tmp_path):
     torch.testing.assert_close(full.state_dict()[name], half.state_dict()[name], atol=0.03, rtol=0.1)
 
 
-OWN_TERMS = {method.features: (method.layer_map, method.interpolate) for method in METHODS.values() if method.features}
+OWN_TERMS = {method.matches: (method.layer_map, method.interpolate) for method in METHODS.values() if method.matches}
 
 
 @pytest.mark.parametrize(
@@ -415,7 +418,7 @@ def test_a_filter_stage_trains_filters_alone_and_the_teachers_stay_afterwards(tm
 
 
 def test_mixkd_as_in_its_paper_learns(tmp_path):
-    assert paper("mixkd") == Recipe(features=1.0, mixed_task=1.0, task=1.0)
+    assert paper("mixkd") == Recipe(intermediate_weight=1.0, mixed_task=1.0, task=1.0)
     trainer = trainer_of(tmp_path, "logits", "last", MIXKD, epochs=6, learning_rate=3e-3, score=lambda x: 0.0)
     trainer.run()
     history = log(tmp_path, "history")
@@ -488,7 +491,7 @@ def test_random_batches_keep_every_row_of_small_data(count):
 @pytest.mark.parametrize(("count", "steps"), [(50, [0, 6, 12]), (48, [0, 6, 12]), (5, [0, 1, 2])])
 def test_a_stage_without_incomplete_batches_padded_to_one_length(tmp_path, count, steps):
     options = {"grouped": False, "drop_last": True, "pad_to": 20, "count": count}
-    recipe = Recipe(features=1.0, interpolate=True, partners="reversed", masked=False)
+    recipe = Recipe(intermediate_weight=1.0, interpolate=True, partners="reversed", masked=False)
     trainer = trainer_of(tmp_path / "a", "qkv", recipe=recipe, **options)
     trainer.run()
     assert trainer.settings.steps(count) == steps[-1]

@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from crild.cli import main
-from crild.compare.tune import search_space
 from crild.config import TuneConfig, build
 from crild.errors import CrildError
 from crild.methods import find_method
+from crild.search import search_space
 
 pytest.importorskip("optuna")
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from crild.errors import CrildError
 
 if TYPE_CHECKING:
-    from crild.compare.run import compare
-    from crild.compare.tune import tune
     from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig
+    from crild.grid.run import compare
     from crild.objectives import objective
     from crild.pipeline import distill, finetune
     from crild.scoring import evaluate
+    from crild.search import tune
 
 __version__ = version("crild")
 __all__ = [
@@ -39,12 +39,12 @@ _HOME = {
     "DistillConfig": "crild.config",
     "EvaluateConfig": "crild.config",
     "FinetuneConfig": "crild.config",
-    "compare": "crild.compare.run",
+    "compare": "crild.grid.run",
     "distill": "crild.pipeline",
     "evaluate": "crild.scoring",
     "finetune": "crild.pipeline",
     "objective": "crild.objectives",
-    "tune": "crild.compare.tune",
+    "tune": "crild.search",
 }
 
 

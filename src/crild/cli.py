@@ -189,10 +189,10 @@ def compare(arguments: list[str]) -> int:
     config, flags = parse("compare", CompareConfig, arguments, positional="grid", flags=("json", "dry-run"))
     if not config.grid:
         raise CrildError("the grid is missing: crild compare GRID.yaml --output DIR")
-    from crild.compare.formats import terminal
-    from crild.compare.grid import cells, read_grid, select
-    from crild.compare.run import RESULTS
-    from crild.compare.run import compare as run_grid
+    from crild.grid.formats import terminal
+    from crild.grid.run import RESULTS
+    from crild.grid.run import compare as run_grid
+    from crild.grid.spec import cells, read_grid, select
 
     if flags.dry_run:
         names = [cell.name for cell in select(cells(read_grid(config.grid)), config.only)]
@@ -216,8 +216,8 @@ def tune(arguments: list[str]) -> int:
     from crild.config import TuneConfig
 
     config, flags = parse("tune", TuneConfig, arguments, flags=("json",))
-    from crild.compare.tune import show
-    from crild.compare.tune import tune as search
+    from crild.search import show
+    from crild.search import tune as search
 
     result = search(config)
     if flags.json:
@@ -262,7 +262,7 @@ def methods(arguments: list[str]) -> int:
         return 0
     if options.name is None:
         for method in chosen:
-            print(f"{method.name:18} {method.summary} [{method.reference}]")
+            print(f"{method.name:18} {method.summary} [{method.source}]")
         from crild.models.capture import ARCHITECTURES
 
         print("\nteachers and students: " + ", ".join(ARCHITECTURES))

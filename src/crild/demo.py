@@ -22,7 +22,7 @@ from crild.console import say
 from crild.data.task import load_texts
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
-from crild.evaluation import latencies
+from crild.inference import latencies
 from crild.models.loading import load_model, load_tokenizer
 from crild.pipeline import distill
 from crild.rundir import RESULT, check_folder, write_whole

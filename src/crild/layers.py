@@ -104,7 +104,7 @@ class LayerMap(nn.Module):
         return torch.from_numpy(np.sort(below))
 
 
-def kind(name: str) -> str:
+def map_family(name: str) -> str:
     """Return ``fixed`` for a map that gives each student layer its teacher layer for good, else the map's name."""
     return name if name in ("random", "emd", "all") else "fixed"
 

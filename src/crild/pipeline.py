@@ -18,8 +18,7 @@ from transformers import PreTrainedModel
 from crild.config import DistillConfig, FinetuneConfig, build
 from crild.console import StageProgress, say
 from crild.data.batching import input_names
-from crild.distiller import Distiller
-from crild.evaluation import bytes_on_disk, latencies, parameters, predict
+from crild.inference import bytes_on_disk, latencies, parameters, predict
 from crild.models import students
 from crild.preparation import (
     Reference,
@@ -42,7 +41,8 @@ from crild.rundir import (
     write_folder,
     write_whole,
 )
-from crild.trainer import DistillationTrainer
+from crild.training.distiller import Distiller
+from crild.training.trainer import DistillationTrainer
 
 
 def train_stage(run: Run, stage: Stage, model: PreTrainedModel) -> None:

@@ -18,10 +18,11 @@ from crild.data.batching import Collator, model_inputs
 from crild.data.labels import Alignment, align_labels, is_generic, parse_label_map
 from crild.data.task import Task, keys, load_task, load_texts
 from crild.data.tokenise import Checks, check_data, tokenise
-from crild.distiller import Recipe
 from crild.errors import CrildError
-from crild.evaluation import Measure, all_scores, bootstrap_interval, default_metric, find_metric, predict, to_output
+from crild.inference import predict
 from crild.methods import Method, find_method
+from crild.methods.recipe import Recipe
+from crild.metrics import Measure, all_scores, bootstrap_interval, default_metric, find_metric, to_output
 from crild.models import loading, students
 from crild.models.capture import capture, evaluation_mode
 from crild.models.interpolation import Mixing
@@ -119,9 +120,9 @@ class Run:
     @property
     def features(self) -> str | None:
         """What the method's own term matches: the user's choice or the method's; ``None`` where it has no such term."""
-        if self.method is None or self.method.features is None or not isinstance(self.config, DistillConfig):
+        if self.method is None or self.method.matches is None or not isinstance(self.config, DistillConfig):
             return None
-        return self.config.features or self.method.features
+        return self.config.features or self.method.matches
 
     @property
     def needs_words(self) -> bool:
@@ -283,7 +284,7 @@ def check_batches(run: Run) -> None:
             raise CrildError(f"--accumulation {parts} does not divide the batch size {size} of the {stage.title} stage")
         if stage.recipe.interpolate and size // parts == 1:
             raise CrildError(f"method {run.method.name} mixes rows of a micro-batch, which needs at least 2 of them")  # type: ignore[union-attr]
-        if stage.recipe.features and run.objective is not None and size // parts < run.objective.least_rows:
+        if stage.recipe.intermediate_weight and run.objective is not None and size // parts < run.objective.least_rows:
             raise CrildError(
                 f"{run.features} relates rows of a micro-batch, which needs at least {run.objective.least_rows} of them"
             )
@@ -443,12 +444,12 @@ def plan_distillation(run: Run, config: DistillConfig, method: Method) -> None:
         try_objective(run, interpolates(config, method))
     for phase in phases:
         recipe = recipes[phase.name]
-        on_labels = phase.settings == "finetune"
+        on_labels = phase.preset_key == "finetune"
         count = labelled if on_labels else joined
-        settings = stage_settings(config, phase.settings, count)
+        settings = stage_settings(config, phase.preset_key, count)
         if method.released and not on_labels:
             # Padding acts on relations alone, where it is not masked.
-            length = run.task.max_length if recipe.features else None
+            length = run.task.max_length if recipe.intermediate_weight else None
             settings = replace(settings, grouped=False, drop_last=True, pad_to=length)
         if phase.name == "ild" and run.supplementary is not None and config.supplementary_mode == "first":
             more = len(run.supplementary)
@@ -468,7 +469,7 @@ def fine_tuning(config: TrainConfig, which: Literal["teacher", "control"], title
 
 def stage_recipe(recipe: Recipe, config: DistillConfig, method: Method) -> Recipe:
     """Return a phase's recipe with the user's choices in it."""
-    if recipe.features:
+    if recipe.intermediate_weight:
         mixes = interpolates(config, method)
         consistency = method.consistency if config.consistency is None else config.consistency
         recipe = replace(
@@ -538,9 +539,9 @@ def try_objective(run: Run, mixes: bool) -> None:
     mixing = Mixing.of("neighbour", 0.5, len(rows)) if mixes else None
     needs, run.objective = run.objective.needs, run.objective.eval()
     run.student.eval()
-    ours = capture(run.student, batch, needs, run.objective.layers(0), mixing)
+    ours = capture(run.student, batch, needs, run.objective.layers("student"), mixing)
     with evaluation_mode(run.teacher):
-        theirs = capture(run.teacher, batch, needs, run.objective.layers(1), mixing)
+        theirs = capture(run.teacher, batch, needs, run.objective.layers("teacher"), mixing)
     try:
         terms = run.objective(ours, replace(theirs, words=batch.get("words")))
     except CrildError:
@@ -625,7 +626,7 @@ def estimate_minutes(run: Run) -> float:
         each = teacher_step if stage.trains == "teacher" else step
         if recipe.filters:
             each = forward + teacher_forward
-        if recipe.features:
+        if recipe.intermediate_weight:
             each += (
                 teacher_forward
                 + forward * bool(recipe.consistency)

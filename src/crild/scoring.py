@@ -11,7 +11,8 @@ from crild.data.labels import align_labels, parse_label_map
 from crild.data.task import load_rows
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
-from crild.evaluation import all_scores, bootstrap_interval, find_metric, parameters, predict, to_output
+from crild.inference import parameters, predict
+from crild.metrics import all_scores, bootstrap_interval, find_metric, to_output
 from crild.models import loading
 from crild.models.loading import longest
 

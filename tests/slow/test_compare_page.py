@@ -5,8 +5,8 @@ from shutil import which
 
 import pytest
 
-from crild.compare.formats import html
-from crild.compare.table import summarise
+from crild.grid.formats import html
+from crild.grid.table import summarise
 
 NASTY = "<img src=x onerror=alert(1)>&\"'"
 SCORES = {"teacher": 0.9, "ft": 0.05, "cr-ild": 0.8, "kd": -0.2, "pkd": 0.75, "ted": None, "m10": 0.1, "m9": 0.6}

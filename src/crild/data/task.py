@@ -14,7 +14,7 @@ from crild.data.glue import GlueTask
 from crild.data.labels import Labels, is_missing, read_labels
 from crild.data.sources import Source, read_source
 from crild.errors import CrildError, nearest
-from crild.evaluation import default_metric
+from crild.metrics import default_metric
 
 PAIRS = (
     ("sentence1", "sentence2"),

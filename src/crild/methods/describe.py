@@ -2,7 +2,7 @@
 
 from crild.config import DistillConfig
 from crild.layers import MAPS
-from crild.methods.registry import Method, Phase
+from crild.methods.registry import Method, PhaseSpec
 from crild.objectives import OBJECTIVES, Composition, Shape, captured, compose, parse_features
 
 EXAMPLE = (6, 3)  # layers of teacher and student in examples
@@ -11,13 +11,13 @@ CONTENT_ONLY = "DeBERTa and MPNet add position terms after Q K^T: their attentio
 
 def example(method: Method, student_layers: int = EXAMPLE[1], teacher_layers: int = EXAMPLE[0]) -> Composition | None:
     """Return a method's objective between two models of like width, or ``None`` where it matches nothing."""
-    if method.features is None:
+    if method.matches is None:
         return None
     student, teacher = (Shape(n, 384, 12, 12, 32, 2) for n in (student_layers, teacher_layers))
-    return compose(method.features, method.layer_map, student, teacher)
+    return compose(method.matches, method.layer_map, student, teacher)
 
 
-def phases(method: Method, schedule: str) -> tuple[Phase, ...]:
+def phases(method: Method, schedule: str) -> tuple[PhaseSpec, ...]:
     """Return the stages of a schedule with the method's own features."""
     objective = example(method)
     return method.phases(schedule, objective is not None and objective.needs_filters)
@@ -25,7 +25,7 @@ def phases(method: Method, schedule: str) -> tuple[Phase, ...]:
 
 def stages(method: Method, schedule: str) -> str:
     """Return the stages of a schedule with the weights of their terms."""
-    names = {"features": "own term", "distillation": "KD", "task": "labels", "mixed_task": "mixed labels",
+    names = {"intermediate_weight": "own term", "distillation": "KD", "task": "labels", "mixed_task": "mixed labels",
              "filters": "filters on labels"}  # fmt: skip
     out = []
     for phase in phases(method, schedule):
@@ -39,18 +39,18 @@ def stages(method: Method, schedule: str) -> str:
 def settings(method: Method) -> str:
     """Return whose epochs, rate and batch size each stage takes."""
     both = [*phases(method, "two-stage"), *phases(method, "paper")]
-    return ", ".join(dict.fromkeys(f"{phase.title}: --{phase.settings}-..." for phase in both))
+    return ", ".join(dict.fromkeys(f"{phase.title}: --{phase.preset_key}-..." for phase in both))
 
 
 def facts(method: Method) -> dict[str, str]:
     """Return what there is to say about a method, by heading."""
-    out = {"minimises": method.formula, "reference": method.reference, "two-stage": stages(method, "two-stage")}
+    out = {"minimises": method.formula, "reference": method.source, "two-stage": stages(method, "two-stage")}
     out["paper"] = stages(method, "paper") if method.paper is not None else "the same"
     out["settings"] = settings(method)
     objective = example(method)
-    if objective is not None and method.features is not None:
-        out["features"] = f"{method.features}: " + "; ".join(
-            headline(OBJECTIVES[name].__doc__ or "") for name, _ in parse_features(method.features)
+    if objective is not None and method.matches is not None:
+        out["features"] = f"{method.matches}: " + "; ".join(
+            headline(OBJECTIVES[name].__doc__ or "") for name, _ in parse_features(method.matches)
         )
         if not objective.layerless:
             out["layer map"] = f"{method.layer_map}: {MAPS[method.layer_map]}"
@@ -64,13 +64,13 @@ def facts(method: Method) -> dict[str, str]:
             out["moving average"] = f"off; --ema takes targets from one with decay {DistillConfig.ema_decay:g}"
         if objective.takes_heads:
             out["relation heads"] = "48, or the widths' largest common divisor up to 48"
-        counts = [captured(objective, side) for side in (0, 1)]
+        counts = [captured(objective, "student"), captured(objective, "teacher")]
         own = f"{len(counts[0])} of the student ({', '.join(counts[0])})"
         out["captured"] = (
             f"for {EXAMPLE[1]} layers from {EXAMPLE[0]}: {own}, {len(counts[1])} of the teacher, once a step each"
             + (", and the student's again on plain inputs" if method.consistency else "")
         )
-        if any("attention" in name for name, _ in parse_features(method.features)):
+        if any("attention" in name for name, _ in parse_features(method.matches)):
             out["note"] = CONTENT_ONLY
     if method.equals:
         out["equals"] = f"{', '.join(method.equals)} where the student has one layer"

@@ -2,41 +2,41 @@
 
 from dataclasses import dataclass
 
-from crild.distiller import Recipe
 from crild.errors import CrildError, nearest
+from crild.methods.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Phase:
+class PhaseSpec:
     """One stage of a schedule.
 
     Attributes:
         name: of the stage: its folder, its random streams.
         title: what a user reads.
-        settings: whose epochs, rates and batch size it takes: ``ild``, ``kd`` or ``finetune``.
+        preset_key: whose epochs, rates and batch size it takes: ``ild``, ``kd`` or ``finetune``.
         recipe: what it minimises.
     """
 
     name: str
     title: str
-    settings: str
+    preset_key: str
     recipe: Recipe
 
 
-def kd(distillation: float = 1.0, task: float = 0.0, temperature: float = 2.0) -> Phase:
+def kd(distillation: float = 1.0, task: float = 0.0, temperature: float = 2.0) -> PhaseSpec:
     """Return stage 2: the teacher's logits, and labels with weight ``task``."""
-    return Phase("kd", "KD", "kd", Recipe(distillation=distillation, task=task, temperature=temperature))
+    return PhaseSpec("kd", "KD", "kd", Recipe(distillation=distillation, task=task, temperature=temperature))
 
 
-def joint(features: float, distillation: float, task: float = 0.0, temperature: float = 1.0) -> Phase:
+def joint(features: float, distillation: float, task: float = 0.0, temperature: float = 1.0) -> PhaseSpec:
     """Return a stage of all terms together."""
-    recipe = Recipe(features=features, distillation=distillation, task=task, temperature=temperature)
-    return Phase("joint", "joint", "kd", recipe)
+    recipe = Recipe(intermediate_weight=features, distillation=distillation, task=task, temperature=temperature)
+    return PhaseSpec("joint", "joint", "kd", recipe)
 
 
-ILD = Phase("ild", "ILD", "ild", Recipe(features=1.0))
-FINETUNE = Phase("student", "student", "finetune", Recipe(task=1.0))
-FILTERS = Phase("filters", "filters", "finetune", Recipe(filters=1.0))
+ILD = PhaseSpec("ild", "ILD", "ild", Recipe(intermediate_weight=1.0))
+FINETUNE = PhaseSpec("student", "student", "finetune", Recipe(task=1.0))
+FILTERS = PhaseSpec("filters", "filters", "finetune", Recipe(filters=1.0))
 TWO_STAGE = (ILD, kd())
 
 
@@ -47,9 +47,9 @@ class Method:
     Attributes:
         name: what `--method` says.
         summary: one line.
-        reference: the paper.
+        source: the paper.
         formula: of its own term.
-        features: what is matched, see `crild.objectives.parse_features`; ``None`` for a method without such a term.
+        matches: what is matched, see `crild.objectives.parse_features`; ``None`` for a method without such a term.
         layer_map: see `crild.layers`.
         interpolate: its own term runs on interpolated inputs.
         consistency: final weight of the consistency term.
@@ -62,19 +62,19 @@ class Method:
 
     name: str
     summary: str
-    reference: str
+    source: str
     formula: str
-    features: str | None = None
+    matches: str | None = None
     layer_map: str = "last"
     interpolate: bool = False
     consistency: float = 0.0
-    two_stage: tuple[Phase, ...] = TWO_STAGE
-    paper: tuple[Phase, ...] | None = None
+    two_stage: tuple[PhaseSpec, ...] = TWO_STAGE
+    paper: tuple[PhaseSpec, ...] | None = None
     released: bool = False
     equals: tuple[str, ...] = ()
     departures: str = ""
 
-    def phases(self, schedule: str, needs_filters: bool = False) -> tuple[Phase, ...]:
+    def phases(self, schedule: str, needs_filters: bool = False) -> tuple[PhaseSpec, ...]:
         """Return the stages of a schedule; an objective with filters has them trained first."""
         phases = self.paper if schedule == "paper" and self.paper is not None else self.two_stage
         return (FILTERS, *phases) if needs_filters else phases
@@ -82,7 +82,7 @@ class Method:
     @property
     def uses_teacher(self) -> bool:
         """Whether it learns anything from a teacher."""
-        return any(phase.recipe.distillation or phase.recipe.features for phase in self.two_stage)
+        return any(phase.recipe.distillation or phase.recipe.intermediate_weight for phase in self.two_stage)
 
 
 KO = "Ko et al. 2023, Findings of EACL, arXiv 2302.01530"
@@ -94,10 +94,10 @@ METHODS = {
         Method(
             name="cr-ild",
             summary="last layer on interpolated inputs, with a consistency term; then the teacher's logits",
-            reference=KO,
+            source=KO,
             formula="L_mix + 0.1 p L_cr: attention rows + hidden states of the last layer on interpolated inputs; "
             "p is the share of the stage done",
-            features="ah",
+            matches="ah",
             interpolate=True,
             consistency=0.1,
             departures="consistency acts on whatever features are matched (in the authors' script it never runs); "
@@ -106,9 +106,9 @@ METHODS = {
         Method(
             name="cr-ild-as-released",
             summary="what the CR-ILD authors' script does: relations on interpolated inputs, padding not masked",
-            reference=KO + ", authors' script",
+            source=KO + ", authors' script",
             formula="R_QQ, R_KK, R_VV of the last layer on inputs interpolated with the reversed batch; no consistency",
-            features="qkv",
+            matches="qkv",
             interpolate=True,
             released=True,
             departures="AdamW with bias correction and one clip over all tensors (theirs: none, and one a tensor); the "
@@ -118,23 +118,23 @@ METHODS = {
         Method(
             name="l-ild",
             summary="last layer on plain inputs; then the teacher's logits",
-            reference=KO,
+            source=KO,
             formula="attention rows + hidden states of the last layer",
-            features="ah",
+            matches="ah",
         ),
         Method(
             name="u-ild",
             summary="a uniform map of layers on plain inputs; then the teacher's logits",
-            reference=KO,
+            source=KO,
             formula="attention rows + hidden states, mean over the mapped layers",
-            features="ah",
+            matches="ah",
             layer_map="uniform",
             equals=("l-ild",),
         ),
         Method(
             name="kd",
             summary="the teacher's logits alone",
-            reference="Hinton et al. 2015, arXiv 1503.02531",
+            source="Hinton et al. 2015, arXiv 1503.02531",
             formula="KD = T^2 KL(softmax(z_t / T) || softmax(z_s / T)), T = 2 (regression: squared difference)",
             two_stage=(kd(),),
             paper=(kd(0.9, 0.1),),
@@ -143,21 +143,21 @@ METHODS = {
         Method(
             name="mixkd",
             summary="the teacher's logits on interpolated inputs",
-            reference="Liang et al. 2021 (MixKD), ICLR, arXiv 2011.00593",
+            source="Liang et al. 2021 (MixKD), ICLR, arXiv 2011.00593",
             formula="squared difference of the logits on interpolated inputs; mixed labels: the task's loss there "
             "against interpolated labels",
-            features="logits",
+            matches="logits",
             interpolate=True,
-            paper=(Phase("joint", "joint", "kd", Recipe(features=1.0, mixed_task=1.0, task=1.0)),),
+            paper=(PhaseSpec("joint", "joint", "kd", Recipe(intermediate_weight=1.0, mixed_task=1.0, task=1.0)),),
             departures="interpolated at the output of the embedding module, lambda from Beta(1, 1), one partner a row, "
             "as in cr-ild; the two-stage schedule leaves the labels out",
         ),
         Method(
             name="pkd",
             summary="normalised [CLS] states of intermediate layers",
-            reference="Sun et al. 2019 (PKD), EMNLP, arXiv 1908.09355",
+            source="Sun et al. 2019 (PKD), EMNLP, arXiv 1908.09355",
             formula="squared difference of L2-normalised [CLS] states, mean over width and mapped layers",
-            features="pkd",
+            matches="pkd",
             layer_map="skip",
             paper=(joint(100.0, 0.7, 0.3, 10.0),),
             departures=f"{TUNED} inside the authors' grid; the other map is --layer-map last-k",
@@ -165,9 +165,9 @@ METHODS = {
         Method(
             name="tinybert",
             summary="embeddings, hidden states and attention scores of a uniform map of layers",
-            reference="Jiao et al. 2020 (TinyBERT), Findings of EMNLP, arXiv 1909.10351",
+            source="Jiao et al. 2020 (TinyBERT), Findings of EMNLP, arXiv 1909.10351",
             formula="embeddings + hidden states + attention scores before the softmax, squared differences",
-            features="embeddings+hidden+attention-mse",
+            matches="embeddings+hidden+attention-mse",
             layer_map="uniform",
             paper=(ILD, kd(temperature=1.0)),
             departures="task-specific distillation only, without general distillation and data augmentation; the "
@@ -176,18 +176,18 @@ METHODS = {
         Method(
             name="minilm",
             summary="attention rows and value relations of the last layer",
-            reference="Wang et al. 2020 (MiniLM), NeurIPS, arXiv 2002.10957",
+            source="Wang et al. 2020 (MiniLM), NeurIPS, arXiv 2002.10957",
             formula="D_rows of R_QK + D_rows of R_VV, last layer, head by head",
-            features="attention-kl+value-relation",
+            matches="attention-kl+value-relation",
             paper=(ILD, FINETUNE),
             departures="distilled from the fine-tuned teacher on the task's texts, not on general text",
         ),
         Method(
             name="minilmv2",
             summary="Q/K/V relations of the last layer, or of a chosen teacher layer",
-            reference="Wang et al. 2021 (MiniLMv2), Findings of ACL, arXiv 2012.15828",
+            source="Wang et al. 2021 (MiniLMv2), Findings of ACL, arXiv 2012.15828",
             formula="D_rows of R_QQ, R_KK and R_VV on relation heads",
-            features="relations",
+            matches="relations",
             paper=(ILD, FINETUNE),
             departures="distilled from the fine-tuned teacher on the task's texts, not on general text; another "
             "teacher layer: --layer-map 3-5 (student-teacher)",
@@ -195,10 +195,10 @@ METHODS = {
         Method(
             name="bert-emd",
             summary="every layer from every layer, weighted by an optimal transport plan with learned masses",
-            reference="Li et al. 2020 (BERT-EMD), EMNLP, arXiv 2010.06133",
+            source="Li et al. 2020 (BERT-EMD), EMNLP, arXiv 2010.06133",
             formula="sum_ij F_ij d_ij, F the optimal plan, for hidden states and attention scores separately; "
             "masses follow 1 / cost",
-            features="hidden+attention-mse",
+            matches="hidden+attention-mse",
             layer_map="emd",
             paper=(joint(0.01, 1.0),),
             departures="masses of hidden states and attention are not averaged (method.md 5); the embedding term is "
@@ -207,9 +207,9 @@ METHODS = {
         Method(
             name="ckd",
             summary="distances and angles among the words of a text and among the layers of a word",
-            reference="Park et al. 2021 (CKD), EMNLP, arXiv 2109.08359",
+            source="Park et al. 2021 (CKD), EMNLP, arXiv 2109.08359",
             formula="squared differences of relative distances and of angles' cosines",
-            features="ckd",
+            matches="ckd",
             layer_map="uniform",
             paper=(joint(1.0, 1.0, 0.0, 3.0),),
             departures=f"{TUNED}, and as in their script no labels; relative distances, not that script's "
@@ -218,9 +218,9 @@ METHODS = {
         Method(
             name="rail-kd",
             summary="pooled states of random intermediate layers, redrawn each epoch",
-            reference="Haidar et al. 2022 (RAIL-KD), Findings of NAACL, arXiv 2109.10164",
+            source="Haidar et al. 2022 (RAIL-KD), Findings of NAACL, arXiv 2109.10164",
             formula="squared distance of mean-pooled states, mapped to width 128 and L2-normalised",
-            features="rail-kd",
+            matches="rail-kd",
             layer_map="random",
             paper=(joint(1 / 3, 1 / 3, 1 / 3, 10.0),),
             departures="the layer-wise variant; pooling leaves padding out",
@@ -228,9 +228,9 @@ METHODS = {
         Method(
             name="alp-kd",
             summary="[CLS] states from an attention-weighted mixture of all teacher layers",
-            reference="Passban et al. 2021 (ALP-KD), AAAI, arXiv 2012.14022",
+            source="Passban et al. 2021 (ALP-KD), AAAI, arXiv 2012.14022",
             formula="MSE(c_i, sum_j a_ij t_j), a_ij = softmax_j(c_i . t_j)",
-            features="alp-kd",
+            matches="alp-kd",
             layer_map="all",
             paper=(joint(0.2, 0.7, 0.1, 2.0),),
             departures="weights of the paper schedule are a re-implementation's, the authors' were not found",
@@ -238,9 +238,9 @@ METHODS = {
         Method(
             name="mgskd",
             summary="structure of tokens and words in lower layers, of samples in upper layers",
-            reference="Liu et al. 2022 (MGSKD), ACL",
+            source="Liu et al. 2022 (MGSKD), ACL",
             formula="dots and angles of tokens and of words (lower two mapped layers), 4 x angles of samples (upper)",
-            features="mgskd",
+            matches="mgskd",
             layer_map="uniform",
             paper=(ILD, kd(temperature=1.0)),
             departures="mapped layers start at 1, without embeddings; means over layers, where theirs are sums; spans "
@@ -249,10 +249,10 @@ METHODS = {
         Method(
             name="ted",
             summary="hidden states through filters that were trained on the labels",
-            reference="Liang et al. 2023 (TED), ICML, arXiv 2210.01351",
+            source="Liang et al. 2023 (TED), ICML, arXiv 2210.01351",
             formula="squared difference of filtered hidden states, mean over mapped layers, after a stage that trains "
             "the filters on labels",
-            features="ted",
+            matches="ted",
             layer_map="uniform",
             paper=(joint(50.0, 20.0, 1.0, 2.0),),
             departures=f"{TUNED} to those of RTE; filters are trained on the student as it starts, not fine-tuned",
@@ -260,7 +260,7 @@ METHODS = {
         Method(
             name="ft",
             summary="no teacher: the same student fine-tuned on the labels",
-            reference="the control",
+            source="the control",
             formula="cross-entropy (regression: squared error) on labelled rows",
             two_stage=(FINETUNE,),
         ),

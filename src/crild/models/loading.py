@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import (
@@ -20,6 +20,14 @@ from transformers.models.auto.modeling_auto import (
 
 from crild.data.sources import first_line
 from crild.errors import CrildError
+
+
+class Loaded(NamedTuple):
+    """A model, and whether its head was in the file (else it is fresh, drawn from torch's random stream)."""
+
+    model: PreTrainedModel
+    head_is_trained: bool
+
 
 OTHER_HEADS = {
     "ForTokenClassification": "a token classifier",
@@ -78,7 +86,7 @@ def load_model(
     labels: Sequence[str] | None = None,
     outputs: int | None = None,
     trust_remote_code: bool = False,
-) -> tuple[PreTrainedModel, bool]:
+) -> Loaded:
     """Load a sequence classifier in fp32.
 
     Args:
@@ -89,7 +97,7 @@ def load_model(
         trust_remote_code: as in transformers.
 
     Returns:
-        The model, and whether its head was in the file (else it is fresh, drawn from torch's random stream).
+        The model, and whether its head was in the file.
 
     Raises:
         CrildError: it cannot be loaded.
@@ -113,7 +121,7 @@ def load_model(
     body = [key for key in fresh if key.startswith(prefix) and "pooler" not in key]
     if body:
         raise CrildError(f"{role}: the weights of {name} lack {len(body)} tensors, {sorted(body)[0]} among them")
-    return model, not any(not key.startswith(prefix) for key in fresh)
+    return Loaded(model, head_is_trained=not any(not key.startswith(prefix) for key in fresh))
 
 
 def head_options(labels: Sequence[str], outputs: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from crild.errors import CrildError, nearest
 from crild.features import Features, LayerFeatures, full_precision
-from crild.layers import MAPS, LayerMap, Pairs, kind
+from crild.layers import MAPS, LayerMap, Pairs, map_family
 from crild.objectives.alp_kd import AttentiveStates
 from crild.objectives.attention import AttentionKL, AttentionMSE
 from crild.objectives.base import STAGE_TERMS, Between, Objective, PairObjective, Shape, Side, Term, require
@@ -96,9 +96,10 @@ class Composition(Objective):
         """(student layer, teacher layer) pairs, as drawn now."""
         return () if self.layerless else self.layer_map.pairs
 
-    def layers(self, side: int) -> list[int]:
-        """Return the layers to capture of the student (side 0) or the teacher (1)."""
-        return sorted({pair[side] for pair in self.pairs} | set(self.extra))
+    def layers(self, side: Literal["student", "teacher"]) -> list[int]:
+        """Return the layers to capture of one of the two models."""
+        place = ("student", "teacher").index(side)
+        return sorted({pair[place] for pair in self.pairs} | set(self.extra))
 
     def forward(self, student: Features, target: Features, pairs: Pairs | None = None) -> dict[str, Term]:
         """Return the terms of all parts."""
@@ -187,11 +188,11 @@ def compose(
     between = Between(student, teacher, mapping, relation_heads)
     parts: list[Objective] = []
     shared = [m for m in OBJECTIVES[chosen[0][0]].maps if all(m in OBJECTIVES[name].maps for name, _ in chosen)]
-    fitting = [name for name in MAPS if kind(name) in shared]
+    fitting = [name for name in MAPS if map_family(name) in shared]
     fitting += ["pairs such as 1-2,3-6"] if "fixed" in shared else []
     for name, _ in chosen:
         cls = OBJECTIVES[name]
-        if kind(layer_map) not in cls.maps:
+        if map_family(layer_map) not in cls.maps:
             hint = f"use --layer-map {' or '.join(fitting)}" if fitting else f"no layer map suits all of {features}"
             raise CrildError(f"{name} makes no sense with layer map {layer_map!r}: {hint}")
         part = cls(between)
@@ -209,11 +210,13 @@ def default_map(features: str, method_map: str) -> str:
     """Return the layer map where the user names features and no map: theirs where they have one, else the method's."""
     own = [OBJECTIVES[name] for name, _ in parse_features(features)]
     wanted = [cls.default_map for cls in own if cls.default_map != "last"]
-    return next((m for m in (*wanted, method_map) if all(kind(m) in cls.maps for cls in own)), (*wanted, "last")[0])
+    return next(
+        (m for m in (*wanted, method_map) if all(map_family(m) in cls.maps for cls in own)), (*wanted, "last")[0]
+    )
 
 
-def captured(objective: Composition, side: int) -> list[str]:
-    """Return the tensors captured of the student (side 0) or the teacher (1), such as ``hidden of layer 3``."""
+def captured(objective: Composition, side: Literal["student", "teacher"]) -> list[str]:
+    """Return the tensors captured of one of the two models, such as ``hidden of layer 3``."""
     names = [
         f"{tensor} of layer {layer}" if layer else "embeddings"
         for layer in objective.layers(side)

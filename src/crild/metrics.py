@@ -1,18 +1,12 @@
-"""Metrics, predictions, and the cost of a model: parameters, bytes, latency."""
+"""Metrics of arrays: scores, their intervals, and which metric a task has; numpy and its kin alone."""
 
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
-from datasets import Dataset
 from scipy import stats
 from sklearn.metrics import f1_score, matthews_corrcoef
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crild.data.batching import Collator, batches_by_length, model_inputs
 from crild.errors import CrildError, nearest
 
 Measure = Callable[[np.ndarray, np.ndarray], float]
@@ -124,55 +118,3 @@ def bootstrap_interval(
     values = [measure(truth[chosen], output[chosen]) for chosen in rows]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-@torch.no_grad()
-def predict(
-    model: PreTrainedModel,
-    rows: Dataset,
-    tokenizer: PreTrainedTokenizerBase,
-    batch_size: int = 64,
-    precision: str = "fp32",
-) -> np.ndarray:
-    """Return the logits (rows, C) of tokenised rows, in their order. Scores are always taken in fp32."""
-    training = model.training
-    model.eval()
-    out = np.zeros((len(rows), int(model.config.num_labels or 0)), np.float32)
-    device = model.device
-    for chosen, batch in batches_by_length(rows, Collator(tokenizer), batch_size):
-        inputs = {name: x.to(device) for name, x in model_inputs(batch, model).items()}
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-            out[chosen] = model(**inputs).logits.float().cpu().numpy()
-    model.train(training)
-    return out
-
-
-def parameters(model: PreTrainedModel) -> int:
-    """Return the number of a model's parameters."""
-    return sum(p.numel() for p in model.parameters())
-
-
-def bytes_on_disk(folder: Path) -> int:
-    """Return the size of a saved model's weights."""
-    return sum(p.stat().st_size for p in Path(folder).glob("*.safetensors"))
-
-
-@torch.no_grad()
-def latencies(
-    models: Sequence[PreTrainedModel], rows: Dataset, tokenizer: PreTrainedTokenizerBase, count: int = 60
-) -> list[float]:
-    """Return each model's median seconds for one row at batch 1, the models taking turns on the same rows."""
-    collate = Collator(tokenizer)
-    times: list[list[float]] = [[] for _ in models]
-    for model in models:
-        model.eval()
-    for number in range(-5, min(count, len(rows))):  # the first rounds warm up
-        batch = collate([rows[max(number, 0)]])
-        for model, measured in zip(models, times, strict=True):
-            inputs = {name: x.to(model.device) for name, x in model_inputs(batch, model).items()}
-            start = time.perf_counter()
-            logits = model(**inputs).logits
-            logits.cpu()  # waits for the device
-            if number >= 0:
-                measured.append(time.perf_counter() - start)
-    return [float(np.median(measured)) for measured in times]

@@ -7,12 +7,12 @@ from typing import Any
 
 import yaml
 
-from crild.compare.cells import Outcome, finished, planned_minutes, write_demo
-from crild.compare.formats import write_all
-from crild.compare.grid import CONTROL, Cell, Grid, cells, make_grid, read_grid, select
-from crild.compare.table import Summary, summarise
-from crild.compare.workers import Pool, open_pool, share_threads
 from crild.console import say, warn
+from crild.grid.cells import Outcome, finished, planned_minutes, write_demo
+from crild.grid.formats import write_all
+from crild.grid.spec import CONTROL, Cell, Grid, cells, make_grid, read_grid, select
+from crild.grid.table import Summary, summarise
+from crild.grid.workers import Pool, open_pool, share_threads
 from crild.rundir import FACTS, check_folder, write_whole
 
 GRID, RESULTS = "grid.yaml", "results.json"
@@ -32,7 +32,7 @@ def compare(
     the table, does not stop the rest, and is tried again when the grid is started again.
 
     Args:
-        grid: a YAML file, or its contents (see `crild.compare.grid.Grid`).
+        grid: a YAML file, or its contents (see `crild.grid.spec.Grid`).
         output: folder of the grid: ``teachers/``, ``runs/``, ``results.json`` and the table in every format.
         workers: local processes, or ``ray``.
         address: of a running Ray cluster; a local one is started without it.

@@ -19,8 +19,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from crild.compare.statistics import TEST
-from crild.compare.table import Block, Row, Summary
+from crild.grid.statistics import TEST
+from crild.grid.table import Block, Row, Summary
 from crild.rundir import write_whole
 
 BEST = "best of validation (optimistic)"

@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from crild.compare.grid import Cell, slug
 from crild.config import DistillConfig, FinetuneConfig, build, with_defaults
 from crild.console import into
 from crild.demo import encoder, settings, write_data
 from crild.errors import CrildError
+from crild.grid.spec import Cell, slug
 from crild.pipeline import execute
 from crild.preparation import announce, estimate_minutes, identity, prepare, resolve
 from crild.rundir import CONFIG, FACTS, RESULT, write_folder

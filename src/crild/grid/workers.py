@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 import torch
 
-from crild.compare.cells import Outcome, log_of, run_cell
-from crild.compare.grid import Cell
 from crild.console import quiet_libraries, say
 from crild.errors import CrildError
+from crild.grid.cells import Outcome, log_of, run_cell
+from crild.grid.spec import Cell
 
 Job = tuple[Cell, bool]
 """A cell, and whether its weights are kept."""

@@ -6,11 +6,11 @@ from typing import Any, get_type_hints
 
 import yaml
 
-from crild.compare.cells import run_cell
-from crild.compare.grid import Cell, teacher_cell
 from crild.config import DistillConfig, TuneConfig, as_dict, build, convert, option_names
 from crild.console import say, warn
 from crild.errors import CrildError, nearest
+from crild.grid.cells import run_cell
+from crild.grid.spec import Cell, teacher_cell
 from crild.methods import Method, find_method
 from crild.rundir import check_output, write_whole
 
@@ -89,7 +89,7 @@ def search_space(config: TuneConfig, method: Method) -> dict[str, Range]:
     """
     text = config.search
     if text is None:
-        kinds = dict.fromkeys(phase.settings for phase in method.phases(config.schedule))
+        kinds = dict.fromkeys(phase.preset_key for phase in method.phases(config.schedule))
         parts = [f"{kind}_learning_rate={RATES}" for kind in kinds]
         text = ",".join(parts + ([f"consistency={WEIGHTS}"] if method.consistency else []))
     hints = get_type_hints(DistillConfig)  # not `fields`, whose types the command line's parser changes in place

@@ -6,8 +6,8 @@ not a part of it: it is frozen and never saved.
 """
 
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from crild.data.batching import model_inputs
 from crild.features import Features, full_precision
+from crild.methods.recipe import Recipe
 from crild.models.capture import capture, evaluation_mode
 from crild.models.interpolation import Mixing
 from crild.objectives import (
@@ -28,52 +29,6 @@ from crild.objectives import (
 )
 
 CONSISTENCY = "consistency/"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What one stage minimises: the weight of each of its terms, and on what inputs.
-
-    Attributes:
-        features: of the intermediate terms (the objective given to the `Distiller`).
-        interpolate: feed both models interpolated inputs in these terms (`method.md` 6.1).
-        partners: whom a row is interpolated with: its ``neighbour``, or the row opposite in a ``reversed`` batch.
-        masked: intermediate terms leave padding out; never otherwise but in `cr-ild-as-released`.
-        consistency: final weight of the consistency term, reached linearly: ``consistency * p`` (6.4); 0 for none.
-        ema_decay: the consistency targets come from a moving average of the student with this decay, if given.
-        distillation: of the teacher's logits.
-        task: of the task's own loss on labelled rows.
-        mixed_task: of the task's loss on interpolated inputs against interpolated labels.
-        filters: of the loss that trains an objective's filters on labels, the backbones frozen (TED).
-        temperature: of the logit distillation.
-    """
-
-    features: float = 0.0
-    interpolate: bool = False
-    partners: Literal["neighbour", "reversed"] = "neighbour"
-    masked: bool = True
-    consistency: float = 0.0
-    ema_decay: float | None = None
-    distillation: float = 0.0
-    task: float = 0.0
-    mixed_task: float = 0.0
-    filters: float = 0.0
-    temperature: float = 2.0
-
-    @property
-    def uses_logits(self) -> bool:
-        """Whether the stage looks at the student's logits on plain inputs."""
-        return self.distillation > 0 or self.task > 0
-
-    @property
-    def uses_objective(self) -> bool:
-        """Whether the stage looks at intermediate features."""
-        return self.features > 0 or self.filters > 0
-
-    @property
-    def uses_labels(self) -> bool:
-        """Whether the stage learns from labels."""
-        return self.task > 0 or self.mixed_task > 0 or self.filters > 0
 
 
 class Distiller(nn.Module):
@@ -126,7 +81,7 @@ class Distiller(nn.Module):
         labelled = (~batch["labels"].isnan()).sum() if recipe.uses_labels else mask.sum() * 0
         if recipe.filters:
             counts |= {f"filter_{side}": labelled for side in ("student", "teacher")}
-        if recipe.features and self.objective is not None:
+        if recipe.intermediate_weight and self.objective is not None:
             mixing = self.mixing(mask, lam)
             seen = mask if mixing is None else mixing.union(mask)
             counts |= self.objective.counts(seen if recipe.masked else torch.ones_like(seen))
@@ -148,7 +103,9 @@ class Distiller(nn.Module):
         def weight(name: str) -> float:
             if name.startswith(CONSISTENCY):
                 return recipe.consistency * progress * inside[name.removeprefix(CONSISTENCY)]
-            return getattr(recipe, STAGE_TERMS[name]) if name in STAGE_TERMS else recipe.features * inside[name]
+            return (
+                getattr(recipe, STAGE_TERMS[name]) if name in STAGE_TERMS else recipe.intermediate_weight * inside[name]
+            )
 
         return {name: weight(name) for name in terms}
 
@@ -176,7 +133,7 @@ class Distiller(nn.Module):
         logits = None
         if recipe.filters:
             terms |= self._filter_terms(batch)
-        if recipe.features:
+        if recipe.intermediate_weight:
             found, logits = self._feature_terms(batch, lam)
             terms |= found
         if recipe.uses_logits:
@@ -207,7 +164,7 @@ class Distiller(nn.Module):
         objective, recipe = self.objective, self.recipe
         assert objective is not None, "a recipe with features needs an objective"
         mixing = self.mixing(batch["attention_mask"], lam)
-        pairs, ours, theirs = objective.pairs, objective.layers(0), objective.layers(1)
+        pairs, ours, theirs = objective.pairs, objective.layers("student"), objective.layers("teacher")
         with torch.no_grad():
             target = self._seen(capture(self.teacher, batch, objective.needs, theirs, mixing), batch)
         clean = None
@@ -238,8 +195,8 @@ class Distiller(nn.Module):
         objective = self.objective
         assert objective is not None, "filters belong to an objective"
         with evaluation_mode(self.student):
-            ours = capture(self.student, batch, objective.needs, objective.layers(0))
-            theirs = capture(self.teacher, batch, objective.needs, objective.layers(1))
+            ours = capture(self.student, batch, objective.needs, objective.layers("student"))
+            theirs = capture(self.teacher, batch, objective.needs, objective.layers("teacher"))
         with torch.autocast(ours.mask.device.type, enabled=False):
             return objective.filter_terms(ours, theirs, batch["labels"])
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crild.compare.grid import CONTROL
-from crild.compare.statistics import FEWEST, NO_SPREAD, TOO_FEW, Comparison, Ranks, average_ranks, compare_all, rank
 from crild.errors import CrildError
+from crild.grid.spec import CONTROL
+from crild.grid.statistics import FEWEST, NO_SPREAD, TOO_FEW, Comparison, Ranks, average_ranks, compare_all, rank
 
 TEACHER = "teacher"
 Record = Mapping[str, Any]

@@ -1,0 +1,1 @@
+"""One step (`distiller`) and one stage of steps (`trainer`)."""
