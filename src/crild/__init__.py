@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig
     from crild.grid.run import compare
     from crild.objectives import objective
-    from crild.pipeline import distill, finetune
+    from crild.run.folder import RunFolder
+    from crild.run.start import distill, finetune
     from crild.scoring import evaluate
     from crild.search import tune
 
@@ -27,6 +28,7 @@ __all__ = [
     "DistillConfig",
     "EvaluateConfig",
     "FinetuneConfig",
+    "RunFolder",
     "compare",
     "distill",
     "evaluate",
@@ -40,9 +42,10 @@ _HOME = {
     "EvaluateConfig": "crild.config",
     "FinetuneConfig": "crild.config",
     "compare": "crild.grid.run",
-    "distill": "crild.pipeline",
+    "RunFolder": "crild.run.folder",
+    "distill": "crild.run.start",
     "evaluate": "crild.scoring",
-    "finetune": "crild.pipeline",
+    "finetune": "crild.run.start",
     "objective": "crild.objectives",
     "tune": "crild.search",
 }

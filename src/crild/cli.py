@@ -149,22 +149,23 @@ def show(result: dict[str, Any], as_json: bool) -> None:
 def train(verb: str, cls: Any, arguments: list[str]) -> int:
     """Run a training verb."""
     config, flags = parse(verb, cls, arguments, flags=("json", "dry-run"))
-    from crild.pipeline import execute
-    from crild.preparation import announce, identity, prepare
+    from crild.console import quiet_libraries
 
-    prepared = prepare(config)
-    announce(prepared)
+    quiet_libraries()
+    from crild.run import start
+
     if flags.dry_run:
+        prepared = start.announce(start.prepare(*start.open_folder(config)))
         import yaml
 
         plan = {
-            "options": identity(prepared.config),
-            "stages": [{"name": s.name, "rows": s.rows, "steps": s.steps, **vars(s.settings)} for s in prepared.stages],
-            "minutes": round(prepared.minutes, 1),
+            "options": prepared.identity.options,
+            **prepared.plan.to_dict(),
+            "minutes": round(sum(prepared.minutes.values()), 1),
         }
         print(json.dumps(plan, indent=2) if flags.json else yaml.safe_dump(plan, sort_keys=False))
         return 0
-    show(execute(prepared), flags.json)
+    show(start.run(config).to_dict(), flags.json)
     return 0
 
 
@@ -232,7 +233,9 @@ def evaluate(arguments: list[str]) -> int:
     from crild.config import EvaluateConfig
 
     config, flags = parse("evaluate", EvaluateConfig, arguments, positional="model", flags=("json",))
-    from crild.console import warn
+    from crild.console import quiet_libraries, warn
+
+    quiet_libraries()
     from crild.scoring import evaluate as score
 
     result = score(config)

@@ -43,6 +43,8 @@ class DataConfig:
     )
     data_seed: int = option(42, "seed of splits, apart from the training seed")
     trust_remote_code: bool = option(False, "allow code that comes with a hub model")
+    revision: str | None = option(None, "branch, tag or commit of hub models")
+    data_revision: str | None = option(None, "branch, tag or commit of hub data")
 
 
 @dataclass(kw_only=True)
@@ -68,6 +70,7 @@ class TrainConfig(DataConfig):
         "best", "weights of which epoch a stage with labels or logits ends with: best on the selection split, or last"
     )
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "of training passes; scores are always fp32")
+    keep_stages: bool = option(False, "keep the weights of every stage after the end")
     seed: int = option(42, "seed of training")
 
 
@@ -348,6 +351,17 @@ def positive(number: Any, name: str) -> Any:
     if which in ("hard_label_weight", "ema_decay", "label_noise", "imbalance") and number > 1:
         raise CrildError(f"{name}: {number} is out of range, it must be at most 1")
     return number
+
+
+def configure(cls: type[T], config: T | None, options: dict[str, Any]) -> T:
+    """Return a whole configuration: the one given, or one made of options.
+
+    Raises:
+        CrildError: both are given, or an option is wrong.
+    """
+    if config is not None and options:
+        raise CrildError(f"give a configuration or options, not both ({', '.join(options)}): use dataclasses.replace")
+    return config if config is not None else build(cls, options)
 
 
 def read_yaml(path: str) -> dict[str, Any]:

@@ -22,13 +22,13 @@ from crild.console import say
 from crild.data.task import load_texts
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
+from crild.files import check_folder, write_whole
 from crild.inference import latencies
 from crild.models.loading import load_model, load_tokenizer
-from crild.pipeline import distill
-from crild.rundir import RESULT, check_folder, write_whole
+from crild.run.start import distill
 
 LABELS = ("negative", "neutral", "positive")
-MARKER = "demo.json"  # tells whose folder it is
+MARKER, RESULT = "demo.json", "result.json"  # the first tells whose folder it is
 FOUR = {
     "teacher": "teacher",
     "control": "student without teacher",
@@ -167,7 +167,7 @@ def run_demo(output: str, values: dict[str, Any] | None = None) -> dict[str, Any
         method="kd",
         control=False,
         output=str(folder / "kd"),
-        **common,
+        **{name: value for name, value in common.items() if not name.startswith(("ild_", "finetune_"))},
         **values["kd"],
     )
     result = {**ours, "kd": plain["student"], "minutes": round(ours["minutes"] + plain["minutes"], 2)}

@@ -5,16 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from crild.config import EvaluateConfig, build
-from crild.console import quiet_libraries
-from crild.data.labels import align_labels, parse_label_map
+from crild.config import EvaluateConfig, configure
 from crild.data.task import load_rows
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
 from crild.inference import parameters, predict
-from crild.metrics import all_scores, bootstrap_interval, find_metric, to_output
 from crild.models import loading
-from crild.models.loading import longest
+from crild.run.targets import Target
+from crild.tasks import task_type_of
+from crild.tasks.labels import align_labels, parse_label_map
 
 
 def evaluate(config: EvaluateConfig | None = None, **options: Any) -> dict[str, Any]:
@@ -31,43 +30,37 @@ def evaluate(config: EvaluateConfig | None = None, **options: Any) -> dict[str, 
     Raises:
         CrildError: model or data cannot be used.
     """
-    config = config or build(EvaluateConfig, options)
-    quiet_libraries()
+    config = configure(EvaluateConfig, config, options)
     if not config.model:
         raise CrildError("the model is missing: crild evaluate MODEL --data PATH")
-    loading.load_config(config.model, "model", config.trust_remote_code)
-    model, trained = loading.load_model(config.model, "model", trust_remote_code=config.trust_remote_code)
+    model, trained = loading.load_model(config.model, "model", None, config.trust_remote_code, config.revision)
     if not trained:
         raise CrildError(f"model: {config.model} has no trained classification head; fine-tune it first")
-    tokenizer = loading.load_tokenizer(config.model, "model", config.trust_remote_code)
-    kind = "regression" if model.config.num_labels == 1 else "classification"
+    tokenizer = loading.load_tokenizer(config.model, "model", config.trust_remote_code, config.revision)
+    task_type = task_type_of(model.config)
     if config.max_length is None and tokenizer.model_max_length < 10_000:
         config = replace(config, max_length=tokenizer.model_max_length)
-    task, rows = load_rows(config, kind)
-    if task.kind != kind:
-        raise CrildError(f"{config.data} holds a {task.kind} task, and {config.model} does {kind}")
-    names = loading.label_names(model.config)
-    notes = list(task.notes)
-    tokenised = tokenise(rows, tokenizer, min(task.max_length, longest(model)))
+    task, rows = load_rows(config, task_type)
+    if task.task_type is not task_type:
+        raise CrildError(f"{config.data} holds a {task.task_type.name} task, and {config.model} does {task_type.name}")
+    names, notes = loading.label_names(model.config), list(task.notes)
+    tokenised = tokenise(rows, tokenizer, min(task.max_length, loading.longest(model)))
     labels = list(tokenised["labels"])
-    known = [i for i, label in enumerate(labels) if label is not None]
-    if not known:
+    known = np.array([i for i, label in enumerate(labels) if label is not None], dtype=int)
+    if not len(known):
         raise CrildError(f"{config.data} has no labels to score against (--label names the column)")
-    truth, positive = np.array([labels[i] for i in known]), 1
-    if kind == "classification":
+    truth, positive = [labels[i] for i in known], 1
+    if task_type.named:
         alignment = align_labels(task.names, task.generic, names, parse_label_map(config.label_map))
-        truth = np.array([alignment.index[int(v)] for v in truth], dtype=float)
+        truth = [task_type.aligned(label, alignment.index, len(names)) for label in truth]
         positive = alignment.index[1] if len(alignment.index) == 2 else 1
         notes += [alignment.note] if alignment.note else []
-    measure = find_metric(task.metric, kind, len(names), positive)
-    logits = predict(model, tokenised, tokenizer)[known]
-    output = to_output(logits)
+    measure = task_type.find_metric(task.metric, len(names), positive)
+    target = Target(task_type, known, np.array(truth), measure, task.metric, positive)
     return {
         "task": task.name,
         "metric": task.metric,
-        "score": measure(truth, output),
-        "interval": list(bootstrap_interval(measure, truth, output)),
-        "scores": all_scores(truth, logits, positive),
+        **target.report(predict(model, tokenised, tokenizer)),
         "rows": len(known),
         "parameters": parameters(model),
         "notes": notes,

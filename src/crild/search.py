@@ -9,10 +9,11 @@ import yaml
 from crild.config import DistillConfig, TuneConfig, as_dict, build, convert, option_names
 from crild.console import say, warn
 from crild.errors import CrildError, nearest
+from crild.files import write_whole
 from crild.grid.cells import run_cell
 from crild.grid.spec import Cell, teacher_cell
 from crild.methods import Method, find_method
-from crild.rundir import check_output, write_whole
+from crild.run.identity import check_output
 
 BEST, STUDY, OPTIONS = "best.yaml", "study.db", "tune.yaml"
 RATES, WEIGHTS = "1e-5:1e-3", "0.01:1"
@@ -47,7 +48,7 @@ def tune(config: TuneConfig | None = None, **options: Any) -> dict[str, Any]:
         raise CrildError("--validation: a search scores its trials on held-out training rows; leave it out")
     space = search_space(config, find_method(config.method))
     mine = {name: value for name, value in as_dict(config).items() if name not in ("output", "trials", "cache")}
-    folder = check_output(config.output, mine, OPTIONS, "search")
+    folder = check_output(config.output, mine, OPTIONS, "crild search")
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / OPTIONS, yaml.safe_dump(mine, sort_keys=False))
     own = [name for name in option_names(DistillConfig) if name not in ("output", "cache")]

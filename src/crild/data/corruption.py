@@ -3,6 +3,9 @@
 Every choice is a function of the data seed alone, so that a teacher and all its students see the same rows and flips.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 from datasets import Dataset
 
@@ -43,25 +46,25 @@ def unbalance(rows: Dataset, ratio: float, seed: int) -> Dataset:
     return rows.select([i for i in range(len(rows)) if i not in dropped])
 
 
-def flip(rows: Dataset, share: float, classes: int, *seed: int) -> Dataset:
+def flip(rows: Dataset, share: float, another: Callable[[Sequence[Any], int, float], Any], *seed: int) -> Dataset:
     """Return rows in which each label is replaced by another one with probability ``share``.
 
-    A class becomes one of the other classes, each as likely. A number (``classes`` 0) becomes the number of another
-    labelled row, each as likely. Rows without a label stay.
+    Args:
+        rows: with ``labels``; rows without one stay.
+        share: of the labels.
+        another: makes a wrong label in place of ``labels[place]``, by a draw from [0, 1); see `TaskType.another`.
+        seed: any number of integers.
     """
     values = list(rows["labels"])
     known = [i for i, value in enumerate(values) if value is not None]
+    labels = [values[i] for i in known]
     rng = np.random.default_rng((*seed, NOISE))
     # One draw a row whatever the share, so that the flips of a smaller share are among those of a larger one.
-    chances, others = rng.random(len(known)), rng.random(len(known))
+    chances, draws = rng.random(len(known)), rng.random(len(known))
     out = list(values)
     for place, row in enumerate(known):
-        if chances[place] >= share:
-            continue
-        if classes:
-            out[row] = float((values[row] + 1 + int(others[place] * (classes - 1))) % classes)
-        elif len(known) > 1:
-            out[row] = values[known[(place + 1 + int(others[place] * (len(known) - 1))) % len(known)]]
+        if chances[place] < share:
+            out[row] = another(labels, place, draws[place])
     return rows.remove_columns("labels").add_column("labels", out)
 
 

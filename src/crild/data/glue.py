@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from crild.tasks.labels import simple
+
 METRICS = {"CoLA": "matthews", "MRPC": "accuracy_f1", "QQP": "accuracy_f1", "STS-B": "pearson_spearman"}
 SHORT = {"CoLA", "SST-2"}  # tasks whose maximum length is 64 tokens instead of 128
 
@@ -81,8 +83,3 @@ def recognise(columns: list[str], folder: str) -> GlueTask | None:
         if wanted <= set(columns) and (not task.folder or simple(folder).startswith(simple(task.name))):
             return task
     return None
-
-
-def simple(name: str) -> str:
-    """Return a name without case, dashes, underscores and spaces."""
-    return "".join(c for c in name.casefold() if c.isalnum())

@@ -48,7 +48,7 @@ class Source:
         return {name: self.splits[name] for name in EXTRA_VALIDATION if name in self.splits}
 
 
-def read_source(name: str) -> Source:
+def read_source(name: str, revision: str | None = None) -> Source:
     """Read a GLUE folder, a CSV, TSV, JSONL, Parquet or text file, a folder of such files, a saved `datasets`
     directory, or a hub name (``owner/name`` or ``owner/name:configuration``).
 
@@ -64,14 +64,14 @@ def read_source(name: str) -> Source:
         return read_folder(name, path)
     if path.suffix.lower() in SUFFIXES or not re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?|[\w-]+:[\w.-]+", name):
         raise CrildError(f"no such file or folder: {name}")
-    return read_hub(name)
+    return read_hub(name, revision)
 
 
-def read_hub(name: str) -> Source:
+def read_hub(name: str, revision: str | None = None) -> Source:
     """Load a data set from the Hugging Face hub."""
     repository, _, configuration = name.partition(":")
     try:
-        loaded = load_dataset(repository, configuration or None)
+        loaded = load_dataset(repository, configuration or None, revision=revision)
     except Exception as error:
         raise CrildError(
             f"{name}: no file or folder of that name, and no hub data set could be loaded ({first_line(error)})"

@@ -1,13 +1,13 @@
 """Raw text -> token ids, and the checks that a user should see before the first step."""
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from datasets import Dataset
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from crild.data.task import Task, keys
+from crild.data.splits import keys
+from crild.data.task import Task
 
 
 def tokenise(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, words: bool = False) -> Dataset:
@@ -63,10 +63,9 @@ class Checks:
 def check_data(task: Task, train: Dataset) -> Checks:
     """Count labels, truncated texts and rows shared by train and validation."""
     values = list(task.train["labels"])
-    counts = Counter(task.names[int(v)] for v in values if v is not None) if task.names else Counter()
     seen = set(keys(task.train)) | set(keys(task.selection))
     return Checks(
-        labels={name: counts[name] for name in task.names},
+        labels=task.task_type.counts(values, task.names),
         unlabelled=sum(v is None for v in values),
         truncated=sum(train["truncated"]) / len(train),
         shared=sum(key in seen for rows in task.validation.values() for key in keys(rows)),

@@ -1,9 +1,7 @@
 """One run of a grid: from a `Cell` to a finished run directory."""
 
 import io
-import json
 import re
-import shutil
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,16 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from crild.config import DistillConfig, FinetuneConfig, build, with_defaults
+from crild.config import DistillConfig, FinetuneConfig, build
 from crild.console import into
 from crild.demo import encoder, settings, write_data
 from crild.errors import CrildError
+from crild.files import write_folder
 from crild.grid.spec import Cell, slug
-from crild.pipeline import execute
-from crild.preparation import announce, estimate_minutes, identity, prepare, resolve
-from crild.rundir import CONFIG, FACTS, RESULT, write_folder
+from crild.run import start
+from crild.run.folder import RunFolder
+from crild.run.identity import Identity
 
 PATHS = ("data", "validation", "supplementary", "base", "teacher", "plugin")
 # The encoder, tweets and further texts of `crild demo`, by one name: demo, or demo:1200 for as many tweets to score on.
@@ -85,11 +82,10 @@ def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file, into(file):
         try:
-            run = prepare(configure(folder, cell))
-            announce(run, timed=False)
-            execute(run)
+            config = configure(folder, cell)
+            start.run(config, timed=False)
             if cell.method != "teacher" and not keep_weights:
-                drop_weights(folder / cell.folder)
+                RunFolder(folder / cell.folder).drop_weights()
         except CrildError as error:
             print(f"crild: error: {error}", file=file)
             return Outcome(error=" ".join(str(error).split()))
@@ -105,43 +101,18 @@ def log_of(root: Path, cell: Cell) -> Path:
     return root / "logs" / f"{slug(cell.folder)}.log"
 
 
-def drop_weights(folder: Path) -> None:
-    """Delete a finished run's weights; scores, logs and configuration stay."""
-    for name in ("student", "control"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for weights in folder.glob("stages/*/*.safetensors"):
-        weights.unlink()
-
-
 def finished(root: Path, cell: Cell) -> Outcome | None:
     """Return the outcome of a run that is finished, or ``None``.
 
     Raises:
         CrildError: the folder holds a run with other options.
     """
-    folder = root / cell.folder
-    check_same(root, cell)
-    if not (folder / RESULT).exists():
+    run = RunFolder(root / cell.folder)
+    config = start.resolve(configure(root, cell))
+    run.refuse_another(Identity.of(config))
+    if not run.is_finished:
         return None
-    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    return Outcome(result=result, started=facts.get("started"))
-
-
-def check_same(root: Path, cell: Cell) -> None:
-    """Refuse to take another run's numbers for this cell's; paths may have moved."""
-    path = root / cell.folder / CONFIG
-    if not path.exists():
-        return
-    options = identity(resolve(configure(root, cell)))
-    there = with_defaults(yaml.safe_load(path.read_text(encoding="utf-8")), options)
-    for name, here in options.items():
-        moved = name in PATHS and Path(str(here)).name == Path(str(there[name])).name
-        if not moved and here != there[name]:
-            raise CrildError(
-                f"{root / cell.folder} holds a run with other options ({name}: {there[name]!r} there, {here!r} in "
-                "this grid): choose another --output"
-            )
+    return Outcome(result=run.result.to_dict(), started=run.facts.get("started"))
 
 
 def planned_minutes(root: Path, cell: Cell) -> float:
@@ -151,9 +122,7 @@ def planned_minutes(root: Path, cell: Cell) -> float:
         config = replace(config, teacher=config.base)  # not trained yet: its encoder takes as long
     try:
         with into(io.StringIO()):
-            run = prepare(replace(config, output=str(root / "planned")))
+            minutes = start.planned_minutes(replace(config, output=str(root / "planned")))
     except CrildError:
         return 0.0  # it will say why when its turn comes
-    if cell.teacher is not None:
-        run.stages = [stage for stage in run.stages if stage.trains != "teacher"]
-    return estimate_minutes(run)
+    return sum(value for stage, value in minutes.items() if cell.teacher is None or stage != "teacher")

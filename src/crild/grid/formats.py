@@ -19,9 +19,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from crild.files import write_whole
 from crild.grid.statistics import TEST
 from crild.grid.table import Block, Row, Summary
-from crild.rundir import write_whole
 
 BEST = "best of validation (optimistic)"
 ROLES = {"teacher": "", "control": " (student without a teacher)", "method": ""}

@@ -8,12 +8,13 @@ from typing import Any
 import yaml
 
 from crild.console import say, warn
+from crild.files import check_folder, write_whole
 from crild.grid.cells import Outcome, finished, planned_minutes, write_demo
 from crild.grid.formats import write_all
 from crild.grid.spec import CONTROL, Cell, Grid, cells, make_grid, read_grid, select
 from crild.grid.table import Summary, summarise
 from crild.grid.workers import Pool, open_pool, share_threads
-from crild.rundir import FACTS, check_folder, write_whole
+from crild.run.folder import FACTS
 
 GRID, RESULTS = "grid.yaml", "results.json"
 MOST_PLANNED = 2  # runs whose time is estimated by timing some steps

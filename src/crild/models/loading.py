@@ -20,6 +20,7 @@ from transformers.models.auto.modeling_auto import (
 
 from crild.data.sources import first_line
 from crild.errors import CrildError
+from crild.tasks import TASK_TYPES
 
 
 class Loaded(NamedTuple):
@@ -42,13 +43,13 @@ PROBES = (
 )
 
 
-def load_config(name: str, role: str, trust_remote_code: bool = False) -> Any:
+def load_config(name: str, role: str, trust_remote_code: bool = False, revision: str | None = None) -> Any:
     """Load a model's configuration and refuse what is out of scope.
 
     Args:
         name: folder or hub name.
         role: how messages call it: ``teacher``, ``base``, ``student``.
-        trust_remote_code: as in transformers.
+        trust_remote_code, revision: as in transformers.
 
     Raises:
         CrildError: it is not there, or is no encoder for sequence classification.
@@ -59,7 +60,7 @@ def load_config(name: str, role: str, trust_remote_code: bool = False) -> Any:
     if path.exists() and not (path / "config.json").exists():
         raise CrildError(f"{role}: {name} is not a saved model (it has no config.json)")
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, revision=revision or "main")
     except Exception as error:
         what = f"cannot load {name}" if path.exists() else f"no folder {name}, and it cannot be loaded from the hub"
         raise CrildError(f"{role}: {what} ({first_line(error)})") from None
@@ -75,26 +76,26 @@ def load_config(name: str, role: str, trust_remote_code: bool = False) -> Any:
     for suffix, what in OTHER_HEADS.items():
         if any(a.endswith(suffix) for a in architectures):
             raise CrildError(f"{role}: {name} is {what}; crild distils sequence classifiers")
-    if getattr(config, "problem_type", None) == "multi_label_classification":
-        raise CrildError(f"{role}: {name} is a multi-label classifier, which crild does not distil yet")
+    problem = getattr(config, "problem_type", None)
+    if problem and problem not in {task_type.problem_type for task_type in TASK_TYPES.values()}:
+        raise CrildError(f"{role}: {name} does {problem}, which crild does not distil")
     return config
 
 
 def load_model(
     name: str,
     role: str,
-    labels: Sequence[str] | None = None,
-    outputs: int | None = None,
+    head: dict[str, Any] | None = None,
     trust_remote_code: bool = False,
+    revision: str | None = None,
 ) -> Loaded:
     """Load a sequence classifier in fp32.
 
     Args:
         name: folder or hub name.
         role: how messages call it.
-        labels: class names of a head that is to be trained; ``None`` keeps the model's own.
-        outputs: number of outputs of such a head; 1 for regression.
-        trust_remote_code: as in transformers.
+        head: configuration of a head that is to be trained, see `TaskType.head`; ``None`` keeps the model's own.
+        trust_remote_code, revision: as in transformers.
 
     Returns:
         The model, and whether its head was in the file.
@@ -102,16 +103,15 @@ def load_model(
     Raises:
         CrildError: it cannot be loaded.
     """
-    load_config(name, role, trust_remote_code)
-    options: dict[str, Any] = {}
-    if outputs is not None:
-        options = head_options(labels or [], outputs) | {"ignore_mismatched_sizes": True}
+    load_config(name, role, trust_remote_code, revision)
+    options = head | {"ignore_mismatched_sizes": True} if head is not None else {}
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
             name,
             dtype=torch.float32,
             output_loading_info=True,
             trust_remote_code=trust_remote_code,
+            revision=revision or "main",
             **options,
         )
     except Exception as error:
@@ -122,17 +122,6 @@ def load_model(
     if body:
         raise CrildError(f"{role}: the weights of {name} lack {len(body)} tensors, {sorted(body)[0]} among them")
     return Loaded(model, head_is_trained=not any(not key.startswith(prefix) for key in fresh))
-
-
-def head_options(labels: Sequence[str], outputs: int) -> dict[str, Any]:
-    """Return the configuration of a classification (outputs > 1) or regression head."""
-    names = list(labels) or [f"LABEL_{i}" for i in range(outputs)]
-    return {
-        "num_labels": outputs,
-        "id2label": dict(enumerate(names)),
-        "label2id": {name: i for i, name in enumerate(names)},
-        "problem_type": "regression" if outputs == 1 else "single_label_classification",
-    }
 
 
 def label_names(config: Any) -> list[str]:
@@ -148,7 +137,16 @@ def longest(model: PreTrainedModel) -> int:
     return most if padding is None else most - padding - 1
 
 
-def load_tokenizer(name: str, role: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+def longest_input(name: str, role: str, trust_remote_code: bool = False, revision: str | None = None) -> int:
+    """Return the most tokens that a saved model takes, without reading its weights."""
+    config = load_config(name, role, trust_remote_code, revision)
+    with torch.device("meta"):
+        return longest(AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code))
+
+
+def load_tokenizer(
+    name: str, role: str, trust_remote_code: bool = False, revision: str | None = None
+) -> PreTrainedTokenizerBase:
     """Load a tokenizer.
 
     Raises:
@@ -165,7 +163,9 @@ def load_tokenizer(name: str, role: str, trust_remote_code: bool = False) -> Pre
     if path.is_dir() and not any((path / file).exists() for file in files):
         raise CrildError(f"{role}: {name} has no tokenizer; save one there with `tokenizer.save_pretrained(...)`")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(
+            name, trust_remote_code=trust_remote_code, revision=revision or "main"
+        )
     except Exception as error:
         raise CrildError(f"{role}: cannot load the tokenizer of {name} ({first_line(error)})") from None
     if tokenizer.pad_token_id is None:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from crild.errors import CrildError
-from crild.models.loading import head_options
 from crild.models.shape import Shape
 
 
@@ -294,9 +293,9 @@ def copy_head(student: PreTrainedModel, teacher: PreTrainedModel) -> bool:
     return True
 
 
-def name_labels(model: PreTrainedModel, names: list[str], outputs: int) -> None:
-    """Write label names into a model's configuration."""
-    for key, value in head_options(names, outputs).items():
+def name_labels(model: PreTrainedModel, head: dict[str, Any]) -> None:
+    """Write what a head's outputs mean into a model's configuration, see `TaskType.head`."""
+    for key, value in head.items():
         setattr(model.config, key, value)
 
 

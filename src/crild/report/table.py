@@ -28,7 +28,7 @@ def summary(rows: Sequence[Row], metric: str, title: str = "") -> Table:
         table.add_row(
             row.name,
             f"{score:.4f}",
-            "{:.3f} - {:.3f}".format(*row.scores["interval"]),
+            "{:.3f} - {:.3f}".format(*row.scores["interval"]) if "interval" in row.scores else "",
             f"{score / best:.1%}" if best > 0 else "-",
             cost(row, first, "parameters", 1e6, " M"),
             cost(row, first, "bytes", 1e6, " MB"),
@@ -52,4 +52,6 @@ def result_rows(result: dict[str, Any]) -> list[Row]:
         if result.get("control"):
             rows.append(Row("student without teacher", result["control"], student))
         rows.append(Row(f"student, {result['method']}", student, student))
+    if constant := result.get("constant"):
+        rows.append(Row("always the same answer", constant, {}))
     return rows

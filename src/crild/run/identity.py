@@ -4,8 +4,19 @@ A folder that was moved holds the same run; a teacher that was trained anew unde
 """
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from torch import nn
+
+from crild.config import as_dict, with_defaults
+from crild.errors import CrildError
+from crild.files import check_folder
 
 SHIPPED_BESIDE = {".md", ".gitattributes", ".lock"}  # files of a model's folder that change nothing that is computed
 
@@ -39,3 +50,103 @@ def hash_of(file: Path) -> str:
 def _hash(file: str, size: int, changed: int, inode: int) -> str:
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+CHANGES_NOTHING = ("output", "cache", "save_steps", "keep_stages")  # options with which a run ends the same
+PATHS = ("teacher", "base", "student", "data", "validation", "supplementary", "plugin")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What makes a run this run.
+
+    Attributes:
+        options: all that change its outcome, as the user gave them and the preset completed them.
+        contents: what the options that name files hold, by option, see `content`.
+    """
+
+    options: dict[str, Any]
+    contents: dict[str, str]
+
+    @classmethod
+    def of(cls, config: Any) -> "Identity":
+        """Return the identity of the run that a configuration describes."""
+        options = {name: value for name, value in as_dict(config).items() if name not in CHANGES_NOTHING}
+        named = {name: str(options[name]) for name in PATHS if options.get(name)}
+        return cls(options, {name: content(path) for name, path in named.items() if is_path(name, path)})
+
+    def difference(self, there: "Identity") -> str | None:
+        """Return, in words, what another run differs in from this one; ``None`` for the same run.
+
+        Where both know what a path holds, that counts and not its name.
+        """
+        for name in dict.fromkeys([*there.options, *self.options]):
+            mine, theirs = self.options.get(name), there.options.get(name)
+            if name in self.contents and name in there.contents:
+                if self.contents[name] == there.contents[name]:
+                    continue
+                if mine == theirs:
+                    return f"{name}: {mine} has changed since"
+            elif mine == theirs and not there.contents:  # made before contents were noted
+                continue
+            if mine != theirs:
+                return f"{name}: {theirs!r} there, {mine!r} here"
+        return None
+
+
+def is_path(name: str, value: str) -> bool:
+    """Whether an option's value names files: ``--student 3`` and ``--validation held-out`` do not."""
+    return name not in ("student", "validation") or Path(value).expanduser().exists()
+
+
+def check_output(output: str | None, options: Mapping[str, Any], marker: str, what: str) -> Path:
+    """Return an output folder, if it is new, empty, or holds a ``what`` with these options; touch nothing.
+
+    Args:
+        output: what the user said.
+        options: a folder holds them in ``marker``.
+        marker, what: as in `check_folder`.
+
+    Raises:
+        CrildError: it holds something else.
+    """
+    path = check_folder(output, marker, what)
+    if (path / marker).exists():
+        earlier = Identity(read_options(path / marker, options), {})
+        refuse(output, Identity(dict(options), {}).difference(earlier), what)
+    return path
+
+
+def read_options(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of an earlier run; those that it did not know have the default that stands for what it did.
+
+    Raises:
+        CrildError: the file cannot be read.
+    """
+    try:
+        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        earlier = None
+    if not isinstance(earlier, dict):
+        raise CrildError(f"--output {path.parent}: its {path.name} cannot be read; choose another folder")
+    return {name: value for name, value in with_defaults(earlier, known).items() if name not in CHANGES_NOTHING}
+
+
+def refuse(output: str | Path | None, difference: str | None, what: str) -> None:
+    """Raise `CrildError` where there is a difference."""
+    if difference:
+        raise CrildError(
+            f"--output {output}: the folder holds another {what.split()[-1]} ({difference}); choose another folder, or "
+            "the same options to go on with it"
+        )
+
+
+def fingerprint(model: nn.Module, ids: list[list[int]], *facts: Any) -> str:
+    """Return a hash of a model's weights, token ids (so of tokenizer and length), and other facts."""
+    digest = hashlib.sha256(repr(facts).encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    for row in ids:
+        digest.update(np.asarray(row, np.int64).tobytes() + b"|")
+    return digest.hexdigest()

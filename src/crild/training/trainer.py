@@ -28,9 +28,9 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from crild.config import StageSettings
 from crild.data.batching import Collator, LengthGroupedSampler, batches_by_length
+from crild.files import write_whole
 from crild.models.interpolation import draw_lambda
 from crild.objectives import Term
-from crild.rundir import write_whole
 from crild.training.distiller import Distiller
 
 INCOMPLETE = "incomplete"

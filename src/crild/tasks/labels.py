@@ -1,4 +1,4 @@
-"""Labels: class or number; names of the data's labels against names of the teacher's."""
+"""Labels: what a raw value says, and the names of the data's labels against the names of the teacher's."""
 
 import math
 import re
@@ -7,27 +7,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from crild.data.glue import simple
 from crild.errors import CrildError
 
 MOST_CODED_CLASSES = 20  # more distinct whole numbers than this are a quantity, not classes
 
 
-@dataclass
+@dataclass(frozen=True)
 class Labels:
     """A label column, understood.
 
     Attributes:
-        kind: ``classification`` or ``regression``.
-        values: class index into ``names`` or number, ``None`` where a row has no label.
+        values: what a task type makes of each row's label: class index, number, list of 0 and 1; ``None`` for none.
         names: of the classes; empty in regression.
         generic: the data holds numbers, not names, so only the index can be trusted.
     """
 
-    kind: str
-    values: list[float | None]
+    values: list[Any]
     names: list[str] = field(default_factory=list)
     generic: bool = False
+
+
+def simple(name: str) -> str:
+    """Return a name without case, dashes, underscores and spaces."""
+    return "".join(c for c in name.casefold() if c.isalnum())
 
 
 def is_missing(value: Any) -> bool:
@@ -44,65 +46,6 @@ def as_number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
-
-
-def read_labels(
-    raw: Sequence[Any],
-    where: str,
-    kind: str = "auto",
-    names: Sequence[str] | None = None,
-    coded: bool = False,
-) -> Labels:
-    """Understand a raw label column.
-
-    Args:
-        raw: its values.
-        where: for error messages: file and column.
-        kind: ``classification``, ``regression`` or ``auto``: numbers that are not whole, or more than
-            `MOST_CODED_CLASSES` different ones, are a quantity; all else are classes.
-        names: the classes' names in order, where the source knows them.
-        coded: ``raw`` holds indices into ``names``.
-
-    Raises:
-        CrildError: a value fits neither.
-    """
-    present = [value for value in raw if not is_missing(value)]
-    numbers = [as_number(value) for value in present]
-    numeric = bool(present) and all(n is not None for n in numbers)
-    if kind == "auto":
-        distinct = {n for n in numbers if n is not None}
-        whole = all(n == int(n) for n in distinct)
-        quantity = numeric and (not whole or len(distinct) > MOST_CODED_CLASSES)
-        kind = "regression" if quantity and not names else "classification"
-    if kind == "regression":
-        if not numeric and present:
-            bad = next(v for v, n in zip(present, numbers, strict=True) if n is None)
-            raise CrildError(f"{where}: label {str(bad)!r} is not a number, as regression needs")
-        return Labels("regression", [None if is_missing(v) else as_number(v) for v in raw])
-    if names is not None and coded:
-        table = {str(i): i for i in range(len(names))}
-        found = [
-            str(int(n)) if n is not None and n == int(n) else str(v) for v, n in zip(present, numbers, strict=True)
-        ]
-        order = list(names)
-    else:
-        found = [class_name(v, n, numeric) for v, n in zip(present, numbers, strict=True)]
-        distinct_names = set(found)
-        if names is not None:
-            order = list(names)
-        elif numeric:
-            order = sorted(distinct_names, key=float)
-        else:
-            order = sorted(distinct_names)
-        if len(order) > max(MOST_CODED_CLASSES, len(found) // 2):
-            raise CrildError(f"{where}: {len(order)} different labels in {len(found)} rows; is it the label column?")
-        table = {name: i for i, name in enumerate(order)}
-    unknown = [name for name in found if name not in table]
-    if unknown:
-        raise CrildError(f"{where}: unknown label {unknown[0]!r}; known are {', '.join(table)}")
-    filled = iter(found)
-    values = [None if is_missing(v) else float(table[next(filled)]) for v in raw]
-    return Labels("classification", values, order, generic=coded or (numeric and names is None))
 
 
 def class_name(value: Any, number: float | None, numeric: bool) -> str:
@@ -140,7 +83,7 @@ def parse_label_map(text: str | None) -> dict[str, str]:
     return {old.strip(): new.strip() for old, new in pairs}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Alignment:
     """Which of the teacher's classes each of the data's classes is.
 

@@ -1,0 +1,83 @@
+"""Files that appear whole or not at all, and folders that a user may write to."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from crild.errors import CrildError
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file under another name and rename it, so that it is never seen half-written."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
+    """Fill a folder under another name and rename it, replacing what was there."""
+    part = path.with_name(path.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    fill(part)
+    shutil.rmtree(path, ignore_errors=True)
+    os.replace(part, path)
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Save a module's tensors, whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    state = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
+    save_file(state, part, metadata={"format": "pt"})
+    os.replace(part, path)
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Load a module's tensors."""
+    model.load_state_dict(load_file(path))
+
+
+def cached_array(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return the array in a safetensors file, computed and written once."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")  # runs may share the cache
+        save_file({"array": torch.from_numpy(compute())}, part)
+        os.replace(part, path)
+    array: Tensor = load_file(path)["array"]
+    return array.numpy()
+
+
+def check_folder(output: str | None, marker: str, what: str) -> Path:
+    """Return an output folder, if it is new, empty, or holds a ``what`` (told by the file ``marker``); touch nothing.
+
+    Raises:
+        CrildError: it holds something else, or cannot be written to.
+    """
+    if not output:
+        raise CrildError(f"--output is missing: the folder of the {what}")
+    path = Path(output).expanduser()
+    if path.exists() and not path.is_dir():
+        raise CrildError(f"--output {output}: a file of that name exists; choose a folder")
+    above = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
+    try:  # whoever is root may write anywhere by name, and cannot in /proc
+        os.rmdir(tempfile.mkdtemp(dir=above, prefix=".crild-"))
+    except OSError:
+        raise CrildError(
+            f"--output {output}: {above} is no folder that can be written to; choose another one"
+        ) from None
+    if path.exists() and not (path / marker).exists() and not all(passing(p) for p in path.iterdir()):
+        raise CrildError(f"--output {output}: the folder is not empty and holds no {what}; choose another one")
+    return path
+
+
+def passing(path: Path) -> bool:
+    """Whether a file is a trace of a start that came to nothing: half-written, or a lock."""
+    return path.name.endswith((".part", ".lock"))

@@ -1,0 +1,88 @@
+"""About how long a plan takes: from a few timed steps, the models taking turns."""
+
+import time
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from crild.data.batching import Collator, model_inputs
+from crild.run.inputs import Inputs
+from crild.run.models import Models
+from crild.run.plan import Plan, PlannedStage
+
+ROUNDS = 5  # the median of so many is what another process's burst does not move
+OVERHEAD = 1.1  # batching, logging and checkpoints beside the steps
+
+
+def estimate_minutes(plan: Plan, inputs: Inputs, models: Models, precision: str) -> dict[str, float]:
+    """Return about how many minutes each stage takes, by its name, and the final ``scoring``."""
+    teacher, student = per_row(inputs, models, precision)
+    mean_length = float(np.mean(inputs.train["length"][:]))
+    held_out = len(inputs.selection)
+    minutes = {
+        stage.name: OVERHEAD * stage_seconds(stage, teacher, student, held_out, mean_length) / 60
+        for stage in plan.stages
+    }
+    scored = sum(len(rows) for rows in inputs.validation.values())
+    minutes["scoring"] = scored * (teacher[0] + 2 * student[0]) / 60
+    return minutes
+
+
+def stage_seconds(
+    stage: PlannedStage, teacher: tuple[float, float], student: tuple[float, float], held_out: int, mean_length: float
+) -> float:
+    """Return about how many seconds a stage takes.
+
+    Args:
+        stage: what is planned.
+        teacher, student: seconds a row of a forward pass, and of a forward and backward pass.
+        held_out: rows that are evaluated on.
+        mean_length: tokens of a training row.
+    """
+    recipe, settings = stage.recipe, stage.settings
+    forward, step = teacher if stage.trains == "teacher" else student
+    each = forward + teacher[0] if recipe.filters else step
+    if recipe.intermediate_weight:
+        each += teacher[0] + forward * bool(recipe.consistency) + step * (recipe.interpolate and recipe.uses_logits)
+    each *= (settings.pad_to or mean_length) / mean_length
+    epoch = settings.steps_per_epoch(stage.rows)
+    evaluations = 1 - (-stage.steps // epoch) + (stage.steps // settings.eval_steps if settings.eval_steps else 0)
+    rows_once = stage.rows if recipe.distillation and stage.steps >= epoch else 0  # teacher logits, else live
+    live = stage.steps * settings.batch_size if recipe.distillation and not rows_once else 0
+    return (
+        stage.steps * settings.batch_size * each
+        + evaluations * held_out * (forward + teacher[0] * bool(recipe.intermediate_weight))
+        + (rows_once + live) * teacher[0]
+    )
+
+
+def per_row(inputs: Inputs, models: Models, precision: str) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the seconds a row of teacher and student: of a forward pass, and of a forward and backward pass."""
+    rows = [inputs.train[i] for i in range(min(32, len(inputs.train)))]
+    batch = Collator(inputs.tokenizer)(rows)
+    timed = [deepcopy(model).train() for model in (models.teacher, models.student) if model is not None]
+    times: list[list[tuple[float, float]]] = [[] for _ in timed]
+    for number in range(-1, ROUNDS):  # the first round warms up
+        for model, measured in zip(timed, times, strict=True):
+            pair = timed_step(model, batch, precision)
+            if number >= 0:
+                measured.append(pair)
+    medians = [tuple(float(np.median(column)) / len(rows) for column in zip(*each, strict=True)) for each in times]
+    teacher, student = medians[0], medians[-1] if models.student is not None else (0.0, 0.0)
+    return (teacher[0], teacher[1]), (student[0], student[1])
+
+
+def timed_step(model: PreTrainedModel, batch: dict[str, Tensor], precision: str) -> tuple[float, float]:
+    """Return the seconds of a forward pass, and of a forward and backward pass."""
+    inputs = {name: x.to(model.device) for name, x in model_inputs(batch, model).items()}
+    start = time.perf_counter()
+    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        loss = model(**inputs).logits.float().square().sum()
+    loss.item()  # waits for the device
+    middle = time.perf_counter()
+    loss.backward()
+    float(next(p.grad for p in model.parameters() if p.grad is not None).sum())
+    return middle - start, time.perf_counter() - start

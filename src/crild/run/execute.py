@@ -1,0 +1,392 @@
+"""Run the stages of a plan, each from where it was, then score, time and save the models."""
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from datasets import Dataset, concatenate_datasets
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from crild.config import DistillConfig, FinetuneConfig
+from crild.console import say
+from crild.data.batching import input_names
+from crild.files import cached_array, load_weights, save_weights, write_whole
+from crild.inference import bytes_on_disk, latencies, parameters, predict
+from crild.models import students
+from crild.report.card import write_card
+from crild.run.folder import Clock, RunFolder
+from crild.run.identity import Identity, fingerprint
+from crild.run.inputs import Inputs
+from crild.run.models import Models
+from crild.run.plan import Plan, PlannedStage
+from crild.run.predictions import predictions_frame
+from crild.run.result import Result, Scores
+from crild.run.targets import Target, target_of
+from crild.training.distiller import Distiller
+from crild.training.progress import StageProgress
+from crild.training.trainer import DistillationTrainer
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to start: everything is read and checked, nothing is written.
+
+    Attributes:
+        config: its options, completed by the preset.
+        identity: what makes it this run.
+        folder: where it is written.
+        inputs: what is read.
+        models: what learns, and from whom.
+        plan: what is done.
+        minutes: about how long, by stage.
+        scorer: what splits are scored against, and the teacher's outputs.
+    """
+
+    config: DistillConfig | FinetuneConfig
+    identity: Identity
+    folder: RunFolder
+    inputs: Inputs
+    models: Models
+    plan: Plan
+    scorer: "Scorer"
+    minutes: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know."""
+        return [*self.inputs.notes, *self.models.notes, *self.plan.notes]
+
+
+class Scorer:
+    """What each split is scored against; the finished teacher's logits on it, computed once.
+
+    Args:
+        inputs: the splits.
+        teacher: finished before anything is asked.
+        metric: what the user names.
+    """
+
+    def __init__(self, inputs: Inputs, teacher: PreTrainedModel, metric: str | None) -> None:
+        self.inputs, self.teacher, self.metric = inputs, teacher, metric
+        self._logits: dict[str, np.ndarray] = {}
+        self._targets: dict[str, Target] = {}
+
+    def logits(self, model: PreTrainedModel, name: str) -> np.ndarray:
+        """Return a model's logits on a split (``selection`` or a validation split), in fp32."""
+        if model is not self.teacher:
+            return predict(model, self.inputs.split(name), self.inputs.tokenizer)
+        if name not in self._logits:
+            self._logits[name] = predict(model, self.inputs.split(name), self.inputs.tokenizer)
+        return self._logits[name]
+
+    def target(self, name: str) -> Target:
+        """Return what a split is scored against."""
+        if name not in self._targets:
+            rows = self.inputs.split(name)
+            self._targets[name] = target_of(
+                self.inputs.task, rows, lambda: self.logits(self.teacher, name), self.metric
+            )
+        return self._targets[name]
+
+
+def execute(prepared: Prepared) -> Result:
+    """Run all stages, write the run directory, and return the result.
+
+    Raises:
+        CrildError: another process works in the directory, or it has come to hold another run.
+    """
+    folder, config, models, plan = prepared.folder, prepared.config, prepared.models, prepared.plan
+    with folder.locked():
+        folder.refuse_another(prepared.identity)
+        if folder.is_finished:  # by another process, in the meantime
+            return folder.result
+        folder.start(prepared.identity, plan, {"seed": config.seed, "data_seed": config.data_seed})
+        clock = folder.clock()
+        control = deepcopy(models.student) if plan.stage("control") else None
+        trained: dict[str, PreTrainedModel | None] = {
+            "teacher": models.teacher, "student": models.student, "control": control
+        }  # fmt: skip
+        done = 0.0
+        for number, stage in enumerate(plan.stages):
+            model = trained[stage.trains]
+            assert model is not None
+            if (
+                stage.trains == "student"
+                and models.copies_head
+                and not any(earlier.trains == "student" for earlier in plan.stages[:number])
+            ):
+                students.copy_head(model, models.teacher)
+            before = clock.seconds
+            train_stage(prepared, stage, model, clock)
+            done += prepared.minutes.get(stage.name, 0.0)
+            say_time_left(prepared, plan.stages[number + 1 :], (clock.seconds - before) / 60, stage)
+            if stage.trains == "teacher":
+                save_model(prepared, model, "teacher")
+        models.teacher.eval()
+        result = score(prepared, {name: model for name, model in trained.items() if model is not None}, clock)
+        clock.note()
+        folder.finish(result, config.keep_stages)
+    return result
+
+
+def say_time_left(prepared: Prepared, left: tuple[PlannedStage, ...], took: float, stage: PlannedStage) -> None:
+    """Say how long the rest takes, corrected by how long a stage took that was not done before."""
+    planned = prepared.minutes.get(stage.name)
+    rest = sum(prepared.minutes.get(each.name, 0.0) for each in left)
+    if planned and rest > 0.5 and took > 0.05:
+        say(f"about {rest * took / planned:.1f} minutes left")
+
+
+def train_stage(prepared: Prepared, stage: PlannedStage, model: PreTrainedModel, clock: Clock) -> None:
+    """Train ``model`` in place through one stage, from where an earlier call was killed; or load its result.
+
+    The objective's state (learned maps, masses, filters) goes on from stage to stage, beside the student and apart
+    from it.
+    """
+    files, inputs, config, recipe = prepared.folder.stage(stage.name), prepared.inputs, prepared.config, stage.recipe
+    objective = prepared.models.objective if recipe.uses_objective else None
+    if files.done.exists():
+        say(f"{stage.title}: finished before")
+        load_weights(files.weights, model)
+        if objective is not None and files.objective.exists():
+            load_weights(files.objective, objective)
+        return
+    files.path.mkdir(parents=True, exist_ok=True)
+    rows, held_out = stage_rows(prepared, stage), inputs.selection
+    if recipe.distillation and stage.steps >= stage.settings.steps_per_epoch(len(rows)):  # else most were for nothing
+        rows, held_out = with_teacher_logits(prepared, rows), with_teacher_logits(prepared, held_out)
+    model.requires_grad_(True)
+    needs_teacher = recipe.uses_objective or recipe.distillation
+    follows = prepared.plan.method is not None and getattr(config, "track_validation", False)
+    trainer = DistillationTrainer(
+        Distiller(model, recipe, prepared.models.teacher if needs_teacher else None, objective),
+        rows,
+        held_out,
+        inputs.tokenizer,
+        stage.settings,
+        files.path,
+        stage.name,
+        config.seed,
+        score=prepared.scorer.target("selection").score if recipe.uses_logits else None,
+        watch=watch_validation(prepared) if follows and recipe.uses_logits and stage.trains == "student" else None,
+        precision=config.precision,
+        callbacks=[StageProgress(stage.title), ClockCallback(clock)],
+    )
+    say(f"{stage.title}: {stage.rows} rows, {stage.steps} steps")
+    if steps := trainer.steps_done():
+        say(f"{stage.title}: resuming from step {steps} of {stage.steps}")
+    trainer.run()
+    model.requires_grad_(True).eval()
+    if objective is not None and objective.state_dict():
+        save_weights(files.objective, objective)
+    save_weights(files.weights, model)
+    clock.note()
+    write_whole(files.done, json.dumps({"steps": stage.steps}) + "\n")
+    trainer.remove_checkpoints()
+
+
+class ClockCallback(TrainerCallback):
+    """Notes the time with every checkpoint, so that a killed run's is not lost."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.clock.note()
+
+
+def watch_validation(prepared: Prepared) -> Callable[[PreTrainedModel], float]:
+    """Return how the validation score is followed in training."""
+    name = prepared.inputs.scored_on
+    target = prepared.scorer.target(name)
+    return lambda model: target.score(prepared.scorer.logits(model, name))
+
+
+def stage_rows(prepared: Prepared, stage: PlannedStage) -> Dataset:
+    """Return the rows that a stage trains on."""
+    inputs = prepared.inputs
+    if stage.on == "labelled":
+        return inputs.train.select([i for i, label in enumerate(inputs.train["labels"]) if label is not None])
+    if stage.on == "supplementary":
+        assert inputs.supplementary is not None
+        return inputs.supplementary
+    if inputs.supplementary is not None and stage.rows > len(inputs.train):
+        return concatenate_datasets([inputs.train, inputs.supplementary.cast(inputs.train.features)])
+    return inputs.train
+
+
+def with_teacher_logits(prepared: Prepared, rows: Dataset) -> Dataset:
+    """Return the rows with the column ``teacher_logits``, computed once and kept in the run directory."""
+    config, teacher = prepared.config, prepared.models.teacher
+    name = fingerprint(teacher, rows["input_ids"][:], config.precision)
+    folder = prepared.folder.cache(getattr(config, "cache", None))
+    path = folder / f"teacher-logits-{name[:16]}.safetensors"
+    logits = cached_array(path, lambda: predict(teacher, rows, prepared.inputs.tokenizer, precision=config.precision))
+    return rows.add_column("teacher_logits", logits.tolist())
+
+
+def save_model(
+    prepared: Prepared, model: PreTrainedModel, role: str, fill: Callable[[Path], None] | None = None
+) -> None:
+    """Save a model with label names and tokenizer, so that plain `from_pretrained` loads and cuts text alike."""
+    inputs = prepared.inputs
+    if (prepared.folder.model(role) / "config.json").exists() and fill is None:
+        return
+    students.name_labels(model, inputs.task.task_type.head(inputs.task.names))
+    tokenizer = deepcopy(inputs.tokenizer)
+    tokenizer.model_max_length = inputs.max_length
+    # A pipeline hands the model whatever the tokenizer makes: DistilBERT would choke on token_type_ids.
+    tokenizer.model_input_names = [n for n in tokenizer.model_input_names if n in input_names(model)]
+
+    def write(path: Path) -> None:
+        model.save_pretrained(path)
+        tokenizer.save_pretrained(path)
+        if fill is not None:
+            fill(path)
+
+    prepared.folder.save_model(role, write)
+
+
+# ---- scores ----
+
+
+def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) -> Result:
+    """Score and time all models, write every scored row, save control and student."""
+    inputs, folder, scorer, config = prepared.inputs, prepared.folder, prepared.scorer, prepared.config
+    logits = {
+        name: {split: scorer.logits(model, split) for split in inputs.validation} for name, model in models.items()
+    }
+    selected = {name: scorer.logits(model, "selection") for name, model in models.items()}
+    notes = [*prepared.notes, *constant_answers(scorer.target(inputs.scored_on), inputs, logits)]
+    frames = [
+        predictions_frame(inputs.task, split, rows, scorer.target(split), {n: of[split] for n, of in logits.items()})
+        for split, rows in inputs.task.validation.items()
+    ]
+    folder.write_frame(pd.concat(frames, ignore_index=True))
+    folder.write_frame(
+        predictions_frame(inputs.task, "selection", inputs.task.selection, scorer.target("selection"), selected),
+        selection=True,
+    )
+    last = "student" if "student" in models else "teacher"
+    target = scorer.target(inputs.scored_on)
+    result = Result(
+        task=inputs.task.name,
+        kind=inputs.task.task_type.name,
+        metric=target.metric,
+        labels=inputs.task.names,
+        max_length=inputs.max_length,
+        rows={
+            "train": len(inputs.train),
+            "labelled": len(inputs.train) - inputs.checks.unlabelled,
+            "supplementary": len(inputs.supplementary) if inputs.supplementary else 0,
+            "selection": len(inputs.selection),
+            "validation": len(inputs.validation[inputs.scored_on]),
+        },
+        seed=config.seed,
+        notes=notes,
+        models=model_scores(prepared, models, logits),
+        selection={
+            "score": scorer.target("selection").score(selected[last]),
+            "metric": scorer.target("selection").metric,
+        },
+        constant=target.constant(),
+        minutes=round(clock.seconds / 60, 2),
+        distillation=described(prepared),
+    )
+    if "control" in models:
+        save_model(prepared, models["control"], "control")
+    if "student" in models:
+        save_model(prepared, models["student"], "student", fill=lambda path: write_card(path, result.to_dict()))
+        student = result.models["student"]
+        assert student is not None
+        saved = Scores.of(student.to_dict() | {"bytes": bytes_on_disk(folder.model("student"))})
+        result = Result.of(result.to_dict() | {"student": saved.to_dict()})
+    return result
+
+
+def described(prepared: Prepared) -> dict[str, Any] | None:
+    """Return what a result says of the method."""
+    config, plan, objective = prepared.config, prepared.plan, prepared.models.objective
+    if plan.method is None:
+        return None
+    return {
+        "method": plan.method,
+        "schedule": plan.schedule,
+        "features": plan.matching.features if plan.matching else None,
+        "layer_map": objective.layer_map.name if objective is not None else None,
+        "student_spec": getattr(config, "student", None),
+    }
+
+
+def model_scores(
+    prepared: Prepared, models: dict[str, PreTrainedModel], logits: dict[str, dict[str, np.ndarray]]
+) -> dict[str, Scores | None]:
+    """Return each model's scores, and its cost."""
+    inputs, folder, plan = prepared.inputs, prepared.folder, prepared.plan
+
+    def scores(name: str) -> dict[str, Any]:
+        reports = {split: prepared.scorer.target(split).report(values) for split, values in logits[name].items()}
+        first, *others = reports
+        return reports[first] | ({"also": {each: reports[each] for each in others}} if others else {})
+
+    teacher = models["teacher"]
+    if "student" not in models:
+        cost = {"parameters": parameters(teacher), "path": str(folder.model("teacher"))}
+        return {"teacher": Scores.of(scores("teacher") | cost)}
+    student = models["student"]
+    rows = inputs.validation[inputs.scored_on]
+    seconds = latencies([teacher, student], rows, inputs.tokenizer)
+    here = plan.stage("teacher") is not None
+    path = folder.model("teacher") if here else Path(prepared.models.teacher_name).expanduser()
+    found: dict[str, Scores | None] = {
+        "teacher": Scores.of(
+            scores("teacher")
+            | {
+                "parameters": parameters(teacher),
+                "layers": teacher.config.num_hidden_layers,
+                "bytes": bytes_on_disk(path) or 4 * parameters(teacher),
+                "latency_ms": seconds[0] * 1000,
+                "path": str(path),
+                "fine_tuned_here": here,
+            }
+        ),
+        "control": None,
+        "student": Scores.of(
+            scores("student")
+            | {
+                "parameters": parameters(student),
+                "layers": student.config.num_hidden_layers,
+                "init": prepared.models.student_init,
+                "latency_ms": seconds[1] * 1000,
+                "path": str(folder.model("student")),
+                "best_validation": best_validation(prepared),
+            }
+        ),
+    }
+    if "control" in models:
+        found["control"] = Scores.of(scores("control") | {"path": str(folder.model("control"))})
+    return found
+
+
+def best_validation(prepared: Prepared) -> float | None:
+    """Return the best validation score of all evaluations of the student's last stage, where they were followed."""
+    last = [stage for stage in prepared.plan.stages if stage.trains == "student"][-1]
+    entries = prepared.folder.history(last.name)
+    return max((entry["validation"] for entry in entries if "validation" in entry), default=None)
+
+
+def constant_answers(target: Target, inputs: Inputs, logits: dict[str, dict[str, np.ndarray]]) -> list[str]:
+    """Return a warning for each model that gives every row the same answer."""
+    notes = []
+    for name, of_splits in logits.items():
+        answers = target.answers(of_splits[inputs.scored_on])
+        if len(answers) > 1 and (answers == answers[:1]).all():
+            said = target.task_type.spelled(answers[:1], inputs.task.names)[0]
+            who = "the student without a teacher" if name == "control" else f"the {name}"
+            notes.append(f"{who} answers {said!r} to every row: it has learned nothing that tells rows apart")
+    return notes

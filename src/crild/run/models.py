@@ -1,0 +1,181 @@
+"""Teacher and student of a run, and what is matched between them."""
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import torch
+from transformers import PreTrainedModel
+
+from crild.config import DistillConfig, TrainConfig
+from crild.data.batching import Collator
+from crild.data.task import Task
+from crild.errors import CrildError
+from crild.models import loading, students
+from crild.models.capture import capture, evaluation_mode
+from crild.models.interpolation import Mixing
+from crild.models.shape import Shape
+from crild.objectives import Composition, compose
+from crild.run.inputs import Inputs
+from crild.run.origin import Origin
+from crild.run.plan import Matching
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models of a run. Training changes their weights in place; nothing else about them changes.
+
+    Attributes:
+        teacher: fine-tuned, or to be fine-tuned first.
+        teacher_name: what it was loaded from.
+        teacher_is_trained: it came fine-tuned.
+        student: ``None`` in a fine-tuning.
+        student_init: one line on where its weights came from.
+        copies_head: it starts stage 1 with the teacher's head.
+        objective: what a method's own term matches; ``None`` where it has none.
+        notes: what the user should know.
+    """
+
+    teacher: PreTrainedModel
+    teacher_name: str
+    teacher_is_trained: bool
+    student: PreTrainedModel | None = None
+    student_init: str = ""
+    copies_head: bool = False
+    objective: Composition | None = None
+    notes: tuple[str, ...] = ()
+
+
+def device() -> str:
+    """Return where models run."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def teacher_models(config: TrainConfig, origin: Origin, inputs: Inputs) -> Models:
+    """Return the teacher alone: given, or an encoder with a fresh head."""
+    teacher = origin.teacher or fresh_classifier(origin.name, origin.role, inputs.task, config)
+    return Models(teacher.to(device()), origin.name, origin.teacher is not None)  # type: ignore[arg-type]
+
+
+def distillation_models(config: DistillConfig, origin: Origin, inputs: Inputs, matching: Matching | None) -> Models:
+    """Return teacher, student and objective.
+
+    Raises:
+        CrildError: they do not fit together.
+    """
+    models = teacher_models(config, origin, inputs)
+    source_name, source = origin.name, models.teacher
+    if config.base and config.base != origin.name:
+        tokenizer = loading.load_tokenizer(config.base, "base", config.trust_remote_code, config.revision)
+        loading.check_same_tokenizer(inputs.tokenizer, tokenizer, (origin.role, "base"), inputs.task.train[:20]["text"])
+        source_name, source = config.base, fresh_classifier(config.base, "base", inputs.task, config)
+    models = with_student(models, config, inputs, source, source_name)
+    if matching is not None and models.student is not None:
+        torch.manual_seed(config.seed)  # learned maps are drawn at random
+        objective = compose_matching(matching, models.student, models.teacher)
+        models = replace(models, objective=objective)
+        try_objective(models, inputs, matching)
+    return models
+
+
+def compose_matching(matching: Matching, student: PreTrainedModel, teacher: PreTrainedModel) -> Composition:
+    """Return the objective that a plan's matching stands for, between two models."""
+    return compose(
+        matching.features,
+        matching.layer_map or "last",
+        Shape.of(student.config),
+        Shape.of(teacher.config),
+        matching.relation_heads,
+        matching.consistency_features,
+    )
+
+
+def fresh_classifier(name: str, role: str, task: Task, config: TrainConfig) -> PreTrainedModel:
+    """Load an encoder with a fresh head for the task; the head depends on the seed alone."""
+    torch.manual_seed(config.seed)
+    head = task.task_type.head(task.names)
+    loaded = loading.load_model(name, role, head, config.trust_remote_code, config.revision)
+    if loaded.head_is_trained:  # for another task, or with labels in another order
+        students.renew_head(loaded.model, config.seed)
+    return loaded.model
+
+
+def with_student(
+    models: Models, config: DistillConfig, inputs: Inputs, source: PreTrainedModel, source_name: str
+) -> Models:
+    """Return the models with the student among them.
+
+    Args:
+        models: the teacher's.
+        config: what was asked for.
+        inputs: for the tokenizer, and the classes of a fresh head.
+        source: whose layers a cut student copies.
+        source_name: its name.
+    """
+    layers = students.parse_layers(config.student, source.config.num_hidden_layers)
+    if layers is None and config.student_width:
+        raise CrildError(
+            "--student-width is for a student that is cut from a larger model, not for one of its own PATH"
+        )
+    if not config.student_width and (config.student_heads or config.student_weights != DistillConfig.student_weights):
+        raise CrildError("--student-heads and --student-weights are for a narrower student: add --student-width")
+    copies, notes = config.student_head == "teacher", []
+    if layers is None:
+        tokenizer = loading.load_tokenizer_or_path(config.student, config.trust_remote_code)
+        loading.check_same_tokenizer(
+            inputs.tokenizer, tokenizer, ("teacher", "student"), inputs.task.train[:20]["text"]
+        )
+        student = fresh_classifier(config.student, "student", inputs.task, config)
+        init = f"weights of {config.student}"
+    else:
+        student = students.cut(source, layers)
+        init = students.describe(layers, f"the pre-trained encoder {source_name}")
+        if models.teacher_is_trained and source is models.teacher:
+            init = students.describe(layers, "the fine-tuned teacher")
+            notes.append("without --base the student, and so the control too, starts from the teacher's own layers")
+            copies = config.student_head == "teacher" or (config.student_head == "auto" and not config.student_width)
+            if not copies:
+                students.renew_head(student, config.seed)
+        if config.student_width:
+            student = students.narrow(
+                student, config.student_width, config.student_heads, config.student_weights, config.seed
+            )
+            init = f"{config.student_weights} to width {config.student_width}, {init}"
+            if config.student_weights == "fresh":
+                init = f"fresh weights, {len(layers)} layers of width {config.student_width}"
+            else:
+                students.renew_head(student, config.seed)
+    depth, most = student.config.num_hidden_layers, models.teacher.config.num_hidden_layers
+    if depth > most:
+        raise CrildError(f"--student {config.student} has {depth} layers, more than the teacher's {most}")
+    if copies and not students.copy_head(deepcopy(student), models.teacher):
+        raise CrildError("--student-head teacher: the student's head has another shape than the teacher's")
+    return replace(
+        models,
+        student=student.to(models.teacher.device),  # type: ignore[arg-type]
+        student_init=init + (", the teacher's head" if copies else ", fresh head"),
+        copies_head=copies,
+        notes=tuple(notes),
+    )
+
+
+def try_objective(models: Models, inputs: Inputs, matching: Matching) -> None:
+    """Compare two texts once, so that what cannot be read or compared is refused before training."""
+    student, objective, features = models.student, models.objective, matching.features
+    assert student is not None
+    assert objective is not None
+    rows = [inputs.train[i] for i in range(min(2, len(inputs.train)))]
+    batch = {name: x.to(student.device) for name, x in Collator(inputs.tokenizer)(rows).items()}
+    objective = deepcopy(objective).eval().to(student.device)
+    mixing = Mixing.of("neighbour", 0.5, len(rows), student.device) if matching.interpolate else None
+    student.eval()
+    ours = capture(student, batch, objective.needs, objective.layers("student"), mixing)
+    with evaluation_mode(models.teacher):
+        theirs = capture(models.teacher, batch, objective.needs, objective.layers("teacher"), mixing)
+    try:
+        terms = objective(ours, replace(theirs, words=batch.get("words")))
+    except CrildError:
+        raise
+    except Exception as error:  # a user's own objective; ours are tested
+        raise CrildError(f"features {features!r} failed: {type(error).__name__}: {error}") from None
+    if still := [name for name, (total, _) in terms.items() if not total.requires_grad]:
+        raise CrildError(f"features {features!r}: {still[0]} does not depend on the student: it has no gradient")

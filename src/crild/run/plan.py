@@ -1,0 +1,337 @@
+"""The plan of a run: its stages, as plain data. Made of options and of a few facts; no model is looked at."""
+
+import types
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from crild.config import DistillConfig, FinetuneConfig, StageSettings, TrainConfig, stage_settings
+from crild.errors import CrildError
+from crild.methods import Method, Recipe, find_method
+from crild.objectives import OBJECTIVES, default_map, parse_features
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a plan has to know of inputs and models.
+
+    Attributes:
+        rows: for training.
+        labelled: of them, those with a label.
+        supplementary: further texts.
+        max_length: tokens kept of a row.
+        task_type: its name.
+        teacher_is_trained: a fine-tuned teacher was given.
+    """
+
+    rows: int = 1000
+    labelled: int = 1000
+    supplementary: int = 0
+    max_length: int = 128
+    task_type: str = "classification"
+    teacher_is_trained: bool = True
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """One stage.
+
+    Attributes:
+        name: its folder in the run directory, and its random streams.
+        title: what a user reads.
+        trains: which model.
+        on: which rows: the ``labelled`` ones, those of ``supplementary`` data, or the ``joined``: all training rows,
+            with the supplementary ones beside them where the run says so.
+        rows: how many.
+        settings: how long and how fast.
+        recipe: what is minimised.
+    """
+
+    name: str
+    title: str
+    trains: Literal["teacher", "student", "control"]
+    on: Literal["labelled", "supplementary", "joined"]
+    rows: int
+    settings: StageSettings
+    recipe: Recipe
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps."""
+        return self.settings.steps(self.rows)
+
+
+@dataclass(frozen=True)
+class Matching:
+    """What a method's own term matches, and where.
+
+    Attributes:
+        features: see `crild.objectives.parse_features`.
+        layer_map: see `crild.layers`; ``None`` where a layer map means nothing.
+        relation_heads: ``None`` for the default.
+        consistency_features: which of the features the consistency term acts on; ``None`` for all.
+        interpolate: on interpolated inputs.
+    """
+
+    features: str
+    layer_map: str | None
+    relation_heads: int | None = None
+    consistency_features: str | None = None
+    interpolate: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        method: ``None`` for a fine-tuning.
+        schedule: of the method.
+        matching: of its own term; ``None`` where it has none.
+        stages: in order.
+        notes: what the user should know.
+    """
+
+    method: str | None
+    schedule: str | None
+    matching: Matching | None
+    stages: tuple[PlannedStage, ...]
+    notes: tuple[str, ...] = ()
+
+    def stage(self, name: str) -> PlannedStage | None:
+        """Return a stage by name, or ``None``."""
+        return next((stage for stage in self.stages if stage.name == name), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, with each stage's steps beside them."""
+        out = asdict(self)
+        for values, stage in zip(out["stages"], self.stages, strict=True):
+            values["steps"] = stage.steps
+        return {**out, "stages": list(out["stages"]), "notes": list(self.notes)}
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Plan":
+        """Return the plan that `to_dict` gave."""
+        stages = []
+        for stage in values["stages"]:
+            stage = {name: value for name, value in stage.items() if name != "steps"}
+            stage |= {"settings": StageSettings(**stage["settings"]), "recipe": Recipe(**stage["recipe"])}
+            stages.append(PlannedStage(**stage))
+        matching = Matching(**values["matching"]) if values["matching"] else None
+        return cls(values["method"], values["schedule"], matching, tuple(stages), tuple(values["notes"]))
+
+
+def plan_finetuning(config: FinetuneConfig, facts: Facts) -> Plan:
+    """Return the one stage of `crild finetune`."""
+    plan = Plan(None, None, None, (fine_tuning(config, "teacher", "fine-tuning", facts.labelled),))
+    check_batches(plan)
+    return plan
+
+
+def plan_distillation(config: DistillConfig, facts: Facts) -> Plan:
+    """Return the stages of a distillation.
+
+    Raises:
+        CrildError: they make no sense, or an option would do nothing.
+    """
+    plan = stages_of(config, facts)
+    refuse_idle(config, idle_options(config, facts))
+    check_batches(plan)
+    return plan
+
+
+def stages_of(config: DistillConfig, facts: Facts) -> Plan:
+    """Return the plan of a distillation, whether or not all options act in it."""
+    method = find_method(config.method)
+    matching = matching_of(config, method)
+    parts = [OBJECTIVES[name] for name, _ in parse_features(matching.features)] if matching else []
+    phases = method.phases(config.schedule, any(part.needs_filters for part in parts))
+    recipes = {phase.name: stage_recipe(phase.recipe, config, method, facts) for phase in phases}
+    refuse_contradictions(config, facts, method, matching, list(recipes.values()))
+    joins = config.supplementary_mode == "join"
+    stages = []
+    if not facts.teacher_is_trained:
+        stages.append(fine_tuning(config, "teacher", "teacher", facts.labelled))
+    for phase in phases:
+        recipe = recipes[phase.name]
+        on_labels = phase.preset_key == "finetune"
+        count = facts.labelled if on_labels else facts.rows + facts.supplementary * joins
+        settings = stage_settings(config, phase.preset_key, count)
+        if method.released and not on_labels:
+            # Padding acts on relations alone, where it is not masked.
+            length = facts.max_length if recipe.intermediate_weight else None
+            settings = replace(settings, grouped=False, drop_last=True, pad_to=length)
+        if phase.name == "ild" and facts.supplementary and not joins:
+            more = facts.supplementary
+            epochs = stage_settings(config, "ild", more).epochs
+            stages.append(
+                PlannedStage("supplementary", "supplementary ILD", "student", "supplementary", more,
+                             replace(settings, epochs=epochs), recipe)
+            )  # fmt: skip
+        on: Literal["labelled", "joined"] = "labelled" if on_labels else "joined"
+        stages.append(PlannedStage(phase.name, phase.title, "student", on, count, settings, recipe))
+    if config.control and facts.labelled and method.uses_teacher:
+        stages.append(fine_tuning(config, "control", "control", facts.labelled))
+    notes = []
+    if config.schedule == "paper" and method.paper is None:
+        notes.append(f"the paper schedule of {method.name} is its two-stage schedule")
+    return Plan(method.name, config.schedule, matching, tuple(stages), tuple(notes))
+
+
+def matching_of(config: DistillConfig, method: Method) -> Matching | None:
+    """Return what the method's own term matches: the user's choice or the method's."""
+    if method.matches is None:
+        return None
+    features = config.features or method.matches
+    parts = [OBJECTIVES[name] for name, _ in parse_features(features)]
+    own_map = default_map(config.features, method.layer_map) if config.features else method.layer_map
+    mixes = method.interpolate if config.interpolate is None else config.interpolate
+    if mixes and not all(part.mixable for part in parts):
+        raise CrildError(
+            f"{features} looks at the words of one text, which interpolated inputs have not: "
+            "use --interpolate false, or other --features"
+        )
+    consistent = mixes and bool(method.consistency if config.consistency is None else config.consistency)
+    return Matching(
+        features,
+        None if all(part.layerless for part in parts) else config.layer_map or own_map,
+        config.relation_heads if any(part.takes_heads for part in parts) else None,
+        config.consistency_features if consistent else None,
+        mixes,
+    )
+
+
+def fine_tuning(config: TrainConfig, which: Literal["teacher", "control"], title: str, rows: int) -> PlannedStage:
+    """Return the stage that fine-tunes the teacher, or the student without a teacher, on labels."""
+    return PlannedStage(
+        which, title, which, "labelled", rows, stage_settings(config, "finetune", rows), Recipe(task=1.0)
+    )
+
+
+def stage_recipe(recipe: Recipe, config: DistillConfig, method: Method, facts: Facts = Facts()) -> Recipe:
+    """Return a phase's recipe with the user's choices in it."""
+    if recipe.intermediate_weight:
+        mixes = method.interpolate if config.interpolate is None else config.interpolate
+        consistency = method.consistency if config.consistency is None else config.consistency
+        recipe = replace(
+            recipe,
+            interpolate=mixes,
+            partners="reversed" if method.released else "neighbour",
+            masked=not method.released,
+            consistency=consistency if mixes else 0.0,
+            ema_decay=config.ema_decay if config.ema and mixes and consistency else None,
+        )
+    if recipe.distillation:
+        if config.hard_label_weight is not None:
+            both = recipe.distillation + recipe.task
+            hard = config.hard_label_weight
+            recipe = replace(recipe, distillation=(1.0 - hard) * both, task=hard * both)
+        if config.temperature is not None and facts.task_type != "regression":
+            recipe = replace(recipe, temperature=config.temperature)
+    return recipe
+
+
+def refuse_contradictions(
+    config: DistillConfig, facts: Facts, method: Method, matching: Matching | None, recipes: list[Recipe]
+) -> None:
+    """Refuse options that do not go together, and labels where there are none."""
+    if any(recipe.mixed_task for recipe in recipes) and not (matching and matching.interpolate):
+        raise CrildError(f"method {method.name}, {config.schedule} schedule, learns labels of interpolated inputs: "
+                         "leave --interpolate false out, or use --schedule two-stage")  # fmt: skip
+    if not facts.labelled and any(recipe.uses_labels for recipe in recipes):
+        what = f"method {method.name}" + (f" with features {matching.features}" if matching else "")
+        what = "--hard-label-weight" if config.hard_label_weight else f"{what}, {config.schedule} schedule,"
+        hint = "; use --schedule two-stage, or method kd" if config.schedule == "paper" else "; use method kd"
+        raise CrildError(f"{what} learns from labels, and {config.data} has none{hint}")
+
+
+def check_batches(plan: Plan) -> None:
+    """Refuse micro-batches that do not divide a stage's batch, or that leave nothing to interpolate."""
+    least, features = 1, ""
+    if plan.matching:
+        features = plan.matching.features
+        least = max(OBJECTIVES[name].least_rows for name, _ in parse_features(features))
+    for stage in plan.stages:
+        size, parts = stage.settings.batch_size, stage.settings.accumulation
+        if size % parts:
+            raise CrildError(f"--accumulation {parts} does not divide the batch size {size} of the {stage.title} stage")
+        if stage.recipe.interpolate and size // parts == 1:
+            raise CrildError(f"method {plan.method} mixes rows of a micro-batch, which needs at least 2 of them")
+        if stage.recipe.intermediate_weight and size // parts < least:
+            raise CrildError(f"{features} relates rows of a micro-batch, which needs at least {least} of them")
+
+
+# ---- which options act ----
+
+# Options that act before the plan (data, models), after it (output), or on every step of any plan.
+ELSEWHERE = {
+    "data", "text", "text_pair", "label", "label_map", "task", "metric", "max_length", "validation", "data_seed",
+    "data_revision", "revision", "trust_remote_code", "train_rows", "imbalance", "label_noise", "base", "output",
+    "preset", "precision", "seed", "save_steps", "control", "teacher", "student", "student_width", "student_heads",
+    "student_weights", "student_head", "method", "plugin", "cache", "track_validation", "keep_stages",
+}  # fmt: skip
+
+
+def idle_options(config: DistillConfig, facts: Facts | None = None) -> list[str]:
+    """Return the options that were given (differ from their default) and that act nowhere in the plan.
+
+    An option acts if some other value of it gives another plan. So no list of what ignores what is kept.
+
+    Args:
+        config: the options.
+        facts: of the run; by default those of an ordinary one, with further texts where the options name any.
+    """
+    if facts is None:
+        facts = Facts(supplementary=1000 if config.supplementary else 0)
+    hints = get_type_hints(type(config))
+    idle = []
+    for each in fields(config):
+        given = getattr(config, each.name) != each.default
+        if each.name == "supplementary":
+            with_texts = stages_of(config, replace(facts, supplementary=1000))
+            acts = with_texts != stages_of(config, replace(facts, supplementary=0))
+        elif given and each.name not in ELSEWHERE:
+            acts = any(differs(config, facts, each.name, value) for value in other_values(config, each.name, hints))
+        else:
+            continue
+        if given and not acts:
+            idle.append(each.name)
+    return idle
+
+
+def refuse_idle(config: DistillConfig, idle: list[str]) -> None:
+    """Raise `CrildError` where an option would do nothing."""
+    for name in idle:
+        hint = ""
+        if name == "supplementary" and config.supplementary_mode == "first" and find_method(config.method).uses_teacher:
+            name, hint = "supplementary-mode first", "; use --supplementary-mode join"
+        option = f"--{name.replace('_', '-')}"
+        raise CrildError(f"{option} would do nothing with method {config.method} and these options{hint}")
+
+
+def differs(config: DistillConfig, facts: Facts, name: str, value: Any) -> bool:
+    """Return whether another value of an option gives another plan, or none at all."""
+    try:
+        return stages_of(replace(config, **{name: value}), facts) != stages_of(config, facts)
+    except CrildError:
+        return True
+
+
+def other_values(config: DistillConfig, name: str, hints: dict[str, Any]) -> Iterator[Any]:
+    """Yield values of an option that are not the one it has."""
+    hint, now = hints[name], getattr(config, name)
+    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    for kind in kinds:
+        if kind is type(None):
+            candidates: tuple[Any, ...] = (None,)
+        elif get_origin(kind) is Literal:
+            candidates = get_args(kind)
+        elif kind is bool:
+            candidates = (True, False)
+        elif kind in (int, float):
+            candidates = (kind(1), kind(2), kind(0)) if kind is int else (0.5, 0.25)
+        else:
+            candidates = {"features": ("hidden", "relations"), "consistency_features": ("hidden", "attention-kl")}.get(
+                name, ("1-1", "last")
+            )
+        yield from (value for value in candidates if value != now)

@@ -1,0 +1,220 @@
+"""`distill` and `finetune`: from options to a finished run directory."""
+
+import os
+from dataclasses import replace
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+import torch
+
+from crild.config import DistillConfig, FinetuneConfig, configure
+from crild.console import say, warn
+from crild.errors import CrildError
+from crild.methods import find_method
+from crild.models import students
+from crild.models.loading import load_tokenizer_or_path
+from crild.objectives import OBJECTIVES, load_plugin, parse_features
+from crild.run.estimate import estimate_minutes
+from crild.run.execute import Prepared, Scorer, execute
+from crild.run.folder import RunFolder
+from crild.run.identity import Identity
+from crild.run.inputs import read_inputs
+from crild.run.models import distillation_models, teacher_models
+from crild.run.origin import read_origin
+from crild.run.plan import Facts, idle_options, matching_of, plan_distillation, plan_finetuning, refuse_idle
+from crild.run.result import Result
+from crild.run.targets import AGREEMENT
+
+BELOW_CONSTANT = "the teacher scores below always guessing the most frequent label"
+ANY_DEPTH = 10**6
+Config = DistillConfig | FinetuneConfig
+
+
+def distill(config: DistillConfig | None = None, **options: Any) -> Result:
+    """Distil a teacher into a student; write a run directory.
+
+    Args:
+        config: a whole configuration; or
+        options: the fields of `DistillConfig`, for instance ``teacher="./my-bert", data="tweets.csv", student=3,
+            method="cr-ild", output="runs/tweets"``.
+
+    Returns:
+        The contents of ``result.json``: scores of teacher, control (the student without a teacher) and student.
+
+    Raises:
+        CrildError: the run cannot work; nothing was written.
+
+    Example:
+        >>> result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, output="runs/tweets")
+        >>> result["student"]["score"] / result["teacher"]["score"]
+    """
+    return run(configure(DistillConfig, config, options))
+
+
+def finetune(config: FinetuneConfig | None = None, **options: Any) -> Result:
+    """Fine-tune an encoder on a task; write a run directory with ``teacher/``.
+
+    Args:
+        config: a whole configuration; or
+        options: the fields of `FinetuneConfig`, for instance ``base="./encoder", data="tweets.csv", output="runs/t"``.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        CrildError: the run cannot work; nothing was written.
+    """
+    return run(configure(FinetuneConfig, config, options))
+
+
+def run(config: Config, timed: bool = True) -> Result:
+    """Return the result of a run: of the finished one, else prepare it, tell what it will do, and execute it."""
+    config, folder = open_folder(config)
+    if folder.is_finished:
+        say(f"{folder.path} holds this run, finished; here is its result")
+        return folder.result
+    return execute(announce(prepare(config, folder), timed))
+
+
+def open_folder(config: Config) -> tuple[Config, RunFolder]:
+    """Return the completed options and the folder of their run.
+
+    Raises:
+        CrildError: the folder holds another run, or is in use.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise CrildError("a run uses one process and one device for now: start it without torchrun")
+    config = resolve(config)
+    if not config.output:
+        raise CrildError("--output is missing: the folder of the crild run")
+    folder = RunFolder(os.path.expanduser(config.output))
+    folder.refuse_another(Identity.of(config))
+    folder.refuse_in_use()
+    return config, folder
+
+
+def resolve(config: Config) -> Config:
+    """Return the options with preset and precision decided."""
+    on_gpu = torch.cuda.is_available()
+    preset = config.preset or ("paper" if on_gpu else "quick")
+    precision = config.precision
+    if precision == "auto":
+        fast = torch.cuda.is_bf16_supported() if on_gpu else torch.backends.mkldnn.is_available() and cpu_has_bf16()
+        precision = "bf16" if fast else "fp32"
+    return replace(config, preset=preset, precision=precision)
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this processor multiplies bf16 matrices in hardware, so that it pays."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+@singledispatch
+def prepare(config: Any, folder: RunFolder) -> Prepared:
+    """Read and check everything that a run needs; write nothing.
+
+    Raises:
+        CrildError: the run cannot work; the message says why.
+    """
+    raise TypeError(f"no run is described by {type(config).__name__}")
+
+
+@prepare.register
+def prepare_distillation(config: DistillConfig, folder: RunFolder) -> Prepared:
+    """Prepare a distillation."""
+    if config.plugin:
+        load_plugin(config.plugin)
+    method = find_method(config.method)
+    matching = matching_of(config, method)
+    texts = Facts(teacher_is_trained=False, supplementary=1000 if config.supplementary else 0)
+    refuse_idle(config, idle_options(config, texts))  # what acts in no run at all, before anything is read
+    parts = [OBJECTIVES[name] for name, _ in parse_features(matching.features)] if matching else []
+    student = config.student if students.parse_layers(config.student, ANY_DEPTH) is None else None
+    if student:
+        load_tokenizer_or_path(student, config.trust_remote_code)
+    others = [name for name in (config.base, student) if name]
+    missing = "--teacher is missing: a fine-tuned classifier, or an encoder to fine-tune first"
+    origin = read_origin(config, config.teacher, others, missing)
+    inputs = read_inputs(config, origin, any(part.needs_words for part in parts), config.supplementary)
+    models = distillation_models(config, origin, inputs, matching)
+    facts = Facts(
+        rows=len(inputs.train),
+        labelled=len(inputs.train) - inputs.checks.unlabelled,
+        supplementary=len(inputs.supplementary) if inputs.supplementary is not None else 0,
+        max_length=inputs.max_length,
+        task_type=inputs.task.task_type.name,
+        teacher_is_trained=models.teacher_is_trained,
+    )
+    plan = plan_distillation(config, facts)
+    scorer = Scorer(inputs, models.teacher, config.metric)
+    prepared = Prepared(config, Identity.of(config), folder, inputs, models, plan, scorer)
+    return check_teacher(prepared) if models.teacher_is_trained else prepared
+
+
+@prepare.register
+def prepare_finetuning(config: FinetuneConfig, folder: RunFolder) -> Prepared:
+    """Prepare a fine-tuning."""
+    origin = read_origin(config, None, [], "--base is missing: a pre-trained encoder")
+    inputs = read_inputs(config, origin, words=False, supplementary=None)
+    models = teacher_models(config, origin, inputs)
+    rows = len(inputs.train)
+    facts = Facts(rows, rows - inputs.checks.unlabelled, 0, inputs.max_length, inputs.task.task_type.name, False)
+    plan = plan_finetuning(config, facts)
+    scorer = Scorer(inputs, models.teacher, config.metric)
+    return Prepared(config, Identity.of(config), folder, inputs, models, plan, scorer)
+
+
+def planned_minutes(config: Config) -> dict[str, float]:
+    """Return about how many minutes each stage of a run would take; write nothing."""
+    prepared = prepare(*open_folder(config))
+    return estimate_minutes(prepared.plan, prepared.inputs, prepared.models, prepared.config.precision)
+
+
+def check_teacher(prepared: Prepared) -> Prepared:
+    """Score a given teacher before any training; refuse one whose labels are probably in another order."""
+    scorer, inputs = prepared.scorer, prepared.inputs
+    name = next((n for n in (inputs.scored_on, "selection") if scorer.target(n).metric != AGREEMENT), None)
+    if name is None:
+        return prepared
+    target, logits = scorer.target(name), scorer.logits(prepared.models.teacher, name)
+    say(f"the teacher scores {target.score(logits):.4f} ({target.metric}) on {name}")
+    if not inputs.task.task_type.named:
+        return prepared
+    right = float(np.mean(target.answers(logits) == target.truth))
+    majority = float(np.mean(inputs.task.task_type.constant(target.truth) == target.truth))
+    if right >= majority:
+        return prepared
+    shares = f"accuracy {right:.3f}, most frequent label {majority:.3f}"
+    if inputs.labels_by_position:
+        raise CrildError(
+            f"{BELOW_CONSTANT} ({shares}), and labels were matched by position: probably their order differs; "
+            "say which is which with --label-map old=new,..."
+        )
+    return replace(prepared, inputs=replace(inputs, notes=(*inputs.notes, f"{BELOW_CONSTANT} ({shares})")))
+
+
+def announce(prepared: Prepared, timed: bool = True) -> Prepared:
+    """Print what the data holds and what will run; ``timed``: also about how long, from some steps."""
+    inputs, plan, config = prepared.inputs, prepared.plan, prepared.config
+    checks, task = inputs.checks, inputs.task
+    counts = ", ".join(f"{name} {count}" for name, count in checks.labels.items()) or "numbers"
+    unlabelled = f", {checks.unlabelled} without a label" if checks.unlabelled else ""
+    held_out = len(inputs.validation[inputs.scored_on])
+    say(f"task {task.name} ({task.metric}): {len(inputs.train)} training rows ({counts}{unlabelled}), "
+        f"{len(inputs.selection)} for selection, {held_out} for validation")  # fmt: skip
+    say(
+        f"texts cut to {inputs.max_length} tokens: {checks.truncated:.1%}; "
+        f"validation rows also in train: {checks.shared}"
+    )
+    for note in prepared.notes:
+        warn(note)
+    if prepared.models.student is not None:
+        say(f"student: {prepared.models.student_init}")
+    steps = ", ".join(f"{stage.title} {stage.steps} steps" for stage in plan.stages)
+    if timed:
+        minutes = estimate_minutes(plan, inputs, prepared.models, config.precision)
+        prepared = replace(prepared, minutes=minutes)
+        steps += f"; about {max(sum(minutes.values()), 0.1):.1f} minutes"
+    say(f"plan: {steps} ({config.preset} preset, {config.precision})")
+    return prepared
