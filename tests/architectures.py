@@ -90,7 +90,6 @@ def modernbert(model: Any, layer: int, hidden: Tensor) -> QKV:
 
 IN_BERT = "{}.encoder.layer.{{}}.attention.self"
 LOCAL = {"layer_types": ["full_attention", "sliding_attention"] * 2}
-
 ARCHITECTURES = {
     "bert": Architecture(made_by("bert"), True, bert_like(IN_BERT.format("bert"))),
     "roberta": Architecture(made_by("roberta"), True, bert_like(IN_BERT.format("roberta"))),
@@ -190,3 +189,6 @@ def padded_batch(lengths: tuple[int, ...] = (9, 5, 7, 3, 6), extra: int = 0, see
         ids = torch.cat([ids, torch.full((len(lengths), extra), PAD)], 1)
         mask = torch.cat([mask, torch.zeros(len(lengths), extra, dtype=torch.long)], 1)
     return {"input_ids": ids, "attention_mask": mask}
+
+
+SMALL_GPT = {"vocab_size": 30, "n_embd": 8, "n_layer": 1, "n_head": 2}

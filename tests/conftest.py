@@ -135,3 +135,24 @@ def tiny_teacher(tmp_path_factory, tiny, film_data):
     out = tmp_path_factory.mktemp("teacher") / "run"
     crild.finetune(base=str(tiny), data=str(film_data), output=str(out), finetune_epochs=6, finetune_learning_rate=3e-3)
     return out / "teacher"
+
+
+@pytest.fixture
+def cli(capsys):
+    """Run the command line in this process: exit code, stdout, stderr."""
+    from crild.cli import main
+
+    def call(*arguments):
+        code = main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def complaint(err: str) -> str:
+    """The one line of an error; nothing else may look like one."""
+    lines = [line for line in err.splitlines() if line.startswith("crild: error: ")]
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    return lines[0]

@@ -6,33 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from safetensors.torch import load_file
 
-from crild.cli import main
-from crild.config import DistillConfig, build, option_names
-from crild.errors import CrildError
 from crild.methods import METHODS
-from tests.conftest import WORDS, reviews, save_tiny, write_jsonl
-from tests.test_models import SMALL_GPT
-
-
-@pytest.fixture
-def cli(capsys):
-    def call(*arguments):
-        code = main([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
-def complaint(err: str) -> str:
-    """The one line of an error; nothing else may look like one."""
-    lines = [line for line in err.splitlines() if line.startswith("crild: error: ")]
-    assert len(lines) == 1, err
-    assert "Traceback" not in err
-    return lines[0]
+from tests.architectures import SMALL_GPT
+from tests.conftest import WORDS, complaint, reviews, save_tiny
 
 
 def snapshot(folder: Path):
@@ -248,133 +225,6 @@ def test_yaml_says_the_same_as_the_command_line_which_overrides_it(cli, tmp_path
     assert plan["options"]["ild_learning_rate"] == 3e-5
     assert [(s["name"], s["steps"]) for s in plan["stages"]] == [("ild", 3), ("kd", 3), ("control", 3)]
     assert not (tmp_path / "o").exists()
-
-
-def test_every_option_survives_yaml(tmp_path):
-    config = DistillConfig(teacher="t", epochs=3, ema=True, ild_learning_rate=1e-5, features="qkv")
-    values = {name: getattr(config, name) for name in option_names(DistillConfig)}
-    assert build(DistillConfig, yaml.safe_load(yaml.safe_dump(values))) == config
-
-
-@pytest.mark.parametrize(
-    "values", [{"ema": "yes"}, {"seed": 1.5}, {"epochs": True}, {"task": "tagging"}, {"student": [1]}, {"epochs": 0}]
-)
-def test_values_of_the_wrong_type_are_refused(values):
-    with pytest.raises(CrildError, match=next(iter(values))):
-        build(DistillConfig, values)
-
-
-def run_distill(cli, tmp_path, *options):
-    code, out, err = cli("distill", "--output", tmp_path / "run", "--max-steps", "6", "--json", *options)
-    assert code == 0, err
-    return json.loads(out), err
-
-
-def test_a_run_end_to_end(cli, tmp_path, tiny_teacher, film_data):
-    result, err = run_distill(cli, tmp_path, "--teacher", tiny_teacher, "--data", film_data, "--student", "2")
-    assert "the teacher scores" in err
-    assert "about" in err
-    run = tmp_path / "run"
-    assert result == json.loads((run / "result.json").read_text())
-    assert result["metric"] == "accuracy"
-    assert result["student"]["init"] == "layers 0, 1 of the fine-tuned teacher, the teacher's head"
-    assert {"score", "interval", "parameters", "bytes", "latency_ms"} <= set(result["student"])
-    assert result["control"]["score"] >= 0
-    assert result["selection"]["score"] >= 0
-    assert sorted(p.name for p in (run / "stages").iterdir()) == ["control", "ild", "kd"]
-    config = yaml.safe_load((run / "config.yaml").read_text())
-    assert config["preset"] == "quick"
-    assert config["seed"] == 42
-    assert "torch" in json.loads((run / "run.json").read_text())["versions"]
-    history = [json.loads(line) for line in (run / "stages/ild/history.jsonl").open()]
-    assert set(history[-1]["train"]) == set(history[-1]["held_out"])
-    # the student is a plain transformers model: no width map, label names, tokenizer, card
-    student = run / "student"
-    assert all(name.startswith(("bert.", "classifier.")) for name in load_file(student / "model.safetensors"))
-    names = {p.name for p in student.iterdir()}
-    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= names
-    assert not [p for p in run.rglob("*") if p.suffix in (".bin", ".pt", ".pth", ".pkl")]
-    from transformers import pipeline
-
-    classify = pipeline("text-classification", model=str(student))
-    assert classify("good great film")[0]["label"] in ("neg", "pos")
-    code, out, _ = cli("evaluate", student, "--data", film_data, "--json")
-    assert code == 0
-    assert json.loads(out)["score"] == pytest.approx(result["student"]["score"])
-
-
-def test_a_teacher_without_a_head_is_fine_tuned_first_and_is_also_the_base(cli, tmp_path, tiny, film_data):
-    result, _ = run_distill(
-        cli, tmp_path, "--teacher", tiny, "--data", film_data, "--student", "every:2", "--no-control"
-    )
-    assert result["control"] is None
-    assert result["teacher"]["fine_tuned_here"]
-    assert "layers 0, 2 of the pre-trained" in result["student"]["init"]
-    assert (tmp_path / "run/teacher/model.safetensors").exists()
-
-
-def test_unlabelled_rows_alone_give_agreement_with_the_teacher(cli, tmp_path, tiny_teacher, film_data):
-    rows = [json.loads(line) for line in (film_data / "train.jsonl").open()]
-    path = write_jsonl(tmp_path / "texts.jsonl", [{"text": row["text"]} for row in rows])
-    result, _ = run_distill(cli, tmp_path, "--teacher", tiny_teacher, "--data", path, "--student", "2")
-    assert result["metric"] == "agreement"
-    assert result["control"] is None
-    assert result["teacher"]["score"] == 1.0
-    assert 0.0 <= result["student"]["score"] <= 1.0
-
-
-@pytest.mark.parametrize("mode", ["first", "join"])
-def test_supplementary_texts(mode, cli, tmp_path, tiny_teacher, film_data):
-    more = tmp_path / "more.txt"
-    more.write_text("\n".join(f"good {word} film" for word in WORDS))
-    result, _ = run_distill(
-        cli, tmp_path, "--teacher", tiny_teacher, "--data", film_data, "--student", "2", "--no-control",
-        "--supplementary", more, "--supplementary-mode", mode,
-    )  # fmt: skip
-    assert result["rows"]["supplementary"] == len(WORDS)
-    stages = sorted(p.name for p in (tmp_path / "run/stages").iterdir())
-    assert stages == (["ild", "kd", "supplementary"] if mode == "first" else ["ild", "kd"])
-
-
-def test_a_narrower_student_from_a_path_gets_a_width_map_that_is_not_shipped(cli, tmp_path, tiny_teacher, film_data):
-    small = save_tiny(tmp_path / "small", layers=2, hidden_size=16)
-    result, _ = run_distill(
-        cli, tmp_path, "--teacher", tiny_teacher, "--data", film_data, "--student", small, "--no-control"
-    )
-    names = set(load_file(tmp_path / "run/student/model.safetensors"))
-    assert all(name.startswith(("bert.", "classifier.")) for name in names)
-    assert result["student"]["init"] == f"weights of {small}, fresh head"
-
-
-def test_labels_in_another_order_than_the_teachers(cli, tmp_path, tiny_teacher, film_data):
-    rows = [json.loads(line) for line in (film_data / "train.jsonl").open()]
-    swapped = [{"text": r["text"], "label": {"neg": 1, "pos": 0}[r["label"]]} for r in rows]
-    path = write_jsonl(tmp_path / "coded.jsonl", swapped)
-    common = ["--teacher", tiny_teacher, "--data", path, "--student", "2", "--no-control"]
-    code, _, err = cli("distill", *common, "--output", tmp_path / "run")
-    assert code == 2
-    assert "--label-map" in complaint(err)
-    assert not (tmp_path / "run").exists()
-    result, _ = run_distill(cli, tmp_path, *common, "--label-map", "1=neg,0=pos")
-    assert result["teacher"]["score"] > 0.8
-
-
-def test_the_python_api_says_the_same(tmp_path, tiny_teacher, film_data):
-    import crild
-
-    result = crild.distill(
-        teacher=tiny_teacher,
-        data=film_data,
-        student=2,
-        method="kd",
-        output=tmp_path / "run",
-        max_steps=3,
-        control=False,
-    )
-    assert result["method"] == "kd"
-    assert crild.evaluate(model=tmp_path / "run/student", data=film_data)["score"] == result["student"]["score"]
-    with pytest.raises(crild.CrildError, match="did you mean 'teacher'"):
-        crild.distill(techer="x")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

@@ -1,0 +1,95 @@
+"""Order of rows, padding, words."""
+
+import numpy as np
+import pytest
+import torch
+
+from crild.data.batching import Collator, LengthGroupedSampler
+from tests.conftest import tiny_tokenizer
+
+
+def test_sampler_is_a_permutation_in_batches_of_like_length():
+    lengths = np.random.default_rng(0).integers(3, 60, 1003).tolist()
+    sampler = LengthGroupedSampler(lengths, 16, 1, 2)
+    orders = []
+    for epoch in (0, 1, 0):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+    assert orders[0] == orders[2] != orders[1]
+    assert sorted(orders[0]) == list(range(1003))
+    batches = [orders[0][i : i + 16] for i in range(0, 1003, 16)]
+    spread = np.mean([np.ptp([lengths[i] for i in batch]) for batch in batches])
+    assert spread < 10  # of 56 without grouping
+    assert any(batch != sorted(batch, key=lambda i: -lengths[i]) for batch in batches)
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 63])
+def test_sampler_takes_every_row_of_small_data(count):
+    sampler = LengthGroupedSampler([5] * count, 16, 0)
+    assert sorted(sampler) == list(range(count))
+    assert len(sampler) == count
+
+
+def test_random_batches_leave_different_rows_out_of_each_epoch():
+    lengths = np.random.default_rng(0).integers(3, 60, 107).tolist()
+    sampler = LengthGroupedSampler(lengths, 16, 1, 2, grouped=False, drop_last=True)
+    assert len(sampler) == 96
+    orders, left_out = [], []
+    for epoch in (0, 1, 0, 2):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+        assert len(orders[-1]) == len(set(orders[-1])) == 96
+        left_out.append(frozenset(range(107)) - set(orders[-1]))
+    assert orders[0] == orders[2]
+    assert len(set(left_out)) == 3
+    spread = np.mean([np.ptp([lengths[i] for i in orders[0][j : j + 16]]) for j in range(0, 96, 16)])
+    assert spread > 40  # of 56: nothing is sorted
+    grouped = LengthGroupedSampler(lengths, 16, 1, 2, drop_last=True)
+    assert len(list(grouped)) == len(grouped) == 96
+    everything = LengthGroupedSampler(lengths, 16, 1, 2, grouped=False)
+    assert sorted(everything) == list(range(107))
+
+
+@pytest.mark.parametrize("count", [1, 15, 16])
+def test_random_batches_keep_every_row_of_small_data(count):
+    sampler = LengthGroupedSampler([5] * count, 16, 0, grouped=False, drop_last=True)
+    assert sorted(sampler) == list(range(count))
+    assert len(sampler) == count
+
+
+def test_collator_pads_and_marks_missing_labels():
+    data = [{"input_ids": [2, 5, 3], "attention_mask": [1, 1, 1], "labels": None, "teacher_logits": [0.5, 1.0]},
+            {"input_ids": [2, 3], "attention_mask": [1, 1], "labels": 1.0, "teacher_logits": [1.5, 0.0]}]  # fmt: skip
+    batch = Collator(tiny_tokenizer())(data)
+    assert batch["input_ids"].tolist() == [[2, 5, 3], [2, 3, 0]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert batch["labels"].isnan().tolist() == [True, False]
+    assert batch["teacher_logits"].shape == (2, 2)
+    assert "words" not in batch
+    longer = Collator(tiny_tokenizer(), 5)(data)
+    assert longer["input_ids"].tolist() == [[2, 5, 3, 0, 0], [2, 3, 0, 0, 0]]
+    assert longer["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1, 1, 0, 0, 0]]
+    assert torch.equal(longer["labels"].isnan(), batch["labels"].isnan())
+
+
+@pytest.mark.parametrize("length", [None, 6])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_padding_belongs_to_no_word_and_has_type_0(side, length):
+    tokenizer = tiny_tokenizer()
+    tokenizer.padding_side = side
+    data = [
+        {"input_ids": [2, 5, 6, 3], "attention_mask": [1] * 4, "token_type_ids": [0, 0, 1, 1], "words": [-1, 0, 1, -1]},
+        {"input_ids": [2, 7, 3], "attention_mask": [1] * 3, "token_type_ids": [0, 0, 1], "words": [-1, 0, -1]},
+    ]
+    batch = Collator(tokenizer, length)(data)
+    assert batch.keys() == {"input_ids", "attention_mask", "token_type_ids", "words"}
+    expected = {
+        "input_ids": ([2, 5, 6, 3], [2, 7, 3], 0),
+        "attention_mask": ([1] * 4, [1] * 3, 0),
+        "token_type_ids": ([0, 0, 1, 1], [0, 0, 1], 0),
+        "words": ([-1, 0, 1, -1], [-1, 0, -1], -1),
+    }
+    for name, (*each, filler) in expected.items():
+        for found, values in zip(batch[name].tolist(), each, strict=True):
+            padding = [filler] * ((length or 4) - len(values))
+            assert found == (values + padding if side == "right" else padding + values), name

@@ -1,0 +1,119 @@
+"""Grids that run: one table at the end, and nothing is run twice."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+
+from crild.cli import main
+from crild.errors import CrildError
+from crild.grid.cells import Outcome
+from crild.grid.run import compare, write_results
+from crild.grid.spec import cells, make_grid, select
+from tests.grid.grids import grid
+
+
+def test_a_teacher_alone_is_a_part_too_and_is_in_the_results(tmp_path):
+    made = cells(make_grid(grid(conditions={"full": {}, "noisy": {"label_noise": 0.3}})))
+    (teacher,) = select(made, "films, noisy, teacher, seed 42")  # as --dry-run prints it
+    outcomes = {teacher.folder: Outcome(result={"metric": "accuracy", "minutes": 1.0, "teacher": {"score": 0.7}})}
+    write_results(tmp_path, make_grid(grid()), [teacher], outcomes)
+    (run,) = json.loads((tmp_path / "results.json").read_text())["runs"]
+    assert (run["task"], run["condition"], run["method"], run["score"]) == ("films", "noisy", "teacher", 0.7)
+    assert "0.7000" in (tmp_path / "table.md").read_text()
+
+
+def test_a_grid_ends_in_one_table_in_every_format(done):
+    _, out = done
+    results = json.loads((out / "results.json").read_text())
+    status = {(r["condition"], r["method"], r["seed"]): r["status"] for r in results["runs"]}
+    assert all((value == "failed") == (key[0] == "too deep" and key[1] != "teacher") for key, value in status.items())
+    assert len([key for key in status if key[1] == "teacher"]) == 3
+    failed = next(r for r in results["runs"] if r["status"] == "failed")
+    assert "4 layers" in failed["error"]
+    text = (out / "table.md").read_text()
+    for word in ("teacher", "kd", "cr-ild", "ft", "too few seeds to tell", "few &amp; noisy"):
+        assert word in text
+    assert "&lt;models&gt;" in (out / "table.html").read_text()
+    assert (out / "table.tex").exists()
+    assert (out / "table.csv").exists()
+    good = [r for r in results["runs"] if r["status"] == "done" and r["method"] not in ("teacher",)]
+    assert all(r["best_validation"] >= r["score"] for r in good)
+    assert len(list(out.glob("teachers/*/result.json"))) == 2
+    assert not list(out.glob("runs/**/student/model.safetensors"))  # scores and logs stay, weights go
+
+
+def test_a_part_of_a_grid_has_the_numbers_of_the_whole(done, tmp_path):
+    path, out = done
+    whole = {r["folder"]: r for r in json.loads((out / "results.json").read_text())["runs"]}
+    assert main(["compare", str(path), "--output", str(tmp_path / "part"), "--only", "films, full, kd, seed 2"]) == 0
+    part = json.loads((tmp_path / "part" / "results.json").read_text())
+    assert [(r["method"], r["seed"]) for r in part["runs"]] == [("teacher", 42), ("kd", 2)]
+    assert all(r["score"] == whole[r["folder"]]["score"] for r in part["runs"])
+    assert [m["machine"]["threads"] for m in part["machines"]] == [1]
+    assert main(["compare", str(path), "--output", str(tmp_path / "part"), "--only", "films, full, ft, seed 1"]) == 0
+    both = json.loads((tmp_path / "part" / "results.json").read_text())["runs"]  # parts add up
+    assert {(r["method"], r["seed"]) for r in both} == {("teacher", 42), ("kd", 2), ("ft", 1)}
+    assert main(["compare", str(path), "--output", str(tmp_path / "no"), "--only", "films, ful, *"]) == 2
+    assert not (tmp_path / "no").exists()
+
+
+def test_every_run_of_a_seed_sees_the_same_rows_and_flips(done, film_data):
+    _, out = done
+    seen = set()
+    for config in out.glob("runs/films/few-noisy/*/*/result.json"):
+        seen.add(json.dumps(json.loads(config.read_text())["rows"]))
+    assert len(seen) == 1
+    assert json.loads(seen.pop())["train"] == 54
+
+
+def test_a_second_start_repeats_nothing_and_ends_with_the_same_bytes(done):
+    path, out = done
+    before = {p: p.read_bytes() for p in out.glob("table.*")}
+    times = {p: p.stat().st_mtime_ns for p in out.glob("*/**/result.json")}
+    results = json.loads((out / "results.json").read_text())
+    assert main(["compare", str(path), "--output", str(out)]) == 0
+    assert before == {p: p.read_bytes() for p in out.glob("table.*")}
+    assert times == {p: p.stat().st_mtime_ns for p in out.glob("*/**/result.json")}
+    again = json.loads((out / "results.json").read_text())
+    assert [r.get("started") for r in again["runs"]] == [r.get("started") for r in results["runs"]]
+
+
+def test_runs_of_a_version_without_an_option_are_those_with_its_default(done, tmp_path):
+    path, out = done
+    shutil.copytree(out, tmp_path / "out")
+    for config in (tmp_path / "out").glob("*/**/config.yaml"):
+        options = yaml.safe_load(config.read_text())
+        assert options.pop("keep") == "best"
+        config.write_text(yaml.safe_dump(options))
+    assert main(["compare", str(path), "--output", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "table.md").read_bytes() == (out / "table.md").read_bytes()
+    changed = json.loads(path.read_text())
+    changed["options"]["keep"] = "last"
+    with pytest.raises(CrildError, match=r"other options \(keep: 'best' there, 'last' in this grid"):
+        compare(changed, str(tmp_path / "out"))
+
+
+def test_another_grid_does_not_take_its_numbers(done, tmp_path):
+    path, out = done
+    changed = json.loads(path.read_text())
+    changed["options"]["max_steps"] = 5
+    with pytest.raises(CrildError, match=r"other options \(max_steps: 4 there, 5 in this grid"):
+        compare(changed, str(out))
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(CrildError, match="holds no grid"):
+        compare(changed, str(tmp_path))
+
+
+def test_teachers_outputs_are_computed_once_for_all_students(done):
+    _, out = done
+    assert list((out / "cache").glob("*.safetensors"))
+    assert not list(out.glob("runs/**/cache"))
+
+
+@pytest.mark.parametrize(("workers", "message"), [("0", "a number of local"), ("many", "a number of local")])
+def test_senseless_workers_are_refused(workers, message, done, tmp_path):
+    with pytest.raises(CrildError, match=message):
+        compare(json.loads(done[0].read_text()), str(tmp_path / "new"), workers=workers)
+    assert not (tmp_path / "new").exists()

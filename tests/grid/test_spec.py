@@ -1,0 +1,93 @@
+"""Grids: what they say, and which runs they stand for."""
+
+import pytest
+
+from crild.cli import main
+from crild.errors import CrildError
+from crild.grid.spec import cells, make_grid, read_grid, select
+from tests.grid.grids import grid
+
+
+def test_a_grid_is_methods_by_tasks_by_conditions_by_seeds_with_shared_teachers():
+    made = make_grid(
+        grid(conditions={"full": {}, "noisy": {"label_noise": 0.3}, "uniform": {"layer_map": "uniform"}}, seeds=[1, 2])
+    )
+    found = cells(made)
+    teachers = [cell for cell in found if cell.method == "teacher"]
+    students = [cell for cell in found if cell.method != "teacher"]
+    assert len(students) == 1 * 3 * 3 * 2  # the control is always there
+    assert {cell.method for cell in students} == {"kd", "cr-ild", "ft"}
+    assert len(teachers) == 2  # a layer map is nothing that a teacher knows
+    assert {c.teacher for c in students if c.condition in ("full", "uniform")} == {teachers[0].folder}
+    assert {c.teacher for c in students if c.condition == "noisy"} == {teachers[1].folder}
+    assert len({cell.folder for cell in found}) == len(found)
+    assert all(cell.options["data_seed"] == 42 and cell.options["control"] is False for cell in students)
+
+
+def test_seeds_of_data_and_teachers_may_go_with_those_of_training():
+    found = cells(make_grid(grid(seeds=[1, 2], data_seeds=[7, 8], teacher_seeds=[3, 4])))
+    students = [cell for cell in found if cell.method == "kd"]
+    assert [(c.seed, c.options["data_seed"]) for c in students] == [(1, 7), (2, 8)]
+    teachers = {c.folder: c for c in found if c.method == "teacher"}
+    assert [teachers[c.teacher].seed for c in students] == [3, 4]
+
+
+def test_methods_may_be_variants_with_options():
+    made = make_grid(grid(methods=["cr-ild", {"no consistency": {"method": "cr-ild", "consistency": 0}}, "ft"]))
+    options = {c.method: c.options for c in cells(made) if c.seed == 42}
+    assert options["no consistency"]["consistency"] == 0
+    assert options["no consistency"]["method"] == options["cr-ild"]["method"] == "cr-ild"
+    assert list(made.methods) == ["cr-ild", "no consistency", "ft"]
+
+
+def test_the_student_without_a_teacher_takes_no_part_in_supplementary_texts():
+    found = cells(make_grid(grid(conditions={"more": {"supplementary": "x.txt", "supplementary_mode": "join"}})))
+    more = {cell.method: "supplementary" in cell.options for cell in found if cell.method != "teacher"}
+    assert more == {"kd": True, "cr-ild": True, "ft": False}
+
+
+def test_a_part_of_a_grid_is_named_by_a_pattern():
+    made = cells(make_grid(grid(seeds=[1, 2], conditions={"full": {}, "noisy": {"label_noise": 0.3}})))
+    part = select(made, "films, noisy, cr-ild, seed *")
+    assert [cell.name for cell in part] == [
+        "films, noisy, teacher, seed 42",
+        "films, noisy, cr-ild, seed 1",
+        "films, noisy, cr-ild, seed 2",
+    ]
+    assert all(cell in made for cell in part)
+    assert select(made, None) == made
+    odd = cells(make_grid(grid(conditions={"a[b] c?": {}})))
+    assert len(select(odd, "films, a[b] c?, kd, seed 42")) == 2  # as --dry-run prints it
+    with pytest.raises(CrildError, match=r"--only filns\*: no run has such a name"):
+        select(made, "filns*")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tasks": []}, "no tasks"),
+        ({"methods": ["cr-idl"]}, "did you mean 'cr-ild'"),
+        ({"conditions": {"x": {"label_nois": 0.1}}}, "did you mean 'label_noise'"),
+        ({"seeds": [1, 1]}, "twice"),
+        ({"seeds": ["a"]}, "whole numbers"),
+        ({"data_seeds": [1, 2]}, "one for each seed"),
+        ({"options": {"student": 2}}, "neither base"),
+        ({"options": {"base": "x", "seed": 3}}, "decided by the grid"),
+        ({"methods": ["kd", "kd"]}, "twice"),
+        ({"conditions": {"a b": {}, "a-b": {}}}, "punctuation"),
+    ],
+)
+def test_mistakes_in_a_grid_are_one_clear_line(changes, message):
+    with pytest.raises(CrildError, match=message):
+        cells(make_grid(grid(**changes)))
+
+
+def test_a_grid_file_with_an_unknown_entry_is_refused(tmp_path, capsys):
+    path = tmp_path / "g.yaml"
+    path.write_text("tasks: [x]\nmethod: [kd]\n")
+    with pytest.raises(CrildError, match=r"unknown entry 'method' \(did you mean 'methods'"):
+        read_grid(str(path))
+    assert main(["compare", str(path), "--output", str(tmp_path / "out")]) == 2
+    assert not (tmp_path / "out").exists()
+    assert main(["compare", "--output", str(tmp_path / "out")]) == 2
+    assert "the grid is missing" in capsys.readouterr().err

@@ -1,0 +1,21 @@
+"""Methods in words."""
+
+import pytest
+
+from crild.methods import find_method
+from crild.methods.describe import stages
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("cr-ild", "own term, then KD (T = 2)"),
+        ("pkd", "100 own term + 0.7 KD + 0.3 labels (T = 10)"),
+        ("tinybert", "own term, then KD (T = 1)"),
+        ("minilmv2", "own term, then labels"),
+        ("mixkd", "own term + labels + mixed labels"),
+        ("ted", "filters on labels, then 50 own term + 20 KD + labels (T = 2)"),
+    ],
+)
+def test_paper_schedules(name, expected):
+    assert stages(find_method(name), "paper") == expected

@@ -1,0 +1,104 @@
+"""Every method, from its declaration to a student: what is captured, that it learns, that no two are the same."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import crild
+import crild.training.distiller
+from crild.methods import METHODS
+from crild.methods.recipe import Recipe
+from crild.objectives import Shape, captured, compose
+from crild.training.distiller import Distiller
+from tests.architectures import padded_batch, small_model
+from tests.runs import QUICK, history, sha256
+
+WITH_TERM = [name for name, method in METHODS.items() if method.matches is not None]
+
+
+def held_out(output: Path) -> list[float]:
+    """The method's own loss on the held-out rows, at every evaluation; the consistency term is no part of it."""
+    steps = [json.loads(line) for line in (output / "stages/ild/steps.jsonl").open()]
+    weights = {k: t["weight"] for k, t in steps[-1]["terms"].items() if not k.startswith("consistency/")}
+    return [sum(w * entry["held_out"][k] for k, w in weights.items()) for entry in history(output, "ild")]
+
+
+@pytest.mark.parametrize("depths", [(3, 6), (6, 12)])
+@pytest.mark.parametrize("name", WITH_TERM)
+def test_the_documented_number_of_tensors_is_captured(name, depths, monkeypatch):
+    method = METHODS[name]
+    student, teacher = (small_model("bert", seed=i, num_hidden_layers=n) for i, n in enumerate(depths))
+    objective = compose(method.matches, method.layer_map, Shape.of(student.config), Shape.of(teacher.config))
+    recipe = Recipe(intermediate_weight=1.0, interpolate=method.interpolate)
+    seen = {}
+    original = crild.training.distiller.capture
+
+    def counted(model, *args):
+        features = original(model, *args)
+        tensors = [features.logits] + [
+            x for layer in features.layers.values() for x in (layer.hidden, layer.query, layer.key, layer.value)
+        ]
+        seen[id(model)] = sum(x is not None for x in tensors)
+        return features
+
+    monkeypatch.setattr(crild.training.distiller, "capture", counted)
+    batch = padded_batch() | {"words": torch.arange(9).expand(5, -1) // 2}
+    Distiller(student, recipe, teacher, objective)(batch, lam=0.7)
+    found = [seen[id(model)] for model in (student, teacher)]
+    assert found == [len(captured(objective, side)) for side in ("student", "teacher")]
+
+    from docs.build import counts
+
+    assert counts(method)[[(3, 6), (6, 12)].index(depths)] == f"{found[0]} + {found[1]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITH_TERM)
+def test_the_held_out_loss_falls_and_not_without_learning(name, tiny_teacher, film_data, tmp_path):
+    common = {"teacher": str(tiny_teacher), "data": str(film_data), "student": 2, "student_width": 16, "method": name}
+    losses = {}
+    for rate in (5e-3, 0.0):
+        output = tmp_path / str(rate)
+        steps = 40 if rate else 10
+        crild.distill(**common, output=str(output), ild_learning_rate=rate, max_steps=steps, kd_epochs=1, **QUICK)
+        losses[rate] = held_out(output)
+    assert history(tmp_path / "0.005", "ild")[0]["step"] == 0
+    assert losses[5e-3][-1] <= 0.9 * losses[5e-3][0]
+    assert losses[0.0] == pytest.approx([losses[0.0][0]] * len(losses[0.0]), rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def students(tiny_teacher, film_data, tmp_path_factory):
+    """The sha256 of every method's student in both schedules and two shapes, a few steps each."""
+    found = {}
+    for shape in ({"student": 3}, {"student": 2, "student_width": 16}):
+        for name, method in METHODS.items():
+            for schedule in ("two-stage", "paper") if method.paper else ("two-stage",):
+                output = tmp_path_factory.mktemp("run") / "out"
+                crild.distill(
+                    teacher=str(tiny_teacher), data=str(film_data), method=name, schedule=schedule, output=str(output),
+                    max_steps=3, **shape, **QUICK,
+                )  # fmt: skip
+                found[len(shape), schedule, name] = sha256(output)
+    return found
+
+
+@pytest.mark.slow
+def test_no_two_methods_end_with_the_same_student(students):
+    for shape in (1, 2):
+        values = {key: value for key, value in students.items() if key[0] == shape}
+        assert len(set(values.values())) == len(values) == 17 + 12
+
+
+@pytest.mark.slow
+def test_declared_equivalents_are_equal(tiny_teacher, film_data, tmp_path):
+    outputs = {}
+    for name in ("u-ild", *METHODS["u-ild"].equals):
+        outputs[name] = tmp_path / name
+        crild.distill(
+            teacher=str(tiny_teacher), data=str(film_data), student=1, method=name, output=str(outputs[name]),
+            max_steps=3, **QUICK,
+        )  # fmt: skip
+    assert len({sha256(output) for output in outputs.values()}) == 1

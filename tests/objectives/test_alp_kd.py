@@ -1,0 +1,10 @@
+"""ALP-KD, against a loop."""
+
+import pytest
+
+from tests.objectives.situations import check_values, situations_of
+
+
+@pytest.mark.parametrize("name", situations_of("alp-kd"))
+def test_values_agree_with_slow_loops(name):
+    check_values(name)

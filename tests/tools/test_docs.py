@@ -1,0 +1,71 @@
+"""What the docs say about presets and files is what the code does."""
+
+import re
+from pathlib import Path
+
+from docs.build import pages
+
+from crild.config import ANY, PRESETS
+from crild.layers import MAPS
+from crild.methods import METHODS
+from crild.models.capture import ARCHITECTURES
+from crild.objectives import OBJECTIVES
+
+ROOT = Path(__file__).resolve().parents[2]
+TITLES = {"finetune": "fine-tuning (teacher, control)", "ild": "ILD", "kd": "KD"}
+
+
+def cell(preset) -> str:
+    """One stage's settings as the guide writes them."""
+    epochs, least = [], 0
+    for most, number in preset.epochs:
+        rows = f" to {most:,} rows" if most != ANY else f" above {least:,}" if least else ""
+        epochs.append(f"{number}{rows}")
+        least = most
+    rhythm = f", evaluated every {preset.eval_steps} steps" if preset.eval_steps else ""
+    return f"lr {preset.learning_rate:.0e}, batch {preset.batch_size}, epochs {', '.join(epochs)}{rhythm}".replace(
+        "e-0", "e-"
+    )
+
+
+def preset_table() -> str:
+    return "".join(
+        f"| {TITLES[kind]} | {cell(PRESETS['quick'][kind])} | {cell(PRESETS['paper'][kind])} |\n" for kind in TITLES
+    )
+
+
+def test_the_guide_lists_the_presets():
+    assert preset_table() in (ROOT / "docs/guide.md").read_text()
+
+
+def test_links_in_the_docs_lead_somewhere():
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_reference_pages_are_what_the_docstrings_say():
+    folder = ROOT / "docs/reference"
+    assert {path.name: path.read_text() for path in folder.glob("*.md")} == pages(), "run `make docs`"
+
+
+def test_docs_name_every_method_map_objective_and_architecture():
+    when, readme = (ROOT / "docs/methods.md").read_text(), " ".join((ROOT / "README.md").read_text().split())
+    for name in METHODS:
+        assert f"`{name}`" in readme
+        assert f"| `{name}` |" in when
+    for name in OBJECTIVES:
+        assert f"(reference/{name}.md)" in when
+    for name in MAPS:
+        assert f"| `{name}` |" in when
+    for name in ARCHITECTURES:
+        assert name in readme or name == "DeBERTa-v3", name
+
+
+def test_step_costs_are_the_measured_ones():
+    import json
+
+    steps = json.loads((ROOT / "benchmarks/results/step_cost.json").read_text())["steps"]
+    page = (ROOT / "docs/methods.md").read_text()
+    for name, each in steps.items():
+        assert f"{each['ratio_to_kd']:.2f} ({each['lowest']:.2f} to {each['highest']:.2f}) |" in page, name

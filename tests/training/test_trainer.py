@@ -1,0 +1,434 @@
+"""The trainer: exact means under accumulation, what is frozen, what falls, what a resume needs."""
+
+import json
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file
+from transformers import TrainerCallback
+
+from crild.config import StageSettings
+from crild.methods import METHODS
+from crild.methods.recipe import Recipe
+from crild.models.students import cut
+from crild.objectives import Shape, compose
+from crild.training.distiller import Distiller
+from crild.training.trainer import DistillationTrainer, stream, trim_log
+from tests.architectures import VOCAB, small_model
+from tests.conftest import tiny_tokenizer
+
+CR_ILD = Recipe(intermediate_weight=1.0, interpolate=True, consistency=0.1)
+PLAIN = Recipe(intermediate_weight=1.0)
+LOGITS = Recipe(distillation=0.5, task=0.5)
+
+
+def paper(method, name="joint"):
+    return next(phase.recipe for phase in METHODS[method].paper if phase.name == name)
+
+
+MIXKD = Recipe(
+    intermediate_weight=1.0, mixed_task=1.0, task=1.0, interpolate=True
+)  # the paper's, as a run completes it
+
+
+def rows(count, seed=0):
+    rng = np.random.default_rng(seed)
+    ids = [rng.integers(4, VOCAB // 3, rng.integers(3, 12)).tolist() for _ in range(count)]
+    return Dataset.from_dict(
+        {
+            "input_ids": ids,
+            "attention_mask": [[1] * len(x) for x in ids],
+            "length": [len(x) for x in ids],
+            "labels": [float(i % 3) if i % 4 else None for i in range(count)],
+        }
+    )
+
+
+def new_student(layers=2, dropout=0.0):
+    student = cut(small_model("bert", seed=2, pad_token_id=0), list(range(layers)))
+    for module in student.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = dropout
+    return student
+
+
+def trainer_of(folder, features="ah", layer_map="last", recipe=CR_ILD, student=None, depth=4, count=48, **options):
+    """Return a trainer of a small student; ``options`` are its own or `StageSettings`."""
+    teacher = small_model("bert", seed=1, pad_token_id=0, num_hidden_layers=depth)
+    student = student or new_student()
+    torch.manual_seed(9)  # of learned maps
+    objective = compose(features, layer_map, Shape.of(student.config), Shape.of(teacher.config))
+    own = {name: options.pop(name) for name in ("precision", "callbacks", "score") if name in options}
+    seed, stage = options.pop("seed", 1), options.pop("stage", "ild")
+    settings = StageSettings(**{"epochs": 2, "batch_size": 8, "learning_rate": 1e-3} | options)
+    folder.mkdir(exist_ok=True, parents=True)
+    module = Distiller(student, recipe, teacher, objective if recipe.uses_objective else None)
+    data = rows(count), rows(16, 1), tiny_tokenizer()
+    return DistillationTrainer(module, *data, settings, folder, stage, seed, **own)
+
+
+def train(folder, *args, **options):
+    trainer = trainer_of(folder, *args, **options)
+    trainer.run()
+    return trainer.distiller.student.cpu()
+
+
+def held_out_batch(trainer):
+    return trainer._prepare_inputs(trainer.data_collator(list(rows(16, 1))))
+
+
+def state(module):
+    return {name: x.detach().cpu().clone() for name, x in module.state_dict().items()}
+
+
+def log(folder, name="steps"):
+    return [json.loads(line) for line in (folder / f"{name}.jsonl").open()]
+
+
+JOINT = Recipe(intermediate_weight=0.5, distillation=0.7, task=0.3)
+
+
+@pytest.mark.parametrize(
+    ("features", "layer_map", "recipe"),
+    [
+        ("ah", "last", CR_ILD),
+        ("ah", "last", LOGITS),
+        ("embeddings+ah", "uniform", JOINT),
+        ("pkd", "skip", paper("pkd")),
+        ("rail-kd", "random", paper("rail-kd")),
+        ("ckd", "uniform", paper("ckd")),
+        ("alp-kd", "all", paper("alp-kd")),
+        ("ted", "uniform", Recipe(filters=1.0)),
+        ("ted", "uniform", paper("ted")),
+        ("logits", "last", MIXKD),
+    ],
+)
+def test_accumulation_changes_nothing(tmp_path, features, layer_map, recipe):
+    # The last batch has 2 rows, one micro-batch; every fourth row has no label, so some micro-batches have none.
+    options = {"features": features, "layer_map": layer_map, "recipe": recipe, "count": 50, "batch_size": 8}
+    trainers = [trainer_of(tmp_path / name, **options, accumulation=n) for name, n in (("a", 1), ("b", 4))]
+    for trainer in trainers:
+        trainer.run()
+    whole, parts = (trainer.distiller.cpu() for trainer in trainers)
+    for (name, one), other in zip(whole.named_parameters(), parts.parameters(), strict=True):
+        if not name.endswith("key.bias"):  # softmax cancels it: its gradient is rounding noise, which Adam blows up
+            torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-3, msg=name)
+    ours, theirs = (log(tmp_path / name) for name in "ab")
+    assert len(ours) == 14
+    for one, other in zip(ours, theirs, strict=True):
+        assert {k: t["count"] for k, t in one["terms"].items()} == {k: t["count"] for k, t in other["terms"].items()}
+        assert [t["weight"] for t in one["terms"].values()] == [t["weight"] for t in other["terms"].values()]
+    assert [s["loss"] for s in ours] == pytest.approx([s["loss"] for s in theirs], rel=1e-4)
+
+
+def test_the_first_entry_of_the_history_is_where_the_stage_starts(tmp_path):
+    trainer = trainer_of(tmp_path, recipe=JOINT, score=lambda logits: 0.5)
+    before = deepcopy(trainer.distiller).eval()
+    trainer.run()
+    history = log(tmp_path, "history")
+    assert [entry["step"] for entry in history] == [0, 6, 12]
+    assert [entry["epoch"] for entry in history] == [0, 1, 2]
+    assert history[0]["train"] == {}
+    assert ["score" in entry for entry in history] == [False, True, True]  # the student as it came is never the best
+    with torch.no_grad():
+        terms = before(held_out_batch(trainer), progress=1.0)["terms"]
+    assert history[0]["held_out"] == pytest.approx({k: float(x / n) for k, (x, n) in terms.items()}, rel=1e-4)
+
+
+@pytest.mark.parametrize(("keep", "epoch"), [("best", 2), ("last", 3)])
+def test_a_stage_ends_with_the_weights_that_are_to_be_kept(tmp_path, keep, epoch):
+    def run(name, weights, stop=None):
+        def score(_):  # noted with the weights it is given for; the second epoch's is the best
+            weights.append(state(trainer.distiller.student))
+            return [0.4, 0.9, 0.4][len(weights) - 1]
+
+        options = {"count": 32, "epochs": 3, "save_steps": 5, "keep": keep, "callbacks": [Watch(stop=stop)]}
+        trainer = trainer_of(tmp_path / name, recipe=LOGITS, score=score, **options)
+        trainer.run()
+        return state(trainer.distiller.student)
+
+    def same(one, other):
+        return all(torch.equal(x, other[name]) for name, x in one.items())
+
+    seen, again = [], []
+    kept = run("whole", seen)
+    assert [same(kept, each) for each in seen] == [number == epoch for number in (1, 2, 3)]
+    with pytest.raises(InterruptedError):
+        run("cut", again, stop=11)  # after the best epoch, of 4 steps each
+    assert same(kept, run("cut", again))
+
+
+def test_held_out_loss_falls_and_not_without_learning(tmp_path):
+    def first_and_last(name, rate):
+        train(tmp_path / name, learning_rate=rate, epochs=5)
+        values = [entry["held_out"] for entry in log(tmp_path / name, "history")]
+        return [v["attention"] + v["hidden"] for v in (values[0], values[-1])]
+
+    first, last = first_and_last("learns", 3e-3)
+    assert last < 0.9 * first
+    first, last = first_and_last("still", 1e-12)
+    assert last == pytest.approx(first, rel=1e-6)
+
+
+def test_seed_decides_everything(tmp_path):
+    one, same, other = (train(tmp_path / n, seed=s) for n, s in (("a", 1), ("b", 1), ("c", 2)))
+    key = "bert.encoder.layer.1.attention.self.query.weight"
+    assert torch.equal(one.state_dict()[key], same.state_dict()[key])
+    assert not torch.equal(one.state_dict()[key], other.state_dict()[key])
+
+
+@pytest.mark.parametrize(
+    ("features", "frozen", "trained"),
+    [
+        ("ah", ["classifier", "pooler"], ["layer.1.output", "layer.1.attention.self.value"]),
+        ("qkv", ["classifier", "pooler", "layer.1.output", "layer.1.attention.output", "layer.1.intermediate"],
+         ["layer.1.attention.self.value", "layer.0.output", "word_embeddings"]),
+        ("a", ["layer.1.attention.self.value"], ["layer.1.attention.self.query"]),
+    ],
+)  # fmt: skip
+def test_what_a_stage_cannot_reach_is_frozen(features, frozen, trained, tmp_path):
+    student = new_student()
+    before = state(student)
+    train(tmp_path / "x", features, student=student)
+    for name, value in state(student).items():
+        if any(part in name for part in frozen):
+            assert torch.equal(value, before[name]), name
+        elif any(part in name for part in trained) and "key.bias" not in name:
+            assert not torch.equal(value, before[name]), name
+
+
+def test_precisions_can_follow_each_other_in_one_process(tmp_path):
+    full, half = train(tmp_path / "a"), train(tmp_path / "b", precision="bf16")
+    assert full.dtype == half.dtype == torch.float32
+    name = "bert.encoder.layer.0.output.dense.weight"
+    assert not torch.equal(full.state_dict()[name], half.state_dict()[name])
+    torch.testing.assert_close(full.state_dict()[name], half.state_dict()[name], atol=0.03, rtol=0.1)
+
+
+class Watch(TrainerCallback):
+    """Note something at every step; fall over after one of them, before it is saved."""
+
+    def __init__(self, look=None, stop=None):
+        self.look, self.stop, self.seen = look, stop, []
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        if self.look is not None:
+            self.seen.append(self.look(model))
+        if state.global_step == self.stop:
+            raise InterruptedError
+
+
+def draws(folder, **options):
+    watch = Watch(lambda module: tuple(module.objective.layer_map.drawn.tolist()))
+    trainer = trainer_of(
+        folder, "rail-kd", "random", PLAIN, new_student(3), depth=8, epochs=5, count=24, callbacks=[watch], **options
+    )
+    trainer.run()
+    return watch.seen, trainer
+
+
+def test_a_random_layer_map_is_drawn_anew_each_epoch_as_a_function_of_seed_stage_and_epoch(tmp_path):
+    seen, trainer = draws(tmp_path / "a", save_steps=5)
+    assert len(seen) == 15
+    epochs = [set(seen[start : start + 3]) for start in range(0, 15, 3)]
+    assert all(len(epoch) == 1 for epoch in epochs)
+    assert len(set(seen)) >= 3
+    for drawn in seen:  # two of the teacher's layers below its last
+        assert len(drawn) == 2
+        assert 1 <= drawn[0] < drawn[1] <= 7
+    expected = deepcopy(trainer.distiller.objective.layer_map).train()
+    for epoch, drawn in enumerate(epochs):
+        expected.redraw(*stream(1, "ild", "layers", epoch))
+        assert expected.pairs == ((1, min(drawn)[0]), (2, min(drawn)[1]))
+    # rates, rhythm and micro-batches do not matter; seed and stage do
+    assert draws(tmp_path / "b", learning_rate=0.0, save_steps=2, accumulation=4)[0] == seen
+    assert draws(tmp_path / "c", seed=2)[0] != seen
+    assert draws(tmp_path / "d", stage="joint")[0] != seen
+    (checkpoint,) = trainer.checkpoints()
+    saved = load_file(checkpoint / "model.safetensors")
+    assert tuple(saved["objective.layer_map.drawn"].tolist()) == seen[-1]
+
+
+def test_checkpoints_are_every_save_steps_and_at_no_other_step(tmp_path):
+    def done_when_stopped(name, stop, **options):  # 4 steps an epoch, each with an evaluation
+        options |= {"count": 32, "epochs": 3, "callbacks": [Watch(stop=stop)]}
+        with pytest.raises(InterruptedError):
+            trainer_of(tmp_path / name, "ah", "last", PLAIN, new_student(3), **options).run()
+        return trainer_of(tmp_path / name, "ah", "last", PLAIN, new_student(3), **options).steps_done()
+
+    assert done_when_stopped("a", 9, save_steps=5) == 5  # not 8, the end of an epoch
+    assert done_when_stopped("b", 11, save_steps=100) == 0
+
+
+def masses(module):
+    return {name: x for name, x in state(module.objective).items() if name.endswith("_mass")}
+
+
+def test_masses_are_uniform_at_first_move_with_every_step_and_are_in_checkpoints(tmp_path):
+    watch = Watch(masses)
+    trainer = trainer_of(tmp_path, "hidden+attention-mse", "emd", PLAIN, callbacks=[watch], save_steps=6)
+    trainer.freeze_unreachable()  # tries a step to see what it reaches: that is no training
+    first = masses(trainer.distiller)
+    assert {name.split(".")[-1]: x.shape for name, x in first.items()} == {
+        "student_mass": (1, 2),
+        "teacher_mass": (1, 4),
+    }
+    assert len(first) == 4
+    for x in first.values():
+        assert torch.equal(x, torch.full_like(x, 1 / x.shape[1]))
+    trainer.run()
+    assert len(watch.seen) == 12
+    for name, uniform in first.items():
+        assert not torch.allclose(watch.seen[0][name], uniform)
+        assert not torch.equal(watch.seen[0][name], watch.seen[1][name])
+        for seen in watch.seen:
+            assert float(seen[name].sum()) == pytest.approx(1.0, abs=1e-12)
+    (checkpoint,) = trainer.checkpoints()
+    saved = load_file(checkpoint / "model.safetensors")
+    for name, x in watch.seen[-1].items():
+        assert torch.equal(saved[f"objective.{name}"], x)
+        assert torch.equal(masses(trainer.distiller)[name], x)
+
+
+@pytest.mark.parametrize(
+    ("features", "layer_map"), [("rail-kd", "random"), ("rail-kd", "emd"), ("hidden+attention-mse", "emd")]
+)
+def test_held_out_losses_depend_on_the_student_alone(tmp_path, features, layer_map):
+    options = {"recipe": PLAIN, "depth": 8, "epochs": 4, "learning_rate": 0.0}
+    trainer = trainer_of(tmp_path, features, layer_map, student=new_student(3), **options)
+    trainer.run()
+    history = log(tmp_path, "history")
+    assert len(history) == 5
+    assert all(entry["held_out"] == history[0]["held_out"] for entry in history)
+    # the state did move: the very same batch reads otherwise in training
+    batch = held_out_batch(trainer)
+    readings = {}
+    for mode in (True, False):
+        module = deepcopy(trainer.distiller)
+        module.objective.train(mode)
+        with torch.no_grad():
+            readings[mode] = {k: float(x / n) for k, (x, n) in module(batch)["terms"].items()}
+    assert readings[False] == pytest.approx(history[0]["held_out"], rel=1e-5)
+    assert all(readings[True][k] != pytest.approx(x, rel=1e-3) for k, x in readings[False].items())
+
+
+EMD, RAIL, TED = ("hidden+attention-mse", "emd"), ("rail-kd", "random"), ("ted", "uniform")
+
+
+@pytest.mark.parametrize(
+    ("features", "layer_map", "recipe", "stops"),
+    [
+        # before any checkpoint; within an epoch; at the first step of the next one
+        (*EMD, PLAIN, (2, 6, 9)),
+        (*RAIL, PLAIN, (2, 6, 9)),
+        (*EMD, paper("bert-emd"), (6,)),
+        (*RAIL, paper("rail-kd"), (9,)),
+        (*TED, Recipe(filters=1.0), (6, 9)),
+        (*TED, PLAIN, (6,)),
+        ("ah", "last", replace(CR_ILD, ema_decay=0.9), (6,)),
+        ("logits", "last", MIXKD, (6,)),
+    ],
+)
+def test_an_interrupted_stage_ends_as_one_that_ran_through(tmp_path, features, layer_map, recipe, stops):
+    def trainer(name, **options):  # 4 steps an epoch
+        student, options = new_student(3, dropout=0.2), options | {"count": 32, "epochs": 3}
+        return trainer_of(tmp_path / name, features, layer_map, recipe, student, 6, **options)
+
+    whole = trainer("whole")
+    whole.run()
+    ours = state(whole.distiller)
+    assert any(name.startswith("objective.") for name in ours) == (features not in ("ah", "logits"))
+    for stop in stops:
+        name, every = f"cut-{stop}", 4 if stop == 9 else 5  # checkpoints at the end of an epoch, or within one
+        with pytest.raises(InterruptedError):
+            trainer(name, save_steps=every, callbacks=[Watch(stop=stop)]).run()
+        resumed = trainer(name, save_steps=every)
+        assert resumed.steps_done() == {2: 0, 6: 5, 9: 8}[stop]
+        if resumed.steps_done():  # all state is in the checkpoint
+            with torch.no_grad():
+                for tensor in resumed.distiller.state_dict().values():
+                    tensor.add_(1)
+        resumed.run()
+        theirs = state(resumed.distiller)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(x, theirs[name]) for name, x in ours.items())
+        assert log(tmp_path / "whole") == log(tmp_path / name)
+        histories = [log(tmp_path / folder, "history") for folder in ("whole", name)]
+        assert len(histories[0]) == len(histories[1]) == 4
+        for one, other in zip(*histories, strict=True):  # means of what was logged are added up again
+            assert one.pop("train") == pytest.approx(other.pop("train"), rel=1e-12)
+            assert one == other
+
+
+def test_a_filter_stage_trains_filters_alone_and_the_teachers_stay_afterwards(tmp_path):
+    student = new_student()
+    before = state(student)
+    trainer = trainer_of(tmp_path / "filters", "ted", "uniform", Recipe(filters=1.0), student, epochs=4)
+    objective = trainer.distiller.objective
+    drawn = state(objective)
+    trainer.run()
+    assert all(torch.equal(v, before[k]) for k, v in state(student).items())
+    assert not any(torch.equal(v, drawn[k]) for k, v in state(objective).items())
+    terms = [entry["held_out"] for entry in log(tmp_path / "filters", "history")]
+    assert terms[0].keys() == {"filter_student", "filter_teacher"}
+
+    student.requires_grad_(True)
+    trained = state(objective)
+    following = trainer_of(tmp_path / "ild", "ted", "uniform", PLAIN, student)
+    following.distiller.objective.load_state_dict(trained)
+    following.run()
+    for name, value in state(following.distiller.objective).items():
+        assert torch.equal(value, trained[name]) == (".heads." in name or "teacher" in name), name
+    name = "bert.encoder.layer.0.output.dense.weight"
+    assert not torch.equal(state(student)[name], before[name])
+
+
+def test_mixkd_as_in_its_paper_learns(tmp_path):
+    assert paper("mixkd") == Recipe(intermediate_weight=1.0, mixed_task=1.0, task=1.0)
+    trainer = trainer_of(tmp_path, "logits", "last", MIXKD, epochs=6, learning_rate=3e-3, score=lambda x: 0.0)
+    trainer.run()
+    history = log(tmp_path, "history")
+    assert history[0]["held_out"].keys() == {"logits", "mixed_task", "task"}
+    assert history[-1]["held_out"]["logits"] < 0.9 * history[0]["held_out"]["logits"]
+    assert all("score" in entry for entry in history[1:])  # of plain inputs
+    for entry in log(tmp_path):
+        labelled = entry["terms"]["task"]["count"]
+        assert 0 < labelled <= 8
+        assert {k: t["count"] for k, t in entry["terms"].items()} == {
+            "logits": 8, "mixed_task": labelled, "task": labelled,
+        }  # fmt: skip
+        assert 0.5 <= entry["lambda"] <= 1
+    # all parameters learn: the pooler and the head are on the way to the logits
+    assert all(p.requires_grad for p in trainer.distiller.student.parameters())
+
+
+@pytest.mark.parametrize(("count", "steps"), [(50, [0, 6, 12]), (48, [0, 6, 12]), (5, [0, 1, 2])])
+def test_a_stage_without_incomplete_batches_padded_to_one_length(tmp_path, count, steps):
+    options = {"grouped": False, "drop_last": True, "pad_to": 20, "count": count}
+    recipe = Recipe(intermediate_weight=1.0, interpolate=True, partners="reversed", masked=False)
+    trainer = trainer_of(tmp_path / "a", "qkv", recipe=recipe, **options)
+    trainer.run()
+    assert trainer.settings.steps(count) == steps[-1]
+    assert [entry["step"] for entry in log(tmp_path / "a", "history")] == steps
+    assert [entry["epoch"] for entry in log(tmp_path / "a", "history")] == [0, 1, 2]
+    counts = {term["count"] for entry in log(tmp_path / "a") for term in entry["terms"].values()}
+    assert counts == {min(count, 8) * 20}  # every position of every batch
+    train(tmp_path / "b", "qkv", recipe=recipe, **{**options, "pad_to": 24})
+    one, other = (log(tmp_path / name)[0]["terms"]["relation_qq"]["value"] for name in "ab")
+    assert one != pytest.approx(other, rel=1e-3)
+
+
+def test_streams_differ_by_every_part():
+    seeds = {stream(1, "ild", "order"), stream(2, "ild", "order"), stream(1, "kd", "order"), stream(1, "ild", "lambda")}
+    assert len(seeds) == 4
+
+
+def test_a_log_is_cut_back_to_the_checkpoint(tmp_path):
+    path = tmp_path / "steps.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
+    assert trim_log(path, 2) == [{"step": 1}, {"step": 2}]
+    assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
