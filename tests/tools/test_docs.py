@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from docs.build import pages
+from tools.reference import pages
 
 from crild.config import ANY, PRESETS
 from crild.layers import MAPS
