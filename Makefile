@@ -23,13 +23,14 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 docs: $(VENV)/.dev
-	$(BIN)/python docs/build.py
+	$(BIN)/python -m tools.reference
+	$(BIN)/python -m tools.architecture
 
 results: $(VENV)/.dev
-	$(BIN)/python -m docs.results
+	$(BIN)/python -m tools.results
 
 again: $(VENV)/.demo
-	$(BIN)/python benchmarks/again.py
+	$(BIN)/python -m tools.again
 
 check: lint types test
 

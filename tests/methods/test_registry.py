@@ -49,7 +49,7 @@ def test_the_documented_number_of_tensors_is_captured(name, depths, monkeypatch)
     found = [seen[id(model)] for model in (student, teacher)]
     assert found == [len(captured(objective, side)) for side in ("student", "teacher")]
 
-    from docs.build import counts
+    from tools.reference import counts
 
     assert counts(method)[[(3, 6), (6, 12)].index(depths)] == f"{found[0]} + {found[1]}"
 

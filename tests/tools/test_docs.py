@@ -3,13 +3,17 @@
 import re
 from pathlib import Path
 
-from docs.build import pages
+import pytest
+from tools.reference import pages
+from transformers import pipeline
 
 from crild.config import ANY, PRESETS
 from crild.layers import MAPS
 from crild.methods import METHODS
 from crild.models.capture import ARCHITECTURES
 from crild.objectives import OBJECTIVES
+
+from tests.conftest import save_tiny, tiny_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 TITLES = {"finetune": "fine-tuning (teacher, control)", "ild": "ILD", "kd": "KD"}
@@ -69,3 +73,16 @@ def test_step_costs_are_the_measured_ones():
     page = (ROOT / "docs/methods.md").read_text()
     for name, each in steps.items():
         assert f"{each['ratio_to_kd']:.2f} ({each['lowest']:.2f} to {each['highest']:.2f}) |" in page, name
+
+
+@pytest.mark.parametrize("page", ["README.md", "src/crild/report/card.md"])
+def test_the_pipeline_call_that_a_page_shows_takes_a_text_of_any_length(page, tmp_path):
+    folder = save_tiny(tmp_path, head=True)
+    tokenizer = tiny_tokenizer()
+    tokenizer.model_max_length = 32  # as a student's is; the model has 64 positions
+    tokenizer.save_pretrained(folder)
+    (call,) = re.findall(r"^classify = .*", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    names = {"pipeline": pipeline}
+    exec(re.sub(r'model="[^"]+"', f"model={str(folder)!r}", call), names)
+    (answer,) = names["classify"]("good film " * 200)
+    assert answer["label"] in ("neg", "pos")

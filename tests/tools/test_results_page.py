@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from benchmarks import again
-from docs.plots import curves, dots
-from docs.results import (
-    ROOT,
+from tools import again
+from tools.committed import ROOT, command, contents, grid_file, grids, name_of
+from tools.plots import curves, dots
+from tools.results import (
     agreement,
-    contents,
+    built,
     distance,
     gain,
     gap,
-    grids,
     last_gain,
     pages,
     passes_table,
@@ -31,8 +30,6 @@ from crild.grid.table import summarise
 
 
 def test_the_committed_pages_are_made_from_the_committed_result_files():
-    from docs.results import ROOT, pages
-
     for name, text in pages().items():
         assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, "run `make results`"
 
@@ -119,7 +116,7 @@ def test_every_row_that_was_run_again_is_found():
 
 @pytest.mark.parametrize("name", grids())
 def test_the_command_of_every_committed_run_finds_it_in_its_grid(name):
-    known = {cell.name for cell in cells(read_grid(str(ROOT / "experiments" / f"{name}.yaml")))}
+    known = {cell.name for cell in cells(read_grid(str(grid_file(name))))}
     listed = re.findall(r"^\| (.*, seed \d+) \| (\S+) \|$", runs_section(name), flags=re.MULTILINE)
     assert {run.replace("\\", "") for run, _ in listed} <= known
     folders = {run["folder"]: run["score"] for run in contents(name)["runs"] if run["status"] == "done"}
@@ -127,21 +124,21 @@ def test_the_command_of_every_committed_run_finds_it_in_its_grid(name):
 
 
 def test_a_row_is_drawn_among_all_that_a_cpu_made():
-    drawn = {(grid, again.name(run)) for grid, run in again.rows()}
+    drawn = {(grid, name_of(run)) for grid, run in again.rows()}
     assert len(drawn) == len(again.rows())  # a teacher of two conditions is there once
     assert {grid for grid, _ in drawn} == {
         name for name in grids() if all(m["machine"]["gpu"] is None for m in contents(name)["machines"])
     }
     for grid, run in again.rows("tweets"):
-        only = again.command(grid, run, "out")[-1]
-        *teacher, cell = select(cells(read_grid(str(ROOT / "experiments" / "tweets.yaml"))), only)
+        only = command(grid, name_of(run), "out")[-1]
+        *teacher, cell = select(cells(read_grid(str(grid_file("tweets")))), only)
         assert (cell.name, cell.folder) == (only, run["folder"])
         assert [each.folder for each in teacher] == ([cell.teacher] if cell.teacher else [])
 
 
 @pytest.mark.parametrize(("change", "code"), [(0.0, 0), (1e-9, 1)])
 def test_another_score_is_told(change, code, monkeypatch, capsys):
-    (committed,) = [run for _, run in again.rows("smoke") if again.name(run).endswith("few rows, ft, seed 2")]
+    (committed,) = [run for _, run in again.rows("smoke") if name_of(run).endswith("few rows, ft, seed 2")]
 
     def pretend(words, cwd, check):  # crild compare: what it would have written
         out = Path(words[words.index("--output") + 1]) / "results.json"

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from benchmarks.selection_rules import rules
+from tools.selection_rules import rules
 
 HISTORY = [
     {"epoch": 0.0, "held_out": {"task": 0.1}},  # before training: no score, and not kept

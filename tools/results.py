@@ -1,20 +1,19 @@
-"""Write docs/results.md, its HTML, its plots and docs/results/ from the committed files in results/: ``make results``.
+"""Write the pages of results from the committed files in results/: ``make results``.
 
-The page's text is docs/results.md.j2; its tables, ranks and gaps are looked up in the result files here.
+docs/results.md and docs/results/ (a page and a plot for each grid) are committed. build/results.html, and beside it a
+sortable table for each grid, are the same to read in a browser; git ignores them. The page's text is results.md.j2;
+its tables, ranks and gaps are looked up in the result files here.
 """
 
-import json
 import re
 from collections.abc import Collection
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from benchmarks.again import finished, is_grid, on_cpu
-from benchmarks.again import name as run_name
-from docs.plots import curves, dots
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
+from tools.committed import ROOT, command, contents, finished, grids, name_of, on_cpu
+from tools.plots import curves, dots
 
 from crild.grid.formats import (
     columns,
@@ -29,14 +28,7 @@ from crild.grid.formats import (
 from crild.grid.statistics import average_ranks
 from crild.grid.table import Row, Summary, deviation, mean, shared_differences, summarise
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "results"
-
-
-@cache
-def contents(name: str) -> Any:
-    """Return what a result file holds."""
-    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+TOOLS, DOCS, BUILD = ROOT / "tools", ROOT / "docs", ROOT / "build"
 
 
 @cache
@@ -44,11 +36,6 @@ def summary(name: str) -> Summary:
     """Return the table of one grid."""
     file = contents(name)
     return summarise(file["runs"], file["claim"], file["reference"], file["methods"])
-
-
-def grids() -> list[str]:
-    """Return the names of all grids with a result file."""
-    return sorted(path.stem for path in RESULTS.glob("*.json") if is_grid(contents(path.stem)))
 
 
 def row(name: str, task: str, method: str, condition: str | None = None) -> Row:
@@ -161,9 +148,9 @@ def tuning(name: str, tasks: list[str], taken: str = "") -> str:
         tasks: the columns.
         taken: another search whose teacher's line is added.
     """
-    runs = contents(f"tuning/{name}")["runs"]
+    runs = contents(f"tuning_{name}")["runs"]
     if taken:
-        others = [r for r in contents(f"tuning/{taken}")["runs"] if r["method"] == "teacher"]
+        others = [r for r in contents(f"tuning_{taken}")["runs"] if r["method"] == "teacher"]
         runs = runs + [{**r, "condition": "lr0.0001 ep10, taken"} for r in others]
     students = [r for r in runs if r["method"] not in ("teacher", "ft")]
     students = students or [r for r in runs if r["method"] == "teacher"]
@@ -189,7 +176,7 @@ def tuned(name: str, method: str, task: str, condition: str | None = None) -> fl
     """Return a score of a search; a teacher's in its first condition, if none is named."""
     return next(
         float(r["score"])
-        for r in contents(f"tuning/{name}")["runs"]
+        for r in contents(f"tuning_{name}")["runs"]
         if (r["method"], r["task"]) == (method, task) and condition in (None, r["condition"])
     )
 
@@ -201,7 +188,7 @@ def kept_in_tuning(name: str, condition: str, method: str, task: str) -> str:
 
 def rate_gain(method: str) -> str:
     """Return the points that ILD gains at 1e-4 over 3e-4 in the search, on the mean, and how often it gains."""
-    runs = contents("tuning/ild")["runs"]
+    runs = contents("tuning_ild")["runs"]
     found = {(r["condition"], r["task"], r["method"]): r["score"] for r in runs}
     gains = [
         found[key] - found[*key[:2], f"{method} lr0.0003"] for key in found if key[2] == f"{method} lr0.0001"
@@ -284,13 +271,13 @@ def runs_section(name: str) -> str:
         if on_cpu(file)
         else "on another machine, a CPU above all, dropout draws other numbers: the score is that of another seed"
     )
-    lines = "\n".join(f"| {escape_markdown(run_name(run))} | {run['score']!r} |" for run in finished(file))
+    lines = "\n".join(f"| {escape_markdown(name_of(run))} | {run['score']!r} |" for run in finished(file))
     return f"""
 ## Runs
 
 Made on {machine(name)}. Any of them again, its teacher included ({promise}):
 
-    crild compare experiments/{name}.yaml --output grids/{name} --only 'RUN'
+    {" ".join(command(name, "'RUN'", f"grids/{name}"))}
 
 | RUN | score |
 | --- | ---: |
@@ -314,7 +301,7 @@ def agreement() -> tuple[list[dict[str, Any]], str]:
 def page() -> str:
     """Return docs/results.md."""
     environment = Environment(
-        loader=FileSystemLoader(ROOT / "docs"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+        loader=FileSystemLoader(TOOLS), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     functions = [
         agreement, block_table, distance, gain, gains, gap, gaps, grids, held_out, kept_in_tuning, last_gain, machine,
@@ -324,33 +311,42 @@ def page() -> str:
     return environment.get_template("results.md.j2").render({f.__name__: f for f in functions})
 
 
-def with_anchors(body: str) -> str:
-    """Return HTML whose headings have the anchors that GitHub gives them."""
+def browser_page(text: str) -> str:
+    """Return build/results.html: the page as HTML, its headings with GitHub's anchors, its links led back to docs/."""
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
 
     def anchor(found: re.Match[str]) -> str:
         name = re.sub(r"[^\w -]", "", found[2].lower()).replace(" ", "-")
         return f'<h{found[1]} id="{name}">{found[2]}</h{found[1]}>'
 
-    return re.sub(r"<h([1-6])>(.*?)</h\1>", anchor, body)
+    body = re.sub(r"<h([1-6])>(.*?)</h\1>", anchor, body)
+    body = re.sub(r'(href|src)="(?!https?:|#)', r'\1="../docs/', body)
+    shell = Environment(loader=FileSystemLoader(TOOLS), keep_trailing_newline=True).get_template("page.html.j2")
+    return shell.render(body=body, grids=grids())
 
 
 def pages() -> dict[str, str]:
-    """Return every page by its path below docs/."""
-    out: dict[str, str] = {}
+    """Return every committed page and plot by its path below docs/."""
+    out = {"results.md": page(), "results/curves.svg": curves(contents("curves"))}
     for name in grids():
-        made = summary(name)
-        out |= {f"results/{name}.md": markdown(made) + runs_section(name), f"results/{name}.html": html(made)}
-        out[f"results/{name}.svg"] = dots(made)
-    out["results/curves.svg"] = curves(contents("curves"))
-    text = page()
-    body = with_anchors(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
-    shell = Environment(loader=FileSystemLoader(ROOT / "docs"), keep_trailing_newline=True)
-    return {"results.md": text, "results.html": shell.get_template("page.html.j2").render(body=body), **out}
+        out[f"results/{name}.md"] = markdown(summary(name)) + runs_section(name)
+        out[f"results/{name}.svg"] = dots(summary(name))
+    return out
+
+
+def built(text: str) -> dict[str, str]:
+    """Return every page that is built and not committed, by its path below build/.
+
+    Args:
+        text: of docs/results.md.
+    """
+    return {"results.html": browser_page(text)} | {f"results/{name}.html": html(summary(name)) for name in grids()}
 
 
 if __name__ == "__main__":
-    (ROOT / "docs" / "results").mkdir(exist_ok=True)
     made = pages()
-    for name, text in made.items():
-        (ROOT / "docs" / name).write_text(text, encoding="utf-8")
-    print(f"{len(made)} pages")
+    for folder, texts in ((DOCS, made), (BUILD, built(made["results.md"]))):
+        (folder / "results").mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        print(f"{len(texts)} pages in {folder.relative_to(ROOT)}/")

@@ -8,7 +8,7 @@ from crild.methods import METHODS, Method
 from crild.methods.describe import example, facts
 from crild.objectives import OBJECTIVES, SHORT, Objective, Transport, captured, parse_features
 
-FOLDER = Path(__file__).parent / "reference"
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 DEPTHS = ((3, 6), (6, 12))  # student, teacher
 PAGES: dict[str, type[Objective]] = {**OBJECTIVES, "emd": Transport}
 

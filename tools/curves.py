@@ -1,6 +1,6 @@
-"""Write the mean losses by epoch of a grid's runs, from the logs in their run directories (docs/results.py draws them).
+"""Write the mean losses by epoch of a grid's runs, from the logs in their run directories (tools/plots.py draws them).
 
-    python benchmarks/curves.py GRID_FOLDER results/curves.json --tasks MRPC STS-B SST-2 --methods kd l-ild cr-ild
+    python -m tools.curves GRID_FOLDER results/curves.json --tasks MRPC STS-B SST-2 --methods kd l-ild cr-ild
 
 Training and held-out loss of each student stage: the method's own terms without the consistency term, or the KD term.
 Stage 1 is kept for `l-ild` and `cr-ild` alone, whose terms are the same.

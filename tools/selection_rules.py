@@ -1,6 +1,6 @@
 """What each rule for the epoch to keep would have scored, from the histories of runs that followed validation.
 
-    python benchmarks/selection_rules.py results/selection_rules.json GRID_FOLDER...
+    python -m tools.selection_rules results/selection_rules.json GRID_FOLDER...
 
 A grid is called by its folder's name. For each of its runs with `track_validation: true`: the validation score of the
 epoch that a rule keeps, in the last stage. `score` is crild's default (the later of equals), `loss` the lowest held-out
