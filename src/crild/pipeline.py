@@ -15,7 +15,7 @@ import numpy as np
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedModel
 
-from crild.config import DistillConfig, FinetuneConfig, build
+from crild.config import DistillConfig, FinetuneConfig, configure
 from crild.console import StageProgress, say
 from crild.data.batching import input_names
 from crild.inference import bytes_on_disk, latencies, parameters, predict
@@ -309,7 +309,7 @@ def distill(config: DistillConfig | None = None, **options: Any) -> dict[str, An
         >>> result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, output="runs/tweets")
         >>> result["student"]["score"] / result["teacher"]["score"]
     """
-    return start(config or build(DistillConfig, options))
+    return start(configure(DistillConfig, config, options))
 
 
 def finetune(config: FinetuneConfig | None = None, **options: Any) -> dict[str, Any]:
@@ -325,7 +325,7 @@ def finetune(config: FinetuneConfig | None = None, **options: Any) -> dict[str, 
     Raises:
         CrildError: the run cannot work; nothing was written.
     """
-    return start(config or build(FinetuneConfig, options))
+    return start(configure(FinetuneConfig, config, options))
 
 
 def start(config: DistillConfig | FinetuneConfig) -> dict[str, Any]:

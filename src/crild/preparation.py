@@ -13,7 +13,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crild.config import DistillConfig, FinetuneConfig, StageSettings, TrainConfig, as_dict, stage_settings
-from crild.console import quiet_libraries, say, warn
+from crild.console import say, warn
 from crild.data.batching import Collator, model_inputs
 from crild.data.labels import Alignment, align_labels, is_generic, parse_label_map
 from crild.data.task import Task, keys, load_task, load_texts
@@ -177,7 +177,6 @@ def prepare(config: DistillConfig | FinetuneConfig) -> Run:
     Raises:
         CrildError: the run cannot work; the message says why.
     """
-    quiet_libraries()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise CrildError("a run uses one process and one device for now: start it without torchrun")
     config = resolve(config)  # type: ignore[assignment]

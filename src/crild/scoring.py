@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from crild.config import EvaluateConfig, build
-from crild.console import quiet_libraries
+from crild.config import EvaluateConfig, configure
 from crild.data.labels import align_labels, parse_label_map
 from crild.data.task import load_rows
 from crild.data.tokenise import tokenise
@@ -31,8 +30,7 @@ def evaluate(config: EvaluateConfig | None = None, **options: Any) -> dict[str, 
     Raises:
         CrildError: model or data cannot be used.
     """
-    config = config or build(EvaluateConfig, options)
-    quiet_libraries()
+    config = configure(EvaluateConfig, config, options)
     if not config.model:
         raise CrildError("the model is missing: crild evaluate MODEL --data PATH")
     loading.load_config(config.model, "model", config.trust_remote_code)

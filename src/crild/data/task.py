@@ -329,11 +329,11 @@ def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
     """
     source = read_source(name)
     split, rows = ("train", source.splits["train"]) if "train" in source.splits else next(iter(source.splits.items()))
-    plain = DataConfig(data=name)
-    if config.text in rows.column_names:
-        plain.text = config.text
-    if config.text_pair in rows.column_names:
-        plain.text_pair = config.text_pair
+    plain = DataConfig(
+        data=name,
+        text=config.text if config.text in rows.column_names else None,
+        text_pair=config.text_pair if config.text_pair in rows.column_names else None,
+    )
     rows = normalise(rows, plain, where(name, split, source.splits), source)
     notes = [note for note in source.notes if "no label column" not in note]
     return rows.remove_columns("raw_label").add_column("labels", [None] * len(rows)), notes
