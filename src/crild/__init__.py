@@ -4,8 +4,8 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `evaluate`, `compare`, `tune`, their configurations, `objective` (to add one of
-your own), and `CrildError`.
+The public API: `distill`, `finetune`, `evaluate`, `compare`, `tune`, their configurations, `RunFolder` (opens a
+finished run), `objective` (to add one of your own), and `CrildError`.
 """
 
 from importlib.metadata import version
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from crild.errors import CrildError
 
 if TYPE_CHECKING:
-    from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig
+    from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig, TuneConfig
     from crild.grid.run import compare
     from crild.objectives import objective
     from crild.run.folder import RunFolder
@@ -29,6 +29,7 @@ __all__ = [
     "EvaluateConfig",
     "FinetuneConfig",
     "RunFolder",
+    "TuneConfig",
     "compare",
     "distill",
     "evaluate",
@@ -41,8 +42,9 @@ _HOME = {
     "DistillConfig": "crild.config",
     "EvaluateConfig": "crild.config",
     "FinetuneConfig": "crild.config",
-    "compare": "crild.grid.run",
     "RunFolder": "crild.run.folder",
+    "TuneConfig": "crild.config",
+    "compare": "crild.grid.run",
     "distill": "crild.run.start",
     "evaluate": "crild.scoring",
     "finetune": "crild.run.start",
@@ -58,3 +60,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'crild' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

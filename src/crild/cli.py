@@ -1,31 +1,32 @@
-"""The command line: verbs whose options are the fields of the configuration dataclasses."""
+"""The command line: verbs whose options are the fields of the configuration classes.
 
-import argparse
+A mistake in options is told before torch is loaded, which takes seconds. Only this module silences libraries.
+"""
+
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import Any
 
+from crild.config import (
+    CompareConfig,
+    DemoConfig,
+    DistillConfig,
+    EvaluateConfig,
+    FinetuneConfig,
+    MethodsConfig,
+    TuneConfig,
+)
+from crild.config.arguments import parse
 from crild.errors import CrildError, nearest
+from crild.methods import METHODS, find_method
 
-VERBS = {
-    "demo": "run the built-in example: noisy tweets, no network",
-    "finetune": "fine-tune an encoder into a classifier",
-    "distill": "distil a teacher into a student",
-    "compare": "run a grid of methods, tasks, conditions and seeds into one table",
-    "tune": "search a method's settings on splits carved from the training data",
-    "evaluate": "score a saved classifier",
-    "methods": "list the methods, or explain one",
+SWITCHES = {
+    "json": "print the result as JSON on stdout, and nothing else there",
+    "dry_run": "print what would run, write nothing",
 }
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing usage."""
-        raise CrildError(message)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,82 +51,35 @@ def run(arguments: list[str]) -> int:
     """Dispatch to a verb."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: crild VERB [options]      (crild VERB --help lists the options)\n")
-        for verb, what in VERBS.items():
-            print(f"  {verb:10} {what}")
+        for name, verb in VERBS.items():
+            print(f"  {name:10} {verb.summary}")
         return 0
-    if arguments[0] == "--version":
-        from crild import __version__
-
-        print(f"crild {__version__}")
+    name, rest = arguments[0], arguments[1:]
+    if name == "--version":
+        print(f"crild {version()}")
         return 0
-    verb, rest = arguments[0], arguments[1:]
-    if verb not in VERBS:
-        raise CrildError(f"unknown verb {verb!r}{nearest(verb, VERBS)}: use one of {', '.join(VERBS)}")
-    handlers: dict[str, Callable[[list[str]], int]] = {
-        "demo": demo,
-        "finetune": finetune,
-        "distill": distill,
-        "compare": compare,
-        "tune": tune,
-        "evaluate": evaluate,
-        "methods": methods,
-    }
-    return handlers[verb](rest)
+    if name not in VERBS:
+        raise CrildError(f"unknown verb {name!r}{nearest(name, VERBS)}: use one of {', '.join(VERBS)}")
+    verb = VERBS[name]
+    switches = {each: SWITCHES[each] for each in verb.switches}
+    config: Any
+    config, chosen = parse(verb.options, rest, name, verb.summary, verb.positional, switches)
+    return verb.handler(config, chosen)
 
 
-def parse(
-    verb: str, cls: Any, arguments: list[str], positional: str | None = None, flags: Sequence[str] = ()
-) -> tuple[Any, argparse.Namespace]:
-    """Parse options into a configuration: defaults, then ``--config``, then the command line.
+def version() -> str:
+    """Return crild's version."""
+    from crild import __version__
 
-    Args:
-        verb: for help.
-        cls: the configuration dataclass; its fields are the options.
-        arguments: what the user typed.
-        positional: the field that may be given without its name.
-        flags: names of further switches.
+    return __version__
 
-    Returns:
-        The configuration, and the switches.
 
-    Raises:
-        CrildError: an option is unknown or has a wrong value.
-    """
-    from transformers import HfArgumentParser
+def begin(what: str) -> None:
+    """Say at once what is going on; then load the libraries, which takes seconds, and keep them quiet."""
+    print(f"crild {version()}: {what}", file=sys.stderr, flush=True)
+    from crild.console import quiet_libraries
 
-    from crild.config import build, option_names, read_yaml
-
-    class DataclassParser(Parser, HfArgumentParser):
-        pass
-
-    # Abbreviations would let a typo name another option.
-    parser = DataclassParser([cls], prog=f"crild {verb}", description=VERBS[verb], allow_abbrev=False)
-    own = parser.add_argument_group("how to run")
-    own.add_argument("--config", help="YAML file with any of the options above; the command line overrides it")
-    for flag, what in (
-        ("json", "print the result as JSON on stdout, and nothing else there"),
-        ("dry-run", "print what would run, write nothing"),
-    ):
-        if flag in flags:
-            own.add_argument(f"--{flag}", action="store_true", help=what)
-    if positional:
-        own.add_argument("positional", metavar=positional.upper(), nargs="?")
-    for action in parser._actions:  # only what the user typed counts, so that a YAML file is not overridden
-        if action.dest in option_names(cls):
-            action.default, action.required = argparse.SUPPRESS, False
-    known, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        options = [name for action in parser._actions for name in action.option_strings]
-        raise CrildError(f"unknown option {unknown[0]!r}{nearest(unknown[0].split('=')[0], options)}")
-    typed = {name: value for name, value in vars(known).items() if name in option_names(cls)}
-    if positional and known.positional is not None:
-        typed[positional] = known.positional
-    from_file = {}
-    if known.config:
-        values = read_yaml(known.config)
-        from_file = {k: v for k, v in values.items() if k not in typed}
-        build(cls, values, known.config)  # complain about the file even where the command line overrides it
-    return build(cls, {**from_file, **typed}), known
+    quiet_libraries()
 
 
 def show(result: dict[str, Any], as_json: bool) -> None:
@@ -146,15 +100,21 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     )
 
 
-def train(verb: str, cls: Any, arguments: list[str]) -> int:
-    """Run a training verb."""
-    config, flags = parse(verb, cls, arguments, flags=("json", "dry-run"))
-    from crild.console import quiet_libraries
+# ---- the verbs: what was asked for, and the switches of the command line ----
 
-    quiet_libraries()
+
+def distill(config: DistillConfig, switches: Any) -> int:
+    """`crild distill`."""
+    find_method(config.method)
+    return train(config, switches)
+
+
+def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
+    """`crild distill` and `crild finetune`."""
+    begin(f"reading {config.data}")
     from crild.run import start
 
-    if flags.dry_run:
+    if switches.dry_run:
         prepared = start.announce(start.prepare(*start.open_folder(config)))
         import yaml
 
@@ -163,46 +123,32 @@ def train(verb: str, cls: Any, arguments: list[str]) -> int:
             **prepared.plan.to_dict(),
             "minutes": round(sum(prepared.minutes.values()), 1),
         }
-        print(json.dumps(plan, indent=2) if flags.json else yaml.safe_dump(plan, sort_keys=False))
+        print(json.dumps(plan, indent=2) if switches.json else yaml.safe_dump(plan, sort_keys=False))
         return 0
-    show(start.run(config).to_dict(), flags.json)
+    show(start.run(config).to_dict(), switches.json)
     return 0
 
 
-def finetune(arguments: list[str]) -> int:
-    """`crild finetune`."""
-    from crild.config import FinetuneConfig
-
-    return train("finetune", FinetuneConfig, arguments)
-
-
-def distill(arguments: list[str]) -> int:
-    """`crild distill`."""
-    from crild.config import DistillConfig
-
-    return train("distill", DistillConfig, arguments)
-
-
-def compare(arguments: list[str]) -> int:
+def compare(config: CompareConfig, switches: Any) -> int:
     """`crild compare GRID.yaml --output DIR [--workers N|ray]`."""
-    from crild.config import CompareConfig
+    assert config.grid is not None
+    from crild.grid.spec import cells, read_grid, select
 
-    config, flags = parse("compare", CompareConfig, arguments, positional="grid", flags=("json", "dry-run"))
-    if not config.grid:
-        raise CrildError("the grid is missing: crild compare GRID.yaml --output DIR")
+    names = [cell.name for cell in select(cells(read_grid(config.grid)), config.only)]
+    if switches.dry_run:
+        print(json.dumps(names, indent=2) if switches.json else "\n".join(names))
+        return 0
+    if config.output is None:
+        raise CrildError("--output is missing: folder of the grid")
+    begin(f"{len(names)} runs of {config.grid}")
+    from pathlib import Path
+
     from crild.grid.formats import terminal
     from crild.grid.run import RESULTS
     from crild.grid.run import compare as run_grid
-    from crild.grid.spec import cells, read_grid, select
 
-    if flags.dry_run:
-        names = [cell.name for cell in select(cells(read_grid(config.grid)), config.only)]
-        print(json.dumps(names, indent=2) if flags.json else "\n".join(names))
-        return 0
     summary = run_grid(config.grid, config.output, config.workers, config.address, config.only)
-    if flags.json:
-        from pathlib import Path
-
+    if switches.json:
         print((Path(config.output) / RESULTS).read_text(encoding="utf-8"), end="")
     else:
         from rich.console import Console
@@ -212,36 +158,31 @@ def compare(arguments: list[str]) -> int:
     return 0
 
 
-def tune(arguments: list[str]) -> int:
+def tune(config: TuneConfig, switches: Any) -> int:
     """`crild tune`."""
-    from crild.config import TuneConfig
-
-    config, flags = parse("tune", TuneConfig, arguments, flags=("json",))
-    from crild.search import show
+    find_method(config.method)
+    begin(f"reading {config.data}")
+    from crild.search import show as show_trials
     from crild.search import tune as search
 
     result = search(config)
-    if flags.json:
+    if switches.json:
         print(json.dumps(result, indent=2))
     else:
-        show(result)
+        show_trials(result)
     return 0
 
 
-def evaluate(arguments: list[str]) -> int:
+def evaluate(config: EvaluateConfig, switches: Any) -> int:
     """`crild evaluate MODEL --data PATH`."""
-    from crild.config import EvaluateConfig
-
-    config, flags = parse("evaluate", EvaluateConfig, arguments, positional="model", flags=("json",))
-    from crild.console import quiet_libraries, warn
-
-    quiet_libraries()
+    begin(f"reading {config.data}")
+    from crild.console import warn
     from crild.scoring import evaluate as score
 
     result = score(config)
     for note in result["notes"]:
         warn(note)
-    if flags.json:
+    if switches.json:
         print(json.dumps(result, indent=2))
         return 0
     low, high = result["interval"]
@@ -249,26 +190,21 @@ def evaluate(arguments: list[str]) -> int:
     return 0
 
 
-def methods(arguments: list[str]) -> int:
+def methods(config: MethodsConfig, switches: Any) -> int:
     """`crild methods [NAME] [--json]`."""
-    parser = Parser(prog="crild methods", description=VERBS["methods"], allow_abbrev=False)
-    parser.add_argument("name", nargs="?", help="explain this method")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    options = parser.parse_args(arguments)
-    from crild.methods import METHODS, find_method
-    from crild.methods.describe import facts
-
-    chosen = list(METHODS.values()) if options.name is None else [find_method(options.name)]
-    if options.json:
-        entries = [{"name": m.name, "summary": m.summary, **facts(m)} for m in chosen]
-        print(json.dumps(entries if options.name is None else entries[0], indent=2))
-        return 0
-    if options.name is None:
-        for method in chosen:
-            print(f"{method.name:18} {method.summary} [{method.source}]")
+    chosen = list(METHODS.values()) if config.name is None else [find_method(config.name)]
+    if config.name is None and not switches.json:
         from crild.models.capture import ARCHITECTURES
 
+        for method in chosen:
+            print(f"{method.name:18} {method.summary} [{method.source}]")
         print("\nteachers and students: " + ", ".join(ARCHITECTURES))
+        return 0
+    from crild.methods.describe import facts
+
+    if switches.json:
+        entries = [{"name": m.name, "summary": m.summary, **facts(m)} for m in chosen]
+        print(json.dumps(entries if config.name is None else entries[0], indent=2))
         return 0
     import textwrap
 
@@ -278,25 +214,50 @@ def methods(arguments: list[str]) -> int:
     return 0
 
 
-def demo(arguments: list[str]) -> int:
+def demo(config: DemoConfig, switches: Any) -> int:
     """`crild demo`."""
-    parser = Parser(prog="crild demo", description=VERBS["demo"], allow_abbrev=False)
-    parser.add_argument("--output", default="runs/demo", help="run directory (default: runs/demo)")
-    parser.add_argument(
-        "--json", action="store_true", help="print the result as JSON on stdout, and nothing else there"
-    )
-    options, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        known = [name for action in parser._actions for name in action.option_strings]
-        raise CrildError(f"unknown option {unknown[0]!r}{nearest(unknown[0].split('=')[0], known)}")
+    begin("the built-in example")
     from crild.demo import run_demo, show_demo
 
-    result = run_demo(options.output)
-    if options.json:
+    result = run_demo(config.output)
+    if switches.json:
         print(json.dumps(result, indent=2))
     else:
         show_demo(result)
     return 0
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb of the command line.
+
+    Attributes:
+        summary: its line of help.
+        options: the class of its options.
+        handler: what it does with them, and with its switches; returns the exit code.
+        positional: the option that is given without its name.
+        switches: of `SWITCHES`.
+    """
+
+    summary: str
+    options: type[Any]
+    handler: Callable[[Any, Any], int]
+    positional: str | None = None
+    switches: tuple[str, ...] = ("json",)
+
+
+PLAN = ("json", "dry_run")
+VERBS = {
+    "demo": Verb("run the built-in example: noisy tweets, no network", DemoConfig, demo),
+    "finetune": Verb("fine-tune an encoder into a classifier", FinetuneConfig, train, switches=PLAN),
+    "distill": Verb("distil a teacher into a student", DistillConfig, distill, switches=PLAN),
+    "compare": Verb(
+        "run a grid of methods, tasks, conditions and seeds into one table", CompareConfig, compare, "grid", PLAN
+    ),
+    "tune": Verb("search a method's settings on splits carved from the training data", TuneConfig, tune),
+    "evaluate": Verb("score a saved classifier", EvaluateConfig, evaluate, "model"),
+    "methods": Verb("list the methods, or explain one", MethodsConfig, methods, "name"),
+}
 
 
 if __name__ == "__main__":

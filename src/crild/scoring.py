@@ -12,8 +12,8 @@ from crild.errors import CrildError
 from crild.inference import parameters, predict
 from crild.models import loading
 from crild.run.targets import Target
-from crild.tasks import task_type_of
 from crild.tasks.labels import align_labels, parse_label_map
+from crild.tasks.registry import task_type_of
 
 
 def evaluate(config: EvaluateConfig | None = None, **options: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
-from crild.config import DistillConfig, TuneConfig, as_dict, build, convert, option_names
+from crild.config import DistillConfig, TuneConfig, as_dict, configure, convert, option_names
 from crild.console import say, warn
 from crild.errors import CrildError, nearest
 from crild.files import write_whole
@@ -39,7 +39,7 @@ def tune(config: TuneConfig | None = None, **options: Any) -> dict[str, Any]:
     Raises:
         CrildError: the search cannot be run, or no trial succeeded.
     """
-    config = config or build(TuneConfig, options)
+    config = configure(TuneConfig, config, options)
     try:
         import optuna
     except ImportError:
@@ -93,16 +93,16 @@ def search_space(config: TuneConfig, method: Method) -> dict[str, Range]:
         kinds = dict.fromkeys(phase.preset_key for phase in method.phases(config.schedule))
         parts = [f"{kind}_learning_rate={RATES}" for kind in kinds]
         text = ",".join(parts + ([f"consistency={WEIGHTS}"] if method.consistency else []))
-    hints = get_type_hints(DistillConfig)  # not `fields`, whose types the command line's parser changes in place
+    known = option_names(DistillConfig)
     space: dict[str, Range] = {}
     for part in text.split(","):
         name, _, values = part.strip().partition("=")
         name = name.replace("-", "_")
-        if name not in hints:
-            raise CrildError(f"--search: unknown option {name!r}{nearest(name, hints)}")
+        if name not in known:
+            raise CrildError(f"--search: unknown option {name!r}{nearest(name, known)}")
         low, colon, high = values.partition(":")
         if not colon and values:
-            space[name] = [convert(yaml.safe_load(v), hints[name], f"--search: {name}") for v in values.split("|")]
+            space[name] = [convert(DistillConfig, name, yaml.safe_load(v), "--search") for v in values.split("|")]
             continue
         try:
             space[name] = span = (float(low), float(high))

@@ -14,8 +14,9 @@ from crild.data.glue import GlueTask
 from crild.data.sources import Source, read_source
 from crild.data.splits import HOLD_OUT_SHARE, MOST_HELD_OUT, MOST_SELECTION, SELECTION_SHARE, carve
 from crild.errors import CrildError
-from crild.tasks import TASK_TYPES, TaskType, task_type_of_labels
+from crild.tasks.base import TaskType
 from crild.tasks.labels import Labels
+from crild.tasks.registry import TASK_TYPES, task_type_of_labels
 
 
 @dataclass(frozen=True)
@@ -222,11 +223,11 @@ def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
     """
     source = read_source(name)
     split, rows = ("train", source.splits["train"]) if "train" in source.splits else next(iter(source.splits.items()))
-    plain = DataConfig(data=name)
-    if config.text in rows.column_names:
-        plain.text = config.text
-    if config.text_pair in rows.column_names:
-        plain.text_pair = config.text_pair
+    plain = DataConfig(
+        data=name,
+        text=config.text if config.text in rows.column_names else None,
+        text_pair=config.text_pair if config.text_pair in rows.column_names else None,
+    )
     rows = normalise(rows, plain, where(source, split), source)
     notes = [note for note in source.notes if "no label column" not in note]
     return rows.remove_columns("raw_label").add_column("labels", [None] * len(rows)), notes

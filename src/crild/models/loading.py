@@ -20,7 +20,7 @@ from transformers.models.auto.modeling_auto import (
 
 from crild.data.sources import first_line
 from crild.errors import CrildError
-from crild.tasks import TASK_TYPES
+from crild.tasks.registry import TASK_TYPES
 
 
 class Loaded(NamedTuple):

@@ -8,7 +8,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from crild.config import TrainConfig
 from crild.errors import CrildError
 from crild.models import loading
-from crild.tasks import TaskType, task_type_of
+from crild.tasks.base import TaskType
+from crild.tasks.registry import task_type_of
 
 
 @dataclass(frozen=True)

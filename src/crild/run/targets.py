@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from crild.data.task import Task
 from crild.metrics import Measure, bootstrap_interval
-from crild.tasks import TaskType
+from crild.tasks.base import TaskType
 
 AGREEMENT = "agreement"
 

@@ -123,3 +123,6 @@ class Classification(TaskType):
         if classes != 2:
             raise CrildError(f"metric {name!r} needs two classes, the task has {classes}: use macro_f1")
         return about(measure, positive)
+
+
+TASK_TYPE = Classification()

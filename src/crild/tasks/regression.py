@@ -62,3 +62,6 @@ class Regression(TaskType):
     def constant(self, truth: np.ndarray) -> np.ndarray:
         """Return the mean."""
         return np.full(len(truth), truth.mean() if len(truth) else 0.0)
+
+
+TASK_TYPE = Regression()

@@ -1,0 +1,352 @@
+"""What a run may say. Every option of the command line, key of a YAML file and argument of the Python functions is a
+field of these classes; its type, bounds, default and line of help are written here and nowhere else.
+
+Classes come in the order of ``crild VERB --help``; the first line of a docstring is a heading there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Literal
+
+from crild.config.declare import Number, Place, Switch, Whole, option, options
+from crild.config.presets import of_presets
+from crild.tasks import TASK_NAMES
+
+MOST_SEED = 2**32 - 1  # what numpy takes
+
+
+# ---- what several verbs share ----
+
+
+@options
+class Model:
+    """Model"""
+
+    model: Place | None = option(None, "folder or hub name of a classifier", required="model")
+
+
+@options
+class Data:
+    """Data, and how to read it"""
+
+    data: Place | None = option(
+        None,
+        "GLUE folder, CSV, TSV, JSONL, Parquet or text file, `datasets` directory or hub name",
+        required="data",
+    )
+    data_revision: str | None = option(None, "branch, tag or commit of data on the hub", unset="its main branch")
+    text: str | None = option(None, "text column", unset="recognised by common names")
+    text_pair: str | None = option(None, "second text column of a text pair", unset="recognised by common names")
+    label: str | None = option(
+        None, "label column; several 0/1 columns, joined by commas, are labels of their own each",
+        unset="recognised by common names",
+    )  # fmt: skip
+    label_map: str | None = option(
+        None, "old=new,...: the data's labels as the teacher calls them", unset="matched by name"
+    )
+    task: str = option("auto", "kind of task; auto: what the labels and the teacher say", choices=("auto", *TASK_NAMES))
+    metric: str | None = option(
+        None,
+        "accuracy, f1, accuracy_f1, macro_f1, matthews, pearson, spearman or pearson_spearman",
+        unset="the data's own, or the task's",
+    )
+    max_length: Whole | None = option(None, "tokens kept of a row", unset="128; CoLA and SST-2 64", at_least=8)
+    validation: Place | None = option(
+        None,
+        "data to score on, or held-out: 20 % of train",
+        unset="the source's dev split, else held-out",
+    )
+    data_seed: Whole = option(42, "seed of splits, apart from the training seed", at_least=0, at_most=MOST_SEED)
+
+
+@options
+class Hub:
+    """Models from the hub"""
+
+    trust_remote_code: Switch = option(False, "allow code that comes with a hub model")
+    revision: str | None = option(None, "branch, tag or commit of models on the hub", unset="their main branch")
+
+
+@options
+class Conditions:
+    """Fewer or worse training rows"""
+
+    train_rows: Whole | None = option(
+        None, "train on so many rows, drawn with the data seed (selection is among them)", unset="all", at_least=1
+    )
+    imbalance: Number | None = option(
+        None,
+        "rarest class as a share of the most frequent one, by leaving rows out",
+        unset="as it is",
+        above=0,
+        at_most=1,
+    )
+    label_noise: Number = option(
+        0.0, "share of training labels replaced by another one, with the data seed", at_least=0, at_most=1
+    )
+
+
+@options
+class Teacher:
+    """Teacher"""
+
+    teacher: Place | None = option(
+        None,
+        "fine-tuned classifier; an encoder without a trained head is fine-tuned first and is also --base",
+        required="start",
+    )
+
+
+@options
+class Encoder:
+    """Teacher"""
+
+    base: Place | None = option(
+        None,
+        "pre-trained encoder: fine-tuned into the teacher, and what a cut student copies",
+        required="start",
+    )
+
+
+@options
+class Student:
+    """Student"""
+
+    student: Place = option("half", "3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, or a path")
+    student_width: Whole | None = option(
+        None, "a narrower cut student: its hidden size", unset="as wide as its source", at_least=1
+    )
+    student_heads: Whole | None = option(
+        None, "heads of a narrower student", unset="as many as its source has", at_least=1
+    )
+    student_weights: Literal["sliced", "fresh"] = option(
+        "sliced", "weights of a narrower student: slices of its source's, or drawn anew"
+    )
+    student_head: Literal["auto", "fresh", "teacher"] = option(
+        "auto", "the student's head: fresh or the teacher's (auto: the teacher's where the layers are its own too)"
+    )
+    control: Switch = option(
+        True, "also fine-tune the same student without a teacher", off="leave out the student without a teacher"
+    )
+
+
+@options
+class Method:
+    """Method, and what is matched"""
+
+    method: str = option("cr-ild", "see `crild methods`")
+    schedule: Literal["two-stage", "paper"] = option(
+        "two-stage", "two-stage: the method's own term, then the teacher's logits; paper: as its authors trained it"
+    )
+    features: str | None = option(
+        None,
+        "what is matched: ah, qkv or objectives with weights, as hidden+0.5*relations",
+        unset="the method's",
+    )
+    layer_map: str | None = option(
+        None,
+        "last, uniform, skip, last-k, first, random, emd, all, or pairs 1-2,3-6",
+        unset="the method's",
+    )
+    interpolate: Switch | None = option(None, "match on interpolated inputs", unset="the method's")
+    plugin: Place | None = option(
+        None, "a Python file of your own that registers objectives with crild.objective", unset="none"
+    )
+    relation_heads: Whole | None = option(
+        None, "relation heads of Q/K/V relations", unset="48 or the largest common divisor", at_least=1
+    )
+    consistency: Number | None = option(
+        None, "final weight of the consistency term", unset="the method's, 0.1 for cr-ild", at_least=0
+    )
+    consistency_features: str | None = option(
+        None, "what the consistency term acts on: some of what is matched, such as h of ah", unset="all"
+    )
+    ema: Switch = option(False, "consistency targets from a moving average of the student")
+    ema_decay: Number = option(0.999, "decay of the moving average", at_least=0, at_most=1)
+    temperature: Number | None = option(None, "of logit distillation", unset="the schedule's, 2 in two-stage", above=0)
+    hard_label_weight: Number | None = option(
+        None,
+        "weight of the labels beside the teacher's logits, which get the rest",
+        unset="the schedule's",
+        at_least=0,
+        at_most=1,
+    )
+
+
+@options
+class Supplementary:
+    """Further texts"""
+
+    supplementary: Place | None = option(
+        None, "further texts, labels ignored, for intermediate-layer distillation", unset="none"
+    )
+    supplementary_mode: Literal["first", "join"] = option(
+        "first",
+        "first: an own stage before the target data (the paper); join: rows beside the target's in both stages",
+    )
+
+
+@options
+class Training:
+    """Training of every stage"""
+
+    preset: Literal["quick", "paper"] | None = option(
+        None, "epochs, rates and batch sizes that are not given", unset="quick on a CPU, paper on a GPU"
+    )
+    epochs: Whole | None = option(
+        None, "epochs of every stage that has no own setting", unset="the preset's", at_least=1
+    )
+    max_steps: Whole | None = option(None, "a cap on the optimiser steps of each stage", unset="none", at_least=1)
+    accumulation: Whole = option(1, "micro-batches of one optimiser step; more of them need less memory", at_least=1)
+    save_steps: Whole = option(100, "steps between checkpoints, which a killed stage resumes from", at_least=1)
+    keep: Literal["best", "last"] = option(
+        "best", "weights of which epoch a stage with labels or logits ends with: best on the selection split, or last"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = option("auto", "of training passes; scores are always fp32")
+    seed: Whole = option(42, "seed of training", at_least=0, at_most=MOST_SEED)
+
+
+@options
+class FineTuning:
+    """Stages on labels (teacher, control, filters)"""
+
+    finetune_epochs: Whole | None = option(
+        None, "epochs of fine-tuning on labels", unset=of_presets("finetune", "epochs"), at_least=1
+    )
+    finetune_learning_rate: Number | None = option(
+        None, "learning rate of fine-tuning", unset=of_presets("finetune", "learning_rate"), at_least=0
+    )
+    finetune_batch_size: Whole | None = option(
+        None, "batch size of fine-tuning", unset=of_presets("finetune", "batch_size"), at_least=1
+    )
+
+
+@options
+class IntermediateStage:
+    """Stage 1 (intermediate layers)"""
+
+    ild_epochs: Whole | None = option(None, "epochs of stage 1", unset=of_presets("ild", "epochs"), at_least=1)
+    ild_learning_rate: Number | None = option(
+        None, "learning rate of stage 1", unset=of_presets("ild", "learning_rate"), at_least=0
+    )
+    ild_batch_size: Whole | None = option(
+        None, "batch size of stage 1", unset=of_presets("ild", "batch_size"), at_least=1
+    )
+
+
+@options
+class LogitStage:
+    """Stage 2 (logits), and joint stages"""
+
+    kd_epochs: Whole | None = option(None, "epochs of stage 2", unset=of_presets("kd", "epochs"), at_least=1)
+    kd_learning_rate: Number | None = option(
+        None, "learning rate of stage 2", unset=of_presets("kd", "learning_rate"), at_least=0
+    )
+    kd_batch_size: Whole | None = option(
+        None, "batch size of stage 2", unset=of_presets("kd", "batch_size"), at_least=1
+    )
+
+
+@options
+class Output:
+    """Output"""
+
+    output: Place | None = option(None, "folder of the run: models, scores and logs", required="output")
+    keep_stages: Switch = option(False, "keep the weights that each stage ended with, not the finished models alone")
+
+
+@options
+class StudentOutput:
+    """Output"""
+
+    cache: Place | None = option(
+        None, "folder of teacher outputs, may be shared by runs", unset="inside the run's folder"
+    )
+    track_validation: Switch = option(
+        False, "also score validation at every evaluation, to report the best of them beside the score; chooses nothing"
+    )
+
+
+@options
+class Search:
+    """Search"""
+
+    trials: Whole = option(20, "runs in all, those of earlier starts included", at_least=1)
+    search: str | None = option(
+        None,
+        "option=low:high or option=a|b|c, joined with commas",
+        unset="the learning rates of the method's stages",
+    )
+
+
+# ---- one class a verb ----
+
+
+@options
+class DataConfig(Hub, Data):
+    """Which data, and how to read it."""
+
+
+@options
+class TrainConfig(Output, FineTuning, Training, Conditions, Encoder, DataConfig):
+    """How to train; what is `None` is filled in from the preset."""
+
+
+@options
+class FinetuneConfig(TrainConfig):
+    """`crild finetune`: an encoder into a classifier."""
+
+
+@options
+class DistillConfig(TrainConfig, StudentOutput, LogitStage, IntermediateStage, Supplementary, Method, Student, Teacher):
+    """`crild distill`: a teacher into a student."""
+
+
+@options
+class TuneConfig(DistillConfig, Search):
+    """`crild tune`: search a method's settings on splits carved from the training data."""
+
+
+@options
+class EvaluateConfig(DataConfig, Model):
+    """`crild evaluate`: score a saved classifier."""
+
+
+@options
+class CompareConfig:
+    """Grid"""
+
+    grid: Place | None = option(
+        None, "YAML file of the grid: tasks, methods, conditions, seeds, options", required="grid"
+    )
+    output: Place | None = option(
+        None, "folder of the grid: run directories, results and the table", unset="required, but for --dry-run"
+    )
+    workers: str = option("1", "runs at a time: a number of local processes, or ray")
+    address: str | None = option(None, "of a running Ray cluster", unset="a local one")
+    only: str | None = option(
+        None, "only the runs with such a name, as --dry-run prints it; * is any text", unset="all"
+    )
+
+
+@options
+class DemoConfig:
+    """Output"""
+
+    output: Place = option("runs/demo", "folder of the demo: its data, runs and table")
+
+
+@options
+class MethodsConfig:
+    """Method"""
+
+    name: str | None = option(None, "explain this method", unset="list them all")
+
+
+def with_defaults(earlier: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a run that an earlier version may have made: an option it did not know has its default.
+
+    A new option's default is what was done before there was one.
+    """
+    known = {each.name: each.default for each in fields(TuneConfig)}
+    return {name: known.get(name) for name in config} | earlier
