@@ -16,7 +16,8 @@ from crild.config import DistillConfig, FinetuneConfig, StageSettings, TrainConf
 from crild.console import quiet_libraries, say, warn
 from crild.data.batching import Collator, model_inputs
 from crild.data.labels import Alignment, align_labels, is_generic, parse_label_map
-from crild.data.task import Task, keys, load_task, load_texts
+from crild.data.splits import keys
+from crild.data.task import Task, load_task, load_texts
 from crild.data.tokenise import Checks, check_data, tokenise
 from crild.errors import CrildError
 from crild.inference import predict

@@ -7,7 +7,8 @@ from typing import Any
 from datasets import Dataset
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from crild.data.task import Task, keys
+from crild.data.splits import keys
+from crild.data.task import Task
 
 
 def tokenise(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, words: bool = False) -> Dataset:
