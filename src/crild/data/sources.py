@@ -264,8 +264,8 @@ def to_dataset(path: Path, table: Table, source: Source) -> Dataset:
         more = ", ..." if len(table.dropped) > len(numbers) else ""
         raise CrildError(
             f"{path}: {lines} of {len(rows) + lines} rows do not have the header's {width} columns "
-            f'(line{"s" if len(numbers) > 1 else ""} {", ".join(numbers)}{more}): put texts with commas in "quotation marks", or use another delimiter, '
-            "as tabs in a .tsv file"
+            f"(line{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}{more}): put texts with commas in "
+            '"quotation marks", or use another delimiter, as tabs in a .tsv file'
         )
     if lines:
         source.notes.append(f"{path}: {lines} rows dropped, they do not have the header's {width} columns")

@@ -76,7 +76,7 @@ def load_task(config: DataConfig, kind: str = "auto") -> Task:
         other = read_source(config.validation)
         name, rows = other.validation() or next(iter(other.splits.items()))
         validation[name if name != "train" else "validation"] = normalise(
-            rows, config, where(config.validation, name, other.splits), other
+            rows, config, where(config.validation, name, other.splits), other, own=False
         )
         source.notes += other.notes
     elif config.validation is None and (found := source.validation()):
@@ -133,7 +133,7 @@ def load_rows(config: DataConfig, kind: str) -> tuple[Task, Dataset]:
         raise CrildError("--validation held-out is for training; name the data to score on")
     source = read_source(config.validation or config.data)
     name, rows = source.validation() or next(iter(source.splits.items()))
-    rows = normalise(rows, config, where(source.name, name, source.splits), source)
+    rows = normalise(rows, config, where(source.name, name, source.splits), source, own=not config.validation)
     labels, done = with_labels({"rows": rows}, source, kind, config)
     task = make_task(config, source, labels, done["rows"], done["rows"], {name: done["rows"]})
     return task, done["rows"]
@@ -209,6 +209,6 @@ def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
         plain.text = config.text
     if config.text_pair in rows.column_names:
         plain.text_pair = config.text_pair
-    rows = normalise(rows, plain, where(name, split, source.splits), source)
+    rows = normalise(rows, plain, where(name, split, source.splits), source, own=False)
     notes = [note for note in source.notes if "no label column" not in note]
     return rows.remove_columns("raw_label").add_column("labels", [None] * len(rows)), notes
