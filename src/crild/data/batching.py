@@ -117,7 +117,8 @@ def batches_by_length(
     rows: Dataset, collate: Callable[..., dict[str, torch.Tensor]], batch_size: int
 ) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor]]]:
     """Yield (row numbers, batch) over all rows, short ones first: the fixed order of evaluation and prediction."""
-    order = np.argsort(np.asarray(rows["length"]), kind="stable")
+    order = np.argsort(np.asarray(rows["length"][:]), kind="stable")
     for start in range(0, len(rows), batch_size):
         chosen = order[start : start + batch_size]
-        yield chosen, collate([rows[int(i)] for i in chosen])
+        columns = rows[chosen]  # a slice of the table, several times faster than its rows one by one
+        yield chosen, collate([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])

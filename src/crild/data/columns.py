@@ -1,5 +1,6 @@
 """Which columns of a source hold text, second text and label; rows with those columns alone."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from datasets import ClassLabel, Dataset
 from crild.config import DataConfig
 from crild.data.sources import Source
 from crild.errors import CrildError, nearest
-from crild.tasks.labels import is_missing
+from crild.tasks.labels import MOST_CODED_CLASSES, is_missing
 
 PAIRS = (
     ("sentence1", "sentence2"),
@@ -36,52 +37,107 @@ class Columns:
     label: str | None
 
 
-def find_columns(columns: list[str], config: DataConfig, where: str, source: Source) -> Columns:
+def find_columns(columns: list[str], config: DataConfig, where: str, source: Source, own: bool = True) -> Columns:
     """Recognise the columns by their common names, or take those that the user names.
 
+    Args:
+        columns: names of all.
+        config: what the user names: columns of ``--data``.
+        where: for messages.
+        source: a GLUE task's columns are known.
+        own: this is ``--data``. Another file (validation, supplementary texts) need not have the named columns; those
+            that it lacks are recognised.
+
     Raises:
-        CrildError: there is no such column, or no text column is recognised.
+        CrildError: there is no such column, two options name the same one, or no text column is recognised.
     """
-    for option in ("text", "text_pair", "label"):
-        name = getattr(config, option)
-        if name is not None and name not in columns:
-            raise CrildError(
-                f"{where}: there is no column {name!r}{nearest(name, columns)}; the columns are {', '.join(columns)}"
-            )
-    by_lower = {name.lower(): name for name in columns}
-    text, pair, label = config.text, config.text_pair, config.label
-    if source.task is not None and text is None:
-        text, pair = source.task.text, pair or source.task.pair
-        label = label or (source.task.label if source.task.label in columns else None)
-    if text is None:
-        for first, second in PAIRS:
-            if first in by_lower and second in by_lower:
-                text, pair = by_lower[first], pair or by_lower[second]
-                break
-        else:
-            text = next((by_lower[name] for name in TEXTS if name in by_lower), None)
-    if text is None:
+    named = {option: name for option in ("text", "text_pair", "label") if (name := getattr(config, option)) is not None}
+    absent = {option: name for option, name in named.items() if name not in columns}
+    if own and absent:
+        name = next(iter(absent.values()))
         raise CrildError(
-            f"{where}: no text column is recognised among {', '.join(columns)}: name it with --text (and --text-pair)"
+            f"{where}: there is no column {name!r}{nearest(name, columns)}; the columns are {', '.join(columns)}"
         )
+    for name, count in Counter(named.values()).items():
+        if count > 1:
+            both = " and ".join(f"--{option.replace('_', '-')}" for option in named if named[option] == name)
+            raise CrildError(f"{both} name the same column, {name!r}; the columns are {', '.join(columns)}")
+    text, pair, label = (None if option in absent else named.get(option) for option in ("text", "text_pair", "label"))
+    by_lower = {name.lower(): name for name in columns}
+    if text is None:
+        first, second = recognise(by_lower, source)
+        # A second text is none where the user names one text alone.
+        text, pair = first, pair or (second if config.text is None or "text_pair" in absent else None)
+    elif "text_pair" in absent:
+        pair = recognise(by_lower, source)[1]
+    if text is None or ("text_pair" in absent and pair is None):
+        missing = "text_pair" if text is not None else "text"
+        which = "second text column" if text is not None else "text column"
+        cure = "name it with --text (and --text-pair)"
+        if missing in absent:
+            cure = f"it has no column {absent[missing]!r} (--{missing.replace('_', '-')}) either; rename one so"
+        elif not own:
+            cure = "rename one to text"
+        raise CrildError(f"{where}: no {which} is recognised among {', '.join(columns)}: {cure}")
+    if label is None and source.task is not None and source.task.label in columns and "label" not in named:
+        label = source.task.label
     if label is None:
         label = next((by_lower[n] for n in LABELS if n in by_lower and by_lower[n] not in (text, pair)), None)
+    if label is None and not own and "label" in absent:
+        raise CrildError(
+            f"{where}: no label column is recognised among {', '.join(columns)}: it has no column {absent['label']!r} "
+            "(--label) either; rename one so"
+        )
+    roles = {"the text": text, "the second text": pair, "the label": label}
+    for name, count in Counter(name for name in roles.values() if name is not None).items():
+        if count > 1:
+            raise CrildError(
+                f"{where}: column {name!r} would be {' and '.join(r for r in roles if roles[r] == name)}; name the "
+                f"right ones with --text and --label; the columns are {', '.join(columns)}"
+            )
     return Columns(text, pair, label)
 
 
-def normalise(rows: Dataset, config: DataConfig, where: str, source: Source) -> Dataset:
-    """Return rows with the columns ``text``, perhaps ``text_pair``, and ``raw_label``; rows without text dropped."""
-    columns = find_columns(rows.column_names, config, where, source)
+def recognise(by_lower: dict[str, str], source: Source) -> tuple[str | None, str | None]:
+    """Return the columns of text and second text with common names, or the GLUE task's."""
+    if source.task is not None:
+        return source.task.text, source.task.pair
+    for first, second in PAIRS:
+        if first in by_lower and second in by_lower:
+            return by_lower[first], by_lower[second]
+    return next((by_lower[name] for name in TEXTS if name in by_lower), None), None
+
+
+def normalise(rows: Dataset, config: DataConfig, where: str, source: Source, own: bool = True) -> Dataset:
+    """Return rows with the columns ``text``, perhaps ``text_pair``, and ``raw_label``; rows without text dropped.
+
+    ``raw_label`` is text, or a list of texts where the column holds lists; ``None`` where a row has no label.
+
+    Args:
+        rows: with all their columns.
+        config, where, source, own: as in `find_columns`.
+
+    Raises:
+        CrildError: a column is missing or holds something else than text.
+    """
+    columns = find_columns(rows.column_names, config, where, source, own)
     # Whole lists: a `datasets` column reads its table anew at every index.
     texts = [rows[name][:] for name in (columns.text, columns.pair) if name]
     for name, values in zip((columns.text, columns.pair), texts, strict=False):
         if any(not isinstance(value, str) for value in values if value is not None):
             raise CrildError(f"{where}: column {name!r} does not hold text")
+    if columns.text == config.text and columns.text.lower() in LABELS and columns.label is None:
+        distinct = len(set(texts[0]))
+        if distinct <= min(MOST_CODED_CLASSES, len(rows) // 2):
+            raise CrildError(
+                f"{where}: --text {columns.text} names what looks like the label column ({distinct} different values "
+                f"in {len(rows)} rows); the columns are {', '.join(rows.column_names)}"
+            )
     raw = rows[columns.label][:] if columns.label else [None] * len(rows)
     feature = rows.features.get(columns.label) if columns.label else None
     if isinstance(feature, ClassLabel):
         raw = [None if v is None or v < 0 else feature.int2str(v) for v in raw]
-    keep = [i for i in range(len(rows)) if all(column[i] and column[i].strip() for column in texts)]
+    keep = [i for i, both in enumerate(zip(*texts, strict=True)) if all(text and text.strip() for text in both)]
     if len(keep) < len(rows):
         source.notes.append(f"{where}: {len(rows) - len(keep)} rows without text dropped")
     if not keep:
@@ -94,7 +150,18 @@ def normalise(rows: Dataset, config: DataConfig, where: str, source: Source) -> 
     out: dict[str, Any] = {"text": [texts[0][i] for i in keep]}
     if len(texts) > 1:
         out["text_pair"] = [texts[1][i] for i in keep]
-    out["raw_label"] = [None if is_missing(raw[i]) else str(raw[i]) for i in keep]
+    out["raw_label"] = [raw_label(raw[i], feature) for i in keep]
     if columns.label is not None and all(label is None for label in out["raw_label"]):
         source.notes.append(f"{where}: column {columns.label!r} holds no label; rows count as unlabelled")
     return Dataset.from_dict(out)
+
+
+def raw_label(value: Any, feature: Any = None) -> str | list[str] | None:
+    """Return a label as text, a list of labels as a list of texts, and ``None`` for no label.
+
+    An empty list is a label: the row is known to have none of the classes.
+    """
+    if isinstance(value, list):
+        names = getattr(feature, "feature", None)  # of a list's members
+        return [names.int2str(v) if isinstance(names, ClassLabel) else str(v) for v in value]
+    return None if is_missing(value) else str(value)

@@ -33,7 +33,7 @@ def unbalance(rows: Dataset, ratio: float, seed: int) -> Dataset:
     Of C classes in order of frequency, class k = 0 to C - 1 keeps at most ``n_0 * ratio^(k / (C - 1))`` rows: with two
     classes the rarer one keeps ``ratio`` times the other. Rows without a label stay.
     """
-    labels = rows["raw_label"]
+    labels = rows["raw_label"][:]
     names, counts = np.unique([labels[i] for i in labelled(rows)], return_counts=True)
     order = np.lexsort((names, -counts))
     rng = np.random.default_rng((seed, IMBALANCE))
@@ -70,4 +70,4 @@ def flip(rows: Dataset, share: float, another: Callable[[Sequence[Any], int, flo
 
 def labelled(rows: Dataset) -> list[int]:
     """Return the numbers of the rows that have a label."""
-    return [i for i, label in enumerate(rows["raw_label"][:]) if label]
+    return [i for i, label in enumerate(rows["raw_label"][:]) if label is not None]

@@ -2,22 +2,28 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
 from csv import Error as CsvError
-from csv import reader as csv_reader
+from csv import reader as csv_rows
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from pyarrow import ArrowInvalid, BufferReader, csv, string
+from pyarrow.csv import InvalidRow
+from pyarrow.parquet import read_table as read_parquet
 
+from crild import hub
 from crild.data import glue
 from crild.errors import CrildError
 
 VALIDATION_NAMES = ("validation", "dev", "valid", "val", "eval", "dev_matched", "validation_matched", "test")
 EXTRA_VALIDATION = ("dev_mismatched", "validation_mismatched")
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt")
+MOST_DROPPED = 0.01  # of a file's lines
 
 
 @dataclass
@@ -52,10 +58,16 @@ def read_source(name: str, revision: str | None = None) -> Source:
     """Read a GLUE folder, a CSV, TSV, JSONL, Parquet or text file, a folder of such files, a saved `datasets`
     directory, or a hub name (``owner/name`` or ``owner/name:configuration``).
 
+    Args:
+        name: which of these.
+        revision: branch, tag or commit of a hub name; a file or folder has none.
+
     Raises:
         CrildError: nothing is there, or it cannot be read.
     """
     path = Path(name).expanduser()
+    if path.exists() and revision is not None:
+        raise CrildError(f"{name} is on this machine; a revision is for data sets on the hub")
     if path.is_file():
         source = Source(name, {})
         source.splits["train"] = read_file(path, source)
@@ -70,6 +82,8 @@ def read_source(name: str, revision: str | None = None) -> Source:
 def read_hub(name: str, revision: str | None = None) -> Source:
     """Load a data set from the Hugging Face hub."""
     repository, _, configuration = name.partition(":")
+    if reason := hub.absent(repository, "dataset", revision):
+        raise CrildError(f"{reason}: {name}")
     try:
         loaded = load_dataset(repository, configuration or None, revision=revision)
     except Exception as error:
@@ -109,13 +123,13 @@ def read_file(path: Path, source: Source) -> Dataset:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         try:
-            rows = Dataset.from_parquet(str(path))
+            rows = Dataset(read_parquet(path))  # `Dataset.from_parquet` would write a copy into its cache
         except Exception as error:
             raise CrildError(f"{path}: not a readable Parquet file ({first_line(error)})") from None
     elif suffix == ".tsv":
         rows = read_tsv(path, source)
     elif suffix == ".csv":
-        rows = rows_to_dataset(path, list(quoted_rows(path, read_text(path), ",")), source)
+        rows = read_csv(path, source)
     elif suffix in (".jsonl", ".json"):
         rows = read_jsonl(path)
     elif suffix == ".txt":
@@ -141,26 +155,28 @@ def read_text(path: Path) -> str:
         ) from None
 
 
+def read_csv(path: Path, source: Source) -> Dataset:
+    """Read a CSV file; its delimiter (comma, semicolon or tab) is the one that its header has most of."""
+    text = read_text(path).replace("\r", "\n").lstrip("\n")
+    header = re.sub('"[^"]*"', "", text.partition("\n")[0])
+    delimiter = max(",;\t", key=header.count)  # of equals the first
+    return to_dataset(path, parse(path, text, delimiter), source)
+
+
 def read_tsv(path: Path, source: Source) -> Dataset:
     """Read a TSV file: GLUE's official layout has no quoting, what spreadsheets write has."""
-    text = read_text(path)
+    text = read_text(path).replace("\r", " ").lstrip("\n")
     rows = [line.split("\t") for line in text.split("\n") if line]
     if not rows:
         raise CrildError(f"{path}: the file is empty")
     if glue.is_cola(rows[0]):
         source.task = glue.COLA
-        return rows_to_dataset(path, [glue.COLA_COLUMNS, *rows], source)
-    task = glue.recognise(rows[0], path.resolve().parent.name)
-    if task is not None:
+        text = "\t".join(glue.COLA_COLUMNS) + "\n" + text
+    elif task := glue.recognise(rows[0], path.resolve().parent.name):
         source.task = task
-    elif '"' in text and looks_quoted(rows):
-        try:
-            quoted = list(quoted_rows(path, text, "\t"))
-        except CrildError:
-            quoted = []
-        if quoted and all(len(row) == len(quoted[0]) for row in quoted):
-            rows = quoted
-    return rows_to_dataset(path, rows, source)
+    elif '"' in text and looks_quoted(rows) and not (table := parse(path, text, "\t")).dropped:
+        return to_dataset(path, table, source)
+    return to_dataset(path, parse(path, text, "\t", quoted=False), source)
 
 
 def looks_quoted(rows: list[list[str]]) -> bool:
@@ -169,29 +185,91 @@ def looks_quoted(rows: list[list[str]]) -> bool:
     return ragged or all(re.fullmatch(r'"([^"]|"")*"', cell) for row in rows for cell in row if '"' in cell)
 
 
-def quoted_rows(path: Path, text: str, delimiter: str) -> Iterator[list[str]]:
-    """Yield the rows of CSV text with standard quoting."""
-    try:
-        for row in csv_reader(StringIO(text, newline=""), delimiter=delimiter, strict=True):
-            if row:
-                yield row
-    except CsvError as error:
-        raise CrildError(f"{path}: not readable as CSV ({error})") from None
+@dataclass(frozen=True)
+class Table:
+    """A file of delimited text, read.
+
+    Attributes:
+        rows: columns of strings.
+        dropped: rows of another width than the header's.
+        text: the file's.
+    """
+
+    rows: pyarrow.Table
+    dropped: list[InvalidRow]
+    text: str
 
 
-def rows_to_dataset(path: Path, rows: list[list[str]], source: Source) -> Dataset:
-    """Return a data set of string columns from rows with a header; rows of another width are dropped and counted."""
-    if not rows:
+def parse(path: Path, text: str, delimiter: str, quoted: bool = True) -> Table:
+    """Read delimited text with a header.
+
+    Args:
+        path: for messages.
+        text: with the header in its first line.
+        delimiter: between cells.
+        quoted: cells may be in quotation marks, with delimiters and line ends inside.
+
+    Raises:
+        CrildError: a column is there twice, or this is no such text.
+    """
+    if not text.strip():
         raise CrildError(f"{path}: the file is empty")
-    header = [name.strip() for name in rows[0]]
-    repeated = {name for name in header if name and header.count(name) > 1}
-    if repeated:
-        raise CrildError(f"{path}: column {sorted(repeated)[0]!r} appears twice in the header")
-    body = [row for row in rows[1:] if len(row) == len(header)]
-    dropped = len(rows) - 1 - len(body)
-    if dropped:
-        source.notes.append(f"{path}: {dropped} rows dropped, they do not have the header's {len(header)} columns")
-    return Dataset.from_dict({name: [row[i] for row in body] for i, name in enumerate(header)})
+    dropped: list[InvalidRow] = []
+
+    def drop(row: InvalidRow) -> str:
+        dropped.append(row)
+        return "skip"
+
+    data = text.encode() + b"\n"
+    try:
+        first = (
+            next(csv_rows(StringIO(text), delimiter=delimiter)) if quoted else text.partition("\n")[0].split(delimiter)
+        )
+        names = [name.strip() for name in first]
+        if repeated := [name for name, count in Counter(names).items() if name and count > 1]:
+            raise CrildError(f"{path}: column {repeated[0]!r} appears twice in the header")
+        rows = csv.read_csv(
+            BufferReader(data),
+            # One block, because a row may not cross the border of two.
+            csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names, skip_rows_after_names=1),
+            csv.ParseOptions(
+                delimiter=delimiter,
+                quote_char='"' if quoted else False,
+                newlines_in_values=quoted,
+                invalid_row_handler=drop,
+            ),
+            # Text as it stands: "null" and "NA" are words.
+            csv.ConvertOptions(column_types=dict.fromkeys(names, string()), strings_can_be_null=False),
+        )
+    except (ArrowInvalid, CsvError) as error:
+        raise CrildError(f"{path}: not readable as CSV ({first_line(error)})") from None
+    return Table(rows, dropped, text)
+
+
+def to_dataset(path: Path, table: Table, source: Source) -> Dataset:
+    """Return a table's rows; note those of another width.
+
+    Raises:
+        CrildError: they are more than `MOST_DROPPED` of the lines, which is no accident. GLUE's own files are as they
+            are.
+    """
+    rows, width = Dataset(table.rows), len(table.rows.column_names)
+    # A lost quotation mark makes one row of many lines.
+    lines = sum(row.text.count("\n") + 1 for row in table.dropped)
+    if source.task is None and lines > MOST_DROPPED * (len(rows) + lines):
+        numbers, place = [], 0
+        for row in table.dropped[:3]:
+            place = table.text.find("\n" + row.text, place) + 1
+            numbers.append(str(table.text.count("\n", 0, place) + 1))
+        more = ", ..." if len(table.dropped) > len(numbers) else ""
+        raise CrildError(
+            f"{path}: {lines} of {len(rows) + lines} rows do not have the header's {width} columns "
+            f"(line{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}{more}): put texts with commas in "
+            '"quotation marks", or use another delimiter, as tabs in a .tsv file'
+        )
+    if lines:
+        source.notes.append(f"{path}: {lines} rows dropped, they do not have the header's {width} columns")
+    return rows
 
 
 def read_jsonl(path: Path) -> Dataset:

@@ -1,7 +1,5 @@
 """Splits carved from the training rows: what is held out, and what every choice is made on."""
 
-import re
-
 import numpy as np
 from datasets import Dataset
 
@@ -9,36 +7,52 @@ from crild.data.corruption import labelled
 
 HOLD_OUT_SHARE, MOST_HELD_OUT = 0.2, 2000
 SELECTION_SHARE, MOST_SELECTION = 0.1, 1000
+# Only what sentences are punctuated with: "C", "C++" and "C#" differ, and so do ":)" and ":(".
+PUNCTUATION = str.maketrans(dict.fromkeys(".,;:!?\"'`…“”„‘’‚«»。，、；：！？", " "))  # noqa: RUF001
 
 
 def keys(rows: Dataset) -> list[str]:
-    """Return each row's text without case, punctuation and spacing: equal keys are the same row."""
-    pairs = rows["text_pair"] if "text_pair" in rows.column_names else [""] * len(rows)
-    return [" | ".join(re.sub(r"[^\w]+", " ", text.casefold()).strip() for text in both)
-            for both in zip(rows["text"], pairs, strict=True)]  # fmt: skip
+    """Return each row's text without case, sentence punctuation and spacing: equal keys are the same row."""
+    columns = [rows[name][:] for name in ("text", "text_pair") if name in rows.column_names]
+    return ["\n".join(map(key, texts)) for texts in zip(*columns, strict=True)]
+
+
+def key(text: str) -> str:
+    """Return a text without case, sentence punctuation and spacing; a text of nothing else keeps its punctuation."""
+    folded = text.casefold()
+    return " ".join(folded.translate(PUNCTUATION).split()) or " ".join(folded.split())
 
 
 def carve(rows: Dataset, share: float, most: int, seed: int) -> tuple[Dataset, Dataset]:
     """Split off a seeded share of the labelled rows (of all, if none is labelled); equal texts stay together.
+
+    Texts are drawn one by one, with all their rows. A text with more rows than are still wanted is passed over and
+    stays in train: so never more is split off than asked for, and a text that fills half of the data cannot take the
+    training rows along. That text is then not measured, but a score on it would measure memory: no split of equal rows
+    is better. Only where every text has more rows than are wanted is one text cut in two.
 
     Returns:
         What is left, and what was split off.
     """
     pool = labelled(rows) or list(range(len(rows)))
     wanted = max(1, min(most, round(share * len(pool))))
-    key = keys(rows)
+    key_of = keys(rows)
     groups: dict[str, list[int]] = {}
-    for i in range(len(rows)):
-        groups.setdefault(key[i], []).append(i)
-    rng = np.random.default_rng(seed)
-    chosen: set[int] = set()
-    taken = 0
+    for i, row_key in enumerate(key_of):
+        groups.setdefault(row_key, []).append(i)
     in_pool = set(pool)
-    for i in rng.permutation(pool).tolist():
-        if taken >= wanted:
+    drawn = np.random.default_rng(seed).permutation(pool).tolist()
+    chosen: list[int] = []
+    removed: set[int] = set()  # with the unlabelled rows of the same texts, which would tell the answer away
+    for row_key in dict.fromkeys(key_of[i] for i in drawn):
+        if len(chosen) == wanted:
             break
-        if i not in chosen:
-            chosen.update(groups[key[i]])
-            taken += sum(row in in_pool for row in groups[key[i]])
-    left = [i for i in range(len(rows)) if i not in chosen]
-    return rows.select(left), rows.select(sorted(chosen & in_pool))
+        group = groups[row_key]
+        members = [i for i in group if i in in_pool]
+        if len(group) <= wanted and len(members) <= wanted - len(chosen):
+            chosen += members
+            removed.update(group)
+    if not chosen:
+        chosen = drawn[:wanted]
+        removed.update(chosen)
+    return rows.select([i for i in range(len(rows)) if i not in removed]), rows.select(sorted(chosen))

@@ -75,7 +75,7 @@ def load_task(config: TrainConfig, task_type: TaskType | None = None) -> Task:
     Raises:
         CrildError: the data cannot be used; the message says why.
     """
-    source = read_source(named(config), revision=config.data_revision)
+    source = read_source(named(config), config.data_revision)
     if "train" not in source.splits:
         raise CrildError(f"{config.data}: there is no train split; it has {', '.join(source.splits)}")
     train = normalise(source.splits["train"], config, where(source, "train"), source)
@@ -103,7 +103,7 @@ def read_validation(config: DataConfig, source: Source) -> dict[str, Dataset]:
     if config.validation:
         other = read_source(config.validation)
         name, rows = other.validation() or next(iter(other.splits.items()))
-        rows = normalise(rows, config, where(other, name), other)
+        rows = normalise(rows, config, where(other, name), other, own=False)
         source.notes += other.notes
         return {name if name != "train" else "validation": rows}
     found = source.validation()
@@ -136,9 +136,9 @@ def load_rows(config: DataConfig, task_type: TaskType) -> tuple[Task, Dataset]:
     """
     if config.validation == "held-out":
         raise CrildError("--validation held-out is for training; name the data to score on")
-    source = read_source(config.validation or named(config), revision=config.data_revision)
+    source = read_source(config.validation or named(config), None if config.validation else config.data_revision)
     name, rows = source.validation() or next(iter(source.splits.items()))
-    rows = normalise(rows, config, where(source, name), source)
+    rows = normalise(rows, config, where(source, name), source, own=not config.validation)
     task = make_task(config, source, {"train": rows, "selection": rows, name: rows}, task_type)
     return task, task.train
 
@@ -223,11 +223,7 @@ def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
     """
     source = read_source(name)
     split, rows = ("train", source.splits["train"]) if "train" in source.splits else next(iter(source.splits.items()))
-    plain = DataConfig(
-        data=name,
-        text=config.text if config.text in rows.column_names else None,
-        text_pair=config.text_pair if config.text_pair in rows.column_names else None,
-    )
-    rows = normalise(rows, plain, where(source, split), source)
+    plain = replace(config, data=name, label=None)
+    rows = normalise(rows, plain, where(source, split), source, own=False)
     notes = [note for note in source.notes if "no label column" not in note]
     return rows.remove_columns("raw_label").add_column("labels", [None] * len(rows)), notes

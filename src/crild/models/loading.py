@@ -18,6 +18,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
 )
 
+from crild import hub
 from crild.data.sources import first_line
 from crild.errors import CrildError
 from crild.tasks.registry import TASK_TYPES
@@ -59,6 +60,8 @@ def load_config(name: str, role: str, trust_remote_code: bool = False, revision:
         raise CrildError(f"{role}: no such folder: {name}")
     if path.exists() and not (path / "config.json").exists():
         raise CrildError(f"{role}: {name} is not a saved model (it has no config.json)")
+    if not path.exists() and (reason := hub.absent(name, "model")):
+        raise CrildError(f"{role}: {reason}: {name}")
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, revision=revision or "main")
     except Exception as error:
