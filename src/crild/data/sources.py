@@ -12,7 +12,7 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
-from crild.data import glue
+from crild.data import glue, tweets
 from crild.errors import CrildError
 
 VALIDATION_NAMES = ("validation", "dev", "valid", "val", "eval", "dev_matched", "validation_matched", "test")
@@ -50,12 +50,15 @@ class Source:
 
 def read_source(name: str) -> Source:
     """Read a GLUE folder, a CSV, TSV, JSONL, Parquet or text file, a folder of such files, a saved `datasets`
-    directory, or a hub name (``owner/name`` or ``owner/name:configuration``).
+    directory, the demo's tweets (``demo`` or ``demo:1200``, see `crild.data.tweets`), or a hub name (``owner/name`` or
+    ``owner/name:configuration``).
 
     Raises:
         CrildError: nothing is there, or it cannot be read.
     """
     path = Path(name).expanduser()
+    if tweets.is_tweets(name) and not path.exists():
+        return Source(name, tweets.tweet_splits(name))
     if path.is_file():
         source = Source(name, {})
         source.splits["train"] = read_file(path, source)

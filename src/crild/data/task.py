@@ -322,13 +322,14 @@ def where(name: str, split: str, splits: dict[str, Any]) -> str:
 
 
 def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
-    """Read a supplementary source: its train split (or only file), labels dropped.
+    """Read a supplementary source: its unlabelled split, else its train split (or only file), labels dropped.
 
     Returns:
         Rows with ``text``, perhaps ``text_pair``, and empty ``labels``; and notes.
     """
     source = read_source(name)
-    split, rows = ("train", source.splits["train"]) if "train" in source.splits else next(iter(source.splits.items()))
+    split = next(split for split in ("unlabelled", "train", *source.splits) if split in source.splits)
+    rows = source.splits[split]
     plain = DataConfig(data=name)
     if config.text in rows.column_names:
         plain.text = config.text

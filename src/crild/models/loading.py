@@ -19,6 +19,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from crild.data.sources import first_line
+from crild.data.tweets import model_folder
 from crild.errors import CrildError
 
 
@@ -46,13 +47,14 @@ def load_config(name: str, role: str, trust_remote_code: bool = False) -> Any:
     """Load a model's configuration and refuse what is out of scope.
 
     Args:
-        name: folder or hub name.
+        name: folder, hub name, or ``demo`` for the demo's encoder.
         role: how messages call it: ``teacher``, ``base``, ``student``.
         trust_remote_code: as in transformers.
 
     Raises:
         CrildError: it is not there, or is no encoder for sequence classification.
     """
+    name = model_folder(name)
     path = Path(name)
     if not path.exists() and (name.count("/") > 1 or name.startswith((".", "/", "~"))):
         raise CrildError(f"{role}: no such folder: {name}")
@@ -90,7 +92,7 @@ def load_model(
     """Load a sequence classifier in fp32.
 
     Args:
-        name: folder or hub name.
+        name: as in `load_config`.
         role: how messages call it.
         labels: class names of a head that is to be trained; ``None`` keeps the model's own.
         outputs: number of outputs of such a head; 1 for regression.
@@ -102,6 +104,7 @@ def load_model(
     Raises:
         CrildError: it cannot be loaded.
     """
+    name = model_folder(name)
     load_config(name, role, trust_remote_code)
     options: dict[str, Any] = {}
     if outputs is not None:
@@ -154,6 +157,7 @@ def load_tokenizer(name: str, role: str, trust_remote_code: bool = False) -> Pre
     Raises:
         CrildError: there is none.
     """
+    name = model_folder(name)
     path = Path(name)
     files = (
         "tokenizer.json",
