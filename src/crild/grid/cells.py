@@ -5,9 +5,8 @@ import json
 import re
 import shutil
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,14 @@ import yaml
 
 from crild.config import DistillConfig, FinetuneConfig, build, with_defaults
 from crild.console import into
-from crild.demo import encoder, settings, write_data
 from crild.errors import CrildError
 from crild.grid.spec import Cell, slug
 from crild.pipeline import execute
-from crild.preparation import announce, estimate_minutes, identity, prepare, resolve
-from crild.rundir import CONFIG, FACTS, RESULT, write_folder
+from crild.preparation import Run, announce, estimate_minutes, identity, prepare, resolve
+from crild.run.identity import by_content, names_files
+from crild.rundir import CONFIG, FACTS, RESULT, write_whole
 
-PATHS = ("data", "validation", "supplementary", "base", "teacher", "plugin")
-# The encoder, tweets and further texts of `crild demo`, by one name: demo, or demo:1200 for as many tweets to score on.
-DEMO = re.compile(r"demo(?::([1-9]\d*))?")
-DEMO_ROWS = 200  # a grid scores many models
+IDLE = re.compile(r"--(supplementary-mode first|[a-z-]+) would do nothing with ")
 
 
 @dataclass(frozen=True)
@@ -44,8 +40,9 @@ class Outcome:
 
 
 def configure(root: Path, cell: Cell) -> DistillConfig | FinetuneConfig:
-    """Return the run's configuration inside a grid's folder."""
-    options = {k: place(root, k, v) for k, v in cell.options.items()} | {"output": str(root / cell.folder)}
+    """Return the run's configuration inside a grid's folder, as the grid says it."""
+    options = {name: absolute(name, value) for name, value in cell.options.items()}
+    options["output"] = str(root / cell.folder)
     if cell.method == "teacher":
         return build(FinetuneConfig, options)
     if cell.teacher is not None:
@@ -53,29 +50,11 @@ def configure(root: Path, cell: Cell) -> DistillConfig | FinetuneConfig:
     return build(DistillConfig, options | {"cache": str(root / "cache")})
 
 
-def place(root: Path, name: str, value: Any) -> Any:
-    """Return an option's value; a path is made absolute, for a worker may start elsewhere, and ``demo`` is found."""
-    if name not in PATHS or not isinstance(value, str):
-        return value
-    if DEMO.fullmatch(value):
-        data = demo_folder(root, value)
-        return str({"data": data, "supplementary": data / "unlabelled.jsonl"}.get(name) or encoder())
-    return str(Path(value).expanduser().resolve()) if Path(value).expanduser().exists() else value
-
-
-def demo_folder(root: Path, name: str) -> Path:
-    """Return where the demo's tweets of this name are in a grid's folder."""
-    return root / "data" / name.replace(":", "-")
-
-
-def write_demo(root: Path, cells: list[Cell]) -> None:
-    """Write the demo's tweets into the grid's folder, if a run wants them."""
-    wanted = {str(cell.options.get(option)) for cell in cells for option in ("data", "supplementary")}
-    for name in sorted(wanted):
-        found = DEMO.fullmatch(name)
-        if found and not demo_folder(root, name).exists():
-            rows = settings()["rows"] | {"held_out": int(found[1] or DEMO_ROWS)}
-            write_folder(demo_folder(root, name), partial(write_data, values={"rows": rows}))
+def absolute(name: str, value: Any) -> Any:
+    """Return an option's value; a path that exists is made absolute, for a worker may start elsewhere."""
+    if names_files(name, value) and (path := Path(value).expanduser()).exists():
+        return str(path.resolve())
+    return value
 
 
 def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
@@ -85,7 +64,9 @@ def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file, into(file):
         try:
-            run = prepare(configure(folder, cell))
+            config = configure(folder, cell)
+            run = prepare_what_acts(config, cell.shared)
+            remember(folder, cell, config)
             announce(run, timed=False)
             execute(run)
             if cell.method != "teacher" and not keep_weights:
@@ -95,14 +76,122 @@ def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
             return Outcome(error=" ".join(str(error).split()))
         except Exception as error:  # a run that fails must not stop the others
             traceback.print_exc(file=file)
-            return Outcome(error=f"{type(error).__name__}: {' '.join(str(error).split())[:300]} (see {log})")
+            return Outcome(error=f"{one_line(error)} (see {log})")
     done = finished(folder, cell)
     return done if done is not None else Outcome(error=f"no result was written (see {log})")
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception's kind and message on one line that a table can hold."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def log_of(root: Path, cell: Cell) -> Path:
     """Return the file that a run's output goes to; it is there as soon as a worker has taken the run."""
     return root / "logs" / f"{slug(cell.folder)}.log"
+
+
+# Whose numbers a folder holds. The grid keeps for every run that it starts what the grid said of it, files by their
+# contents: what the run made of that (options that do nothing with its method are left out) is the run's own affair.
+
+
+def identity_file(root: Path, cell: Cell) -> Path:
+    """Return the file that keeps what a started run is."""
+    return root / "identities" / f"{slug(cell.folder)}.json"
+
+
+def identify(config: DistillConfig | FinetuneConfig) -> dict[str, Any]:
+    """Return what makes a run this run: its options, with what files hold in place of their names."""
+    return by_content(identity(resolve(config)))
+
+
+def remember(root: Path, cell: Cell, config: DistillConfig | FinetuneConfig) -> None:
+    """Keep what a run is, before its first start."""
+    if started_as(root, cell) is None:
+        file = identity_file(root, cell)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, json.dumps(identify(config), indent=1) + "\n")
+
+
+def refuse_another_run(root: Path, cell: Cell) -> None:
+    """Refuse to take another run's numbers for this cell's; a folder that was moved holds the same runs.
+
+    Raises:
+        CrildError: the cell's folder holds a run with other options, on other data or of another teacher.
+    """
+    there = started_as(root, cell)
+    if there is None:
+        return
+    config = configure(root, cell)
+    here = identify(config)
+    there = with_defaults(there, here)
+    for name, value in here.items():
+        if value == there[name]:
+            continue
+        given = getattr(config, name)
+        if names_files(name, given):
+            gone = Path(given).is_absolute() and not Path(given).exists()
+            what = f"{name}: {given} {'is not there' if gone else 'is not what that run read'}"
+        else:
+            before = "a file" if names_files(name, there[name]) else repr(there[name])
+            what = f"{name}: {before} there, {value!r} in this grid"
+        raise CrildError(f"{root / cell.folder} holds a run with other options ({what}): choose another --output")
+
+
+# All that a grid asks of a single run.
+
+
+def prepare_what_acts(config: DistillConfig | FinetuneConfig, shared: Collection[str]) -> Run:
+    """Prepare a run without those shared options that do nothing with its method.
+
+    Args:
+        config: of the run.
+        shared: the options that may be left out; any other that does nothing is refused.
+
+    Raises:
+        CrildError: the run cannot work.
+    """
+    droppable = set(shared)
+    while True:
+        try:
+            return prepare(config)
+        except CrildError as error:
+            refused = IDLE.match(str(error))
+            if refused is None:
+                raise
+            # With mode `first` it is the texts that a method without an own stage does not look at.
+            texts = refused[1] == "supplementary-mode first"
+            named = "supplementary" if texts else refused[1].replace("-", "_")
+            if named not in droppable:
+                raise
+            idle = {named, "supplementary_mode"} & droppable if texts else {named}
+            droppable -= idle
+            config = replace(config, **{name: getattr(DistillConfig, name) for name in idle})
+
+
+def finished(root: Path, cell: Cell) -> Outcome | None:
+    """Return the outcome of a run that is finished, or ``None``."""
+    result = root / cell.folder / RESULT
+    if not result.exists():
+        return None
+    facts = facts_of(root, cell) or {}
+    return Outcome(result=json.loads(result.read_text(encoding="utf-8")), started=facts.get("started"))
+
+
+def facts_of(root: Path, cell: Cell) -> dict[str, Any] | None:
+    """Return when and on what machine a run was started; ``None`` if it never was."""
+    path = root / cell.folder / FACTS
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def started_as(root: Path, cell: Cell) -> dict[str, Any] | None:
+    """Return what the run in a cell's folder is, files by their contents; ``None`` if none was started."""
+    file, options = identity_file(root, cell), root / cell.folder / CONFIG
+    if not options.exists():
+        return None
+    if file.exists():
+        return json.loads(file.read_text(encoding="utf-8"))
+    return by_content(yaml.safe_load(options.read_text(encoding="utf-8")))  # of a version that kept no identities
 
 
 def drop_weights(folder: Path) -> None:
@@ -113,37 +202,6 @@ def drop_weights(folder: Path) -> None:
         weights.unlink()
 
 
-def finished(root: Path, cell: Cell) -> Outcome | None:
-    """Return the outcome of a run that is finished, or ``None``.
-
-    Raises:
-        CrildError: the folder holds a run with other options.
-    """
-    folder = root / cell.folder
-    check_same(root, cell)
-    if not (folder / RESULT).exists():
-        return None
-    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    return Outcome(result=result, started=facts.get("started"))
-
-
-def check_same(root: Path, cell: Cell) -> None:
-    """Refuse to take another run's numbers for this cell's; paths may have moved."""
-    path = root / cell.folder / CONFIG
-    if not path.exists():
-        return
-    options = identity(resolve(configure(root, cell)))
-    there = with_defaults(yaml.safe_load(path.read_text(encoding="utf-8")), options)
-    for name, here in options.items():
-        moved = name in PATHS and Path(str(here)).name == Path(str(there[name])).name
-        if not moved and here != there[name]:
-            raise CrildError(
-                f"{root / cell.folder} holds a run with other options ({name}: {there[name]!r} there, {here!r} in "
-                "this grid): choose another --output"
-            )
-
-
 def planned_minutes(root: Path, cell: Cell) -> float:
     """Return about how many minutes a run takes, from its plan and a few timed steps; 0 where it cannot start."""
     config = configure(root, cell)
@@ -151,7 +209,7 @@ def planned_minutes(root: Path, cell: Cell) -> float:
         config = replace(config, teacher=config.base)  # not trained yet: its encoder takes as long
     try:
         with into(io.StringIO()):
-            run = prepare(replace(config, output=str(root / "planned")))
+            run = prepare_what_acts(replace(config, output=str(root / "planned")), cell.shared)
     except CrildError:
         return 0.0  # it will say why when its turn comes
     if cell.teacher is not None:

@@ -4,10 +4,30 @@ A folder that was moved holds the same run; a teacher that was trained anew unde
 """
 
 import hashlib
+import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+from crild.data.tweets import model_folder
 
 SHIPPED_BESIDE = {".md", ".gitattributes", ".lock"}  # files of a model's folder that change nothing that is computed
+
+PATH_OPTIONS = ("data", "validation", "supplementary", "base", "teacher", "student", "plugin")
+LAYERS = re.compile(r"half|((first|last|every):)?\d+|\d+(,\d+)+")  # what --student may say besides a path
+
+
+def names_files(option: str, value: Any) -> bool:
+    """Return whether an option's value is the name of a file, a folder or something on the hub."""
+    return option in PATH_OPTIONS and isinstance(value, str) and not (option == "student" and LAYERS.fullmatch(value))
+
+
+def by_content(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's options with the contents of files in place of their names."""
+    return {
+        name: content(model_folder(value)) if names_files(name, value) else value for name, value in options.items()
+    }
 
 
 def content(name: str) -> str:
