@@ -22,7 +22,8 @@ def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     changes = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
-    values = merged(merged(settings(), {"rows": {"report_on": "tuning"}}), changes)
+    values = merged(settings(), changes)
+    values["data"] += ":tuning"
     result = run_demo(sys.argv[1], values)
     scores = {name: round(result[name]["score"], 4) for name in ("teacher", "control", "kd", "student")}
     print(json.dumps({"changes": changes, **scores, "minutes": result["minutes"]}))

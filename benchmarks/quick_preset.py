@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import crild
-from crild.demo import encoder
+from crild.data.tweets import encoder
 
 if __name__ == "__main__":
     glue, output, results, tasks = sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4:]

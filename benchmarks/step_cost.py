@@ -19,7 +19,7 @@ from crild.config import DistillConfig
 from crild.console import quiet_libraries
 from crild.data.batching import Collator
 from crild.data.tokenise import tokenise
-from crild.demo import encoder, read_tweets
+from crild.data.tweets import encoder, read_tweets
 from crild.methods import METHODS
 from crild.models import loading, students
 from crild.objectives import Shape, compose

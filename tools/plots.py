@@ -14,7 +14,7 @@ def dots(summary: Summary) -> str:
     """Return a plot of every score: a panel for each block, a line for each method, the teacher as a vertical line."""
     parts, y = [], 4.0
     for block in summary.blocks:
-        panel, height = dot_panel(block, y, summary.reference)
+        panel, height = dot_panel(block, y, summary.baseline)
         parts += panel
         y += height + 12
     return svg(WIDE, y, parts)

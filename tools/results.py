@@ -109,7 +109,7 @@ def block_table(name: str) -> str:
     """Return methods and scores of a grid with one block, against the reference."""
     made = summary(name)
     (block,) = made.blocks
-    wanted = ("method", "seeds", block.metric, f"difference to {made.reference}", "verdict")
+    wanted = ("method", "seeds", block.metric, f"difference to {made.baseline}", "verdict")
     shown = [column for column in columns(made, block.metric) if column.heading in wanted]
     return "\n".join(markdown_table(shown, [row for row in block.rows if row.scores]))
 

@@ -17,6 +17,8 @@ from crild.run.identity import check_output
 
 BEST, STUDY, OPTIONS = "best.yaml", "study.db", "tune.yaml"
 RATES, WEIGHTS = "1e-5:1e-3", "0.01:1"
+MOST_FAILURES = 5  # trials in a row; each has other settings, so more of them means that something else is wrong
+REPEATED = "repeated"  # marks a trial that takes up the settings of one that was killed
 Range = tuple[float, float] | list[Any]
 """Lowest and highest value, searched on a logarithmic scale; or choices."""
 
@@ -51,8 +53,8 @@ def tune(config: TuneConfig | None = None, **options: Any) -> dict[str, Any]:
     folder = check_output(config.output, mine, OPTIONS, "crild search")
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / OPTIONS, yaml.safe_dump(mine, sort_keys=False))
-    own = [name for name in option_names(DistillConfig) if name not in ("output", "cache")]
-    common = {name: getattr(config, name) for name in own if getattr(config, name) is not None}
+    passed_on = [name for name in option_names(DistillConfig) if name not in ("output", "cache")]
+    common = {name: getattr(config, name) for name in passed_on if getattr(config, name) is not None}
     common |= {"validation": "held-out", "control": False}
     teacher = prepare_teacher(folder, config, common)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -61,10 +63,10 @@ def tune(config: TuneConfig | None = None, **options: Any) -> dict[str, Any]:
     state = optuna.trial.TrialState
     for killed in study.get_trials(states=(state.RUNNING,)):  # the same settings again
         study.tell(killed.number, state=state.FAIL)
-        study.enqueue_trial(killed.params)
+        study.enqueue_trial(killed.params, user_attrs={REPEATED: True})
+    failures = 0
     while (done := len(study.get_trials(states=(state.COMPLETE,)))) < config.trials:
-        # Seeded by what is done, so that a search that was interrupted goes on as if it had not been.
-        study.sampler = optuna.samplers.TPESampler(seed=config.seed + done)
+        study.sampler = optuna.samplers.TPESampler(seed=config.seed + trials_ended(study))
         trial = study.ask()
         chosen = {name: suggest(trial, name, choices) for name, choices in space.items()}
         cell = Cell(config.data or "", "tuning", config.method, config.seed, f"trials/{trial.number}",
@@ -73,13 +75,25 @@ def tune(config: TuneConfig | None = None, **options: Any) -> dict[str, Any]:
         if outcome.result is None:
             study.tell(trial, state=state.FAIL)
             warn(f"trial {trial.number}, {spelled(chosen)}: failed: {outcome.error}")
-            failed = len(study.get_trials(states=(state.FAIL,)))
-            if failed > config.trials:
-                raise CrildError(f"{failed} trials failed, the last one so: {outcome.error}")
+            failures += 1
+            if failures == MOST_FAILURES:
+                raise CrildError(f"{failures} trials in a row failed, the last one so: {outcome.error}")
             continue
+        failures = 0
         study.tell(trial, outcome.result["student"]["score"])
         say(f"trial {done + 1} of {config.trials}, {spelled(chosen)}: {outcome.result['student']['score']:.4f}")
     return summarise(folder, study)
+
+
+def trials_ended(study: Any) -> int:
+    """Return how many trials ended by themselves, in a score or in a failure: the seed of the next proposal.
+
+    One that was killed does not count, so that a search that was interrupted goes on as if it had not been; one that
+    failed does, or the same settings would be proposed again.
+    """
+    trials = study.get_trials(deepcopy=False)
+    killed = sum(bool(trial.user_attrs.get(REPEATED)) for trial in trials)  # each is taken up once
+    return sum(trial.state.is_finished() for trial in trials) - killed
 
 
 def search_space(config: TuneConfig, method: Method) -> dict[str, Range]:

@@ -17,7 +17,7 @@ from pyarrow.csv import InvalidRow
 from pyarrow.parquet import read_table as read_parquet
 
 from crild import hub
-from crild.data import glue
+from crild.data import glue, tweets
 from crild.errors import CrildError
 
 VALIDATION_NAMES = ("validation", "dev", "valid", "val", "eval", "dev_matched", "validation_matched", "test")
@@ -56,7 +56,8 @@ class Source:
 
 def read_source(name: str, revision: str | None = None) -> Source:
     """Read a GLUE folder, a CSV, TSV, JSONL, Parquet or text file, a folder of such files, a saved `datasets`
-    directory, or a hub name (``owner/name`` or ``owner/name:configuration``).
+    directory, the demo's tweets (``demo`` or ``demo:1200``, see `crild.data.tweets`), or a hub name (``owner/name`` or
+    ``owner/name:configuration``).
 
     Args:
         name: which of these.
@@ -66,6 +67,8 @@ def read_source(name: str, revision: str | None = None) -> Source:
         CrildError: nothing is there, or it cannot be read.
     """
     path = Path(name).expanduser()
+    if tweets.is_tweets(name) and not path.exists():
+        return Source(name, tweets.tweet_splits(name))
     if path.exists() and revision is not None:
         raise CrildError(f"{name} is on this machine; a revision is for data sets on the hub")
     if path.is_file():

@@ -216,14 +216,14 @@ def where(source: Source, split: str) -> str:
 
 
 def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
-    """Read a supplementary source: its train split (or only file), labels dropped.
+    """Read a supplementary source: its unlabelled split, else its train split (or only file), labels dropped.
 
     Returns:
         Rows with ``text``, perhaps ``text_pair``, and empty ``labels``; and notes.
     """
     source = read_source(name)
-    split, rows = ("train", source.splits["train"]) if "train" in source.splits else next(iter(source.splits.items()))
+    split = next(split for split in ("unlabelled", "train", *source.splits) if split in source.splits)
     plain = replace(config, data=name, label=None)
-    rows = normalise(rows, plain, where(source, split), source, own=False)
+    rows = normalise(source.splits[split], plain, where(source, split), source, own=False)
     notes = [note for note in source.notes if "no label column" not in note]
     return rows.remove_columns("raw_label").add_column("labels", [None] * len(rows)), notes

@@ -1,28 +1,19 @@
 """One run of a grid: from a `Cell` to a finished run directory."""
 
 import io
-import re
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from crild.config import DistillConfig, FinetuneConfig, build
+from crild.config import DistillConfig, FinetuneConfig, as_dict, build
 from crild.console import into
-from crild.demo import encoder, settings, write_data
 from crild.errors import CrildError
-from crild.files import write_folder
 from crild.grid.spec import Cell, slug
 from crild.run import start
 from crild.run.folder import RunFolder
-from crild.run.identity import Identity
-
-PATHS = ("data", "validation", "supplementary", "base", "teacher", "plugin")
-# The encoder, tweets and further texts of `crild demo`, by one name: demo, or demo:1200 for as many tweets to score on.
-DEMO = re.compile(r"demo(?::([1-9]\d*))?")
-DEMO_ROWS = 200  # a grid scores many models
+from crild.run.identity import Identity, names_files
 
 
 @dataclass(frozen=True)
@@ -41,8 +32,9 @@ class Outcome:
 
 
 def configure(root: Path, cell: Cell) -> DistillConfig | FinetuneConfig:
-    """Return the run's configuration inside a grid's folder."""
-    options = {k: place(root, k, v) for k, v in cell.options.items()} | {"output": str(root / cell.folder)}
+    """Return the run's configuration inside a grid's folder, as the grid says it."""
+    options = {name: absolute(name, value) for name, value in cell.options.items()}
+    options["output"] = str(root / cell.folder)
     if cell.method == "teacher":
         return build(FinetuneConfig, options)
     if cell.teacher is not None:
@@ -50,29 +42,11 @@ def configure(root: Path, cell: Cell) -> DistillConfig | FinetuneConfig:
     return build(DistillConfig, options | {"cache": str(root / "cache")})
 
 
-def place(root: Path, name: str, value: Any) -> Any:
-    """Return an option's value; a path is made absolute, for a worker may start elsewhere, and ``demo`` is found."""
-    if name not in PATHS or not isinstance(value, str):
-        return value
-    if DEMO.fullmatch(value):
-        data = demo_folder(root, value)
-        return str({"data": data, "supplementary": data / "unlabelled.jsonl"}.get(name) or encoder())
-    return str(Path(value).expanduser().resolve()) if Path(value).expanduser().exists() else value
-
-
-def demo_folder(root: Path, name: str) -> Path:
-    """Return where the demo's tweets of this name are in a grid's folder."""
-    return root / "data" / name.replace(":", "-")
-
-
-def write_demo(root: Path, cells: list[Cell]) -> None:
-    """Write the demo's tweets into the grid's folder, if a run wants them."""
-    wanted = {str(cell.options.get(option)) for cell in cells for option in ("data", "supplementary")}
-    for name in sorted(wanted):
-        found = DEMO.fullmatch(name)
-        if found and not demo_folder(root, name).exists():
-            rows = settings()["rows"] | {"held_out": int(found[1] or DEMO_ROWS)}
-            write_folder(demo_folder(root, name), partial(write_data, values={"rows": rows}))
+def absolute(name: str, value: Any) -> Any:
+    """Return an option's value; a path that exists is made absolute, for a worker may start elsewhere."""
+    if names_files(name, value) and (path := Path(value).expanduser()).exists():
+        return str(path.resolve())
+    return value
 
 
 def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
@@ -83,7 +57,7 @@ def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
     with log.open("a", encoding="utf-8") as file, into(file):
         try:
             config = configure(folder, cell)
-            start.run(config, timed=False)
+            start.run(config, timed=False, may_idle=cell.shared)
             if cell.method != "teacher" and not keep_weights:
                 RunFolder(folder / cell.folder).drop_weights()
         except CrildError as error:
@@ -91,9 +65,14 @@ def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
             return Outcome(error=" ".join(str(error).split()))
         except Exception as error:  # a run that fails must not stop the others
             traceback.print_exc(file=file)
-            return Outcome(error=f"{type(error).__name__}: {' '.join(str(error).split())[:300]} (see {log})")
+            return Outcome(error=f"{one_line(error)} (see {log})")
     done = finished(folder, cell)
     return done if done is not None else Outcome(error=f"no result was written (see {log})")
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception's kind and message on one line that a table can hold."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def log_of(root: Path, cell: Cell) -> Path:
@@ -101,28 +80,42 @@ def log_of(root: Path, cell: Cell) -> Path:
     return root / "logs" / f"{slug(cell.folder)}.log"
 
 
-def finished(root: Path, cell: Cell) -> Outcome | None:
-    """Return the outcome of a run that is finished, or ``None``.
+def refuse_another_run(root: Path, cell: Cell) -> None:
+    """Refuse to take another run's numbers for this cell's; a folder that was moved holds the same runs.
 
     Raises:
-        CrildError: the folder holds a run with other options.
+        CrildError: the cell's folder holds a run with other options, on other data or of another teacher.
     """
     run = RunFolder(root / cell.folder)
-    config = start.resolve(configure(root, cell))
-    run.refuse_another(Identity.of(config))
-    if not run.is_finished:
-        return None
-    return Outcome(result=run.result.to_dict(), started=run.facts.get("started"))
+    if not run.is_started:
+        return
+    identity = Identity.of(start.resolve(configure(root, cell)))
+    if difference := identity.difference(run.identity(identity)):
+        raise CrildError(f"{run.path} holds a run with other options ({difference}): choose another --output")
+
+
+def finished(root: Path, cell: Cell) -> Outcome | None:
+    """Return the outcome of a run that is finished, or ``None``."""
+    run = RunFolder(root / cell.folder)
+    return Outcome(result=run.result.to_dict(), started=run.facts.get("started")) if run.is_finished else None
+
+
+def facts_of(root: Path, cell: Cell) -> dict[str, Any] | None:
+    """Return when and on what machine a run was started; ``None`` if it never was."""
+    run = RunFolder(root / cell.folder)
+    return run.facts if run.is_started else None
 
 
 def planned_minutes(root: Path, cell: Cell) -> float:
     """Return about how many minutes a run takes, from its plan and a few timed steps; 0 where it cannot start."""
-    config = configure(root, cell)
-    if isinstance(config, DistillConfig) and cell.teacher is not None and not Path(str(config.teacher)).exists():
-        config = replace(config, teacher=config.base)  # not trained yet: its encoder takes as long
+    config = replace(configure(root, cell), output=str(root / "planned"))
+    if cell.teacher is not None and not (root / cell.teacher / "teacher").exists():
+        config = build(
+            DistillConfig, as_dict(config) | {"teacher": config.base}
+        )  # not trained yet: its encoder takes as long
     try:
         with into(io.StringIO()):
-            minutes = start.planned_minutes(replace(config, output=str(root / "planned")))
+            minutes = start.planned_minutes(config, may_idle=cell.shared)
     except CrildError:
         return 0.0  # it will say why when its turn comes
     return sum(value for stage, value in minutes.items() if cell.teacher is None or stage != "teacher")

@@ -4,8 +4,6 @@ All of it is a function of the summary alone: no dates, no paths, no timings, so
 Names and errors come from data: each format escapes them.
 """
 
-import csv
-import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -30,11 +29,6 @@ LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}", "<": r"\textless{}",
     ">": r"\textgreater{}", '"': "''", "±": r"$\pm$", "[": "{[}", "]": "{]}", "*": "{*}", "`": r"\textasciigrave{}",
 }  # fmt: skip
-CSV_HEADINGS = [
-    "task", "condition", "metric", "method", "role", "seeds", "runs", "mean", "deviation", "kept",
-    "best_of_validation_optimistic", "rank", "average_rank", "reference", "difference", "p", "verdict", "parameters",
-    "scores", "failed",
-]  # fmt: skip
 FORMULA = ("=", "+", "-", "@")  # a cell that starts with one of these is run by a spreadsheet
 
 
@@ -76,7 +70,7 @@ def columns(summary: Summary, metric: str | None, narrow: bool = False) -> list[
         *out,
         Column("rank", lambda r: rank_text(r.rank), lambda r: r.rank),
         Column(
-            f"{'vs' if narrow else 'difference to'} {summary.reference}",
+            f"{'vs' if narrow else 'difference to'} {summary.baseline}",
             lambda r: signed(r.difference),
             lambda r: r.difference,
         ),
@@ -205,7 +199,7 @@ def terminal(summary: Summary) -> Group:
         "kept: share of the teacher's score"
     ]
     legend += [f"best *: {BEST}"] if summary.has_best else []
-    legend += [f"vs {summary.reference}: difference over paired seeds", "adj. p: adjusted for all pairs"]
+    legend += [f"vs {summary.baseline}: difference over paired seeds", "adj. p: adjusted for all pairs"]
     parts += [Text(plain(note)) for note in summary.notes]
     if summary.blocks:
         parts.append(Text(plain("; ".join(legend)) + "."))
@@ -284,23 +278,26 @@ def latex(summary: Summary) -> str:
 
 def latex_table(shown: Sequence[Column], rows: Sequence[Row], caption: str, name: str) -> list[str]:
     """Return the lines of a table; ``caption`` is escaped already."""
-    lines = [
-        " & ".join(re.sub(r"^([+-])(?=\d)", r"$\1$", escape_latex(c.text(row))) for c in shown) + r" \\" for row in rows
-    ]
-    return [
-        r"\begin{table}",
-        r"  \centering",
-        rf"  \caption{{{caption}}}",
-        rf"  \label{{{name}}}",
-        r"  \begin{tabular}{" + "".join("l" if c.value is None else "r" for c in shown) + "}",
-        r"    \toprule",
-        "    " + " & ".join(escape_latex(c.heading) for c in shown) + r" \\",
-        r"    \midrule",
-        *(f"    {line}" for line in lines),
-        r"    \bottomrule",
-        r"  \end{tabular}",
-        r"\end{table}",
-    ]
+    texts = pd.DataFrame([[column.text(row) for column in shown] for row in rows])
+    # Headings may repeat, so the frame's columns are numbered.
+    headings: dict[object, str] = {number: escape_latex(column.heading) for number, column in enumerate(shown)}
+    style = texts.style.hide(axis="index").format(cell_latex)
+    return (
+        style.format_index(lambda number: headings[number], axis=1)
+        .to_latex(
+            column_format="".join("l" if column.value is None else "r" for column in shown),
+            hrules=True,
+            position_float="centering",
+            caption=caption,
+            label=name,
+        )
+        .splitlines()
+    )
+
+
+def cell_latex(text: object) -> str:
+    """Return a cell's text for LaTeX; the sign of a number is set as one."""
+    return re.sub(r"^([+-])(?=\d)", r"$\1$", escape_latex(text))
 
 
 def escape_latex(text: object) -> str:
@@ -309,30 +306,14 @@ def escape_latex(text: object) -> str:
 
 
 def csv_text(summary: Summary) -> str:
-    """Return one line for each block and row, numbers in full; what is not there is empty."""
-    out = io.StringIO()
-    lines = csv.writer(out, lineterminator="\n")
-    lines.writerow(CSV_HEADINGS)
-    for block in summary.blocks:
-        for row in block.rows:
-            average = summary.ranks.average.get(row.name) if row.role != "teacher" else None
-            values: list[Any] = [
-                block.task, block.condition, block.metric, row.name, row.role, len(row.scores), row.runs, row.mean,
-                row.deviation, row.kept, row.best_validation, row.rank, average, summary.reference, row.difference,
-                row.p, row.verdict or None, row.parameters,
-                "; ".join(f"seed {seed}: {score!r}" for seed, score in zip(row.seeds, row.scores, strict=True)),
-                "; ".join(f"seed {each.seed}: {each.error}" for each in row.failures),
-            ]  # fmt: skip
-            lines.writerow([csv_cell(value) for value in values])
-    return out.getvalue()
+    """Return `Summary.to_frame` as CSV: numbers in full, what is not there is empty."""
+    return summary.to_frame().map(csv_cell).to_csv(index=False, lineterminator="\n")
 
 
-def csv_cell(value: object) -> str:
+def csv_cell(value: Any) -> Any:
     """Return a cell; an apostrophe keeps a spreadsheet from running a text as a formula."""
-    if value is None:
-        return ""
-    if isinstance(value, int | float):
-        return repr(value)
+    if not isinstance(value, str):
+        return value
     text = plain(value)
     return "'" + text if text.startswith(FORMULA) else text
 
@@ -397,7 +378,7 @@ def seed_column(seed: int) -> Column:
     """Return the column of one seed; several teachers of a seed share a cell."""
 
     def scores(row: Row) -> list[float]:
-        return [score for own, score in zip(row.seeds, row.scores, strict=True) if own == seed]
+        return [score for of_seed, score in zip(row.seeds, row.scores, strict=True) if of_seed == seed]
 
     return Column(
         f"seed {seed}",

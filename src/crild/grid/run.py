@@ -9,12 +9,11 @@ import yaml
 
 from crild.console import say, warn
 from crild.files import check_folder, write_whole
-from crild.grid.cells import Outcome, finished, planned_minutes, write_demo
+from crild.grid.cells import Outcome, facts_of, finished, planned_minutes, refuse_another_run
 from crild.grid.formats import write_all
 from crild.grid.spec import CONTROL, Cell, Grid, cells, make_grid, read_grid, select
 from crild.grid.table import Summary, summarise
 from crild.grid.workers import Pool, open_pool, share_threads
-from crild.run.folder import FACTS
 
 GRID, RESULTS = "grid.yaml", "results.json"
 MOST_PLANNED = 2  # runs whose time is estimated by timing some steps
@@ -53,12 +52,13 @@ def compare(
     whole = cells(chosen)
     todo = select(whole, only)
     folder = check_folder(output, GRID, "grid").resolve()
+    for cell in whole:
+        refuse_another_run(folder, cell)
     threads = chosen.threads or share_threads(workers)
     pool = open_pool(workers, threads, address)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / GRID, yaml.safe_dump(vars(chosen), sort_keys=False, allow_unicode=True))
-        write_demo(folder, todo)
         outcomes = run_all(folder, chosen, todo, pool)
     finally:
         pool.close()
@@ -82,7 +82,7 @@ def run_all(folder: Path, grid: Grid, todo: list[Cell], pool: Pool) -> dict[str,
     teachers = [cell for cell in waiting if cell.method == "teacher"]
     students = [cell for cell in waiting if cell.method != "teacher"]
 
-    def note(cell: Cell, outcome: Outcome) -> None:
+    def take_outcome(cell: Cell, outcome: Outcome) -> None:
         outcomes[cell.folder] = outcome
         left = len(todo) - len(outcomes)
         if outcome.error is not None:
@@ -92,15 +92,15 @@ def run_all(folder: Path, grid: Grid, todo: list[Cell], pool: Pool) -> dict[str,
             who = "teacher" if cell.method == "teacher" else "student"
             say(f"{cell.name}: {result[who]['score']:.4f} ({result['minutes']:.1f} minutes; {left} runs left)")
 
-    pool.run(folder, [(cell, grid.keep_weights) for cell in teachers], note)
+    pool.run(folder, [(cell, grid.keep_weights) for cell in teachers], take_outcome)
     ready = []
     for cell in students:
         teacher = outcomes.get(cell.teacher) if cell.teacher else None
         if teacher is not None and teacher.error is not None:
-            note(cell, Outcome(error=f"its teacher failed: {teacher.error}"))
+            take_outcome(cell, Outcome(error=f"its teacher failed: {teacher.error}"))
         else:
             ready.append((cell, grid.keep_weights))
-    pool.run(folder, ready, note)
+    pool.run(folder, ready, take_outcome)
     return outcomes
 
 
@@ -164,27 +164,26 @@ def teacher_records(todo: list[Cell], outcomes: Mapping[str, Outcome]) -> list[d
     for cell in todo:
         if cell.method == "teacher":
             continue
-        mine = {"task": cell.task, "condition": cell.condition}
+        place = {"task": cell.task, "condition": cell.condition}
         result = outcomes[cell.folder].result
         if cell.teacher is not None:
-            out[cell.task, cell.condition, cell.teacher] = by_folder[cell.teacher] | mine
+            out[cell.task, cell.condition, cell.teacher] = by_folder[cell.teacher] | place
         elif result is not None:
             scores = {k: result["teacher"].get(k) for k in ("score", "parameters", "latency_ms")}
             ready = {"method": "teacher", "seed": 0, "control": False, "status": "done", "error": None}
-            out[cell.task, cell.condition, ""] = {**mine, **ready, **scores, "metric": result["metric"]}
+            out[cell.task, cell.condition, ""] = {**place, **ready, **scores, "metric": result["metric"]}
     taught = {cell.teacher for cell in todo}
-    return [*out.values(), *(found for folder, found in by_folder.items() if folder not in taught)]
+    return [*out.values(), *(alone for folder, alone in by_folder.items() if folder not in taught)]
 
 
 def machines_of(folder: Path, todo: list[Cell]) -> list[dict[str, Any]]:
     """Return the machines and versions of runs that were started, each once."""
     out: list[dict[str, Any]] = []
     for cell in todo:
-        if (path := folder / cell.folder / FACTS).exists():
-            facts = json.loads(path.read_text(encoding="utf-8"))
-            here = {"machine": facts["machine"], "versions": facts["versions"]}
-            if here not in out:
-                out.append(here)
+        if (facts := facts_of(folder, cell)) is not None:
+            machine = {"machine": facts["machine"], "versions": facts["versions"]}
+            if machine not in out:
+                out.append(machine)
     return out
 
 
@@ -195,9 +194,9 @@ def write_results(folder: Path, grid: Grid, todo: list[Cell], outcomes: Mapping[
     methods = [name for name in grid.methods if any(cell.method == name for cell in todo)]
     machines = machines_of(folder, todo)
     contents = {
-        "claim": grid.claim, "reference": grid.reference, "methods": methods, "machines": machines, "runs": rows
+        "claim": grid.claim, "reference": grid.baseline, "methods": methods, "machines": machines, "runs": rows
     }  # fmt: skip
     write_whole(folder / RESULTS, json.dumps(contents, indent=1) + "\n")
-    summary = summarise(rows, grid.claim, grid.reference, methods)
+    summary = summarise(rows, grid.claim, grid.baseline, methods)
     write_all(summary, folder)
     return summary

@@ -13,7 +13,8 @@ from crild.errors import CrildError, nearest
 from crild.methods import find_method
 
 CONTROL = "ft"
-OWN = ("output", "seed", "data_seed", "control", "method", "cache")  # what the grid itself decides
+DECIDED_HERE = ("output", "seed", "data_seed", "control", "method", "cache")  # options that a grid sets itself
+RENAMED = {"reference": "baseline"}
 
 
 @dataclass(kw_only=True)
@@ -29,7 +30,7 @@ class Grid:
         data_seeds: of rows, splits and flips; one for all seeds, or one for each.
         teacher_seeds: of the teacher's training; one for all seeds, or one for each.
         options: of every run, teachers included where they apply.
-        reference: the method that all others are compared with.
+        baseline: the method that all others are compared with.
         keep_weights: keep the students' weights; else only scores and logs stay.
         threads: of each run, so that numbers do not depend on how many run at a time; default: the cores, shared out.
     """
@@ -42,7 +43,7 @@ class Grid:
     data_seeds: list[int] = field(default_factory=lambda: [42])
     teacher_seeds: list[int] = field(default_factory=lambda: [42])
     options: dict[str, Any] = field(default_factory=dict)
-    reference: str = "cr-ild"
+    baseline: str = "cr-ild"
     keep_weights: bool = False
     threads: int | None = None
 
@@ -58,6 +59,8 @@ class Cell:
         folder: of its run directory, inside the grid's output.
         options: of the run, without ``output``.
         teacher: the folder of the teacher's run; ``None`` for teachers, and where a fine-tuned teacher is given.
+        shared: names of the options that are not the method's own but come from its task, its condition or the whole
+            grid: where one does nothing with this method, it is left out.
     """
 
     task: str
@@ -67,6 +70,7 @@ class Cell:
     folder: str
     options: Mapping[str, Any]
     teacher: str | None = None
+    shared: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -85,14 +89,7 @@ def read_grid(path: str) -> Grid:
     Raises:
         CrildError: an entry is unknown, or has the wrong form; the line says what is expected.
     """
-    values = read_yaml(path)
-    known = {each.name for each in fields(Grid)}
-    for name in values:
-        if name not in known:
-            raise CrildError(
-                f"{path}: unknown entry {name!r}{nearest(name, known)}: a grid has {', '.join(sorted(known))}"
-            )
-    return make_grid(values, path)
+    return make_grid(read_yaml(path), path)
 
 
 def make_grid(values: Mapping[str, Any], where: str = "grid") -> Grid:
@@ -102,16 +99,20 @@ def make_grid(values: Mapping[str, Any], where: str = "grid") -> Grid:
         CrildError: something is missing, unknown, or of the wrong form.
     """
     grid = Grid()
+    known = [each.name for each in fields(Grid)]
     for name, value in values.items():
+        if name not in known:
+            hint = f" (did you mean {RENAMED[name]!r}?)" if name in RENAMED else nearest(name, known)
+            raise CrildError(f"{where}: unknown entry {name!r}{hint}: a grid has {', '.join(sorted(known))}")
         if name in ("tasks", "methods", "conditions"):
-            setattr(grid, name, named(value, f"{where}: {name}"))
+            setattr(grid, name, options_by_name(value, f"{where}: {name}"))
         elif name in ("seeds", "data_seeds", "teacher_seeds"):
             setattr(grid, name, whole_numbers(value, f"{where}: {name}"))
         elif name == "options":
             if not isinstance(value, dict):
                 raise CrildError(f"{where}: options holds lines of `option: value`")
             grid.options = {key.replace("-", "_"): v for key, v in value.items()}
-        elif name in ("claim", "reference"):
+        elif name in ("claim", "baseline"):
             setattr(grid, name, str(value))
         elif name == "keep_weights":
             grid.keep_weights = bool(value)
@@ -130,20 +131,20 @@ def make_grid(values: Mapping[str, Any], where: str = "grid") -> Grid:
     for name in ("data_seeds", "teacher_seeds"):
         if len(getattr(grid, name)) not in (1, len(grid.seeds)):
             raise CrildError(f"{where}: {name} has {len(getattr(grid, name))} entries: give one, or one for each seed")
-    if grid.reference not in grid.methods:
-        grid.reference = next(iter(grid.methods))
+    if grid.baseline not in grid.methods:
+        grid.baseline = next(iter(grid.methods))
     if not (grid.options.get("base") or grid.options.get("teacher")):
         raise CrildError(f"{where}: options has neither base (an encoder) nor teacher (a fine-tuned classifier)")
     everywhere = [*grid.tasks.values(), *grid.methods.values(), *grid.conditions.values(), grid.options]
     for options in everywhere:
         for key in options:
-            if key in OWN and not (key == "method" and options in grid.methods.values()):
+            if key in DECIDED_HERE and not (key == "method" and options in grid.methods.values()):
                 raise CrildError(f"{where}: {key} is decided by the grid; leave it out")
         build(DistillConfig, dict(options), where)
     return grid
 
 
-def named(value: Any, where: str) -> dict[str, dict[str, Any]]:
+def options_by_name(value: Any, where: str) -> dict[str, dict[str, Any]]:
     """Return options by name from a list of names and/or ``name: options``, or from a dictionary.
 
     A path names a task by its last part.
@@ -189,19 +190,18 @@ def cells(grid: Grid) -> list[Cell]:
     students: list[Cell] = []
     for task, data in grid.tasks.items():
         for condition, changes in grid.conditions.items():
-            for method, own in grid.methods.items():
+            for method, methods_own in grid.methods.items():
+                shared = {**grid.options, **data, **changes}
                 for number, seed in enumerate(grid.seeds):
-                    options = {**grid.options, **data, **changes, **own}
-                    if own["method"] == CONTROL:  # always there; texts without labels are nothing to it
-                        options = {k: v for k, v in options.items() if not k.startswith("supplementary")}
-                    options["data_seed"] = pick(grid.data_seeds, number)
+                    options = {**shared, **methods_own, "data_seed": seed_at(grid.data_seeds, number)}
                     teacher = None
                     if not options.get("teacher"):
-                        cell = teacher_cell(task, condition, options, pick(grid.teacher_seeds, number))
+                        cell = teacher_cell(task, condition, options, seed_at(grid.teacher_seeds, number))
                         teacher = teachers.setdefault(cell.folder, cell).folder
                     options |= {"seed": seed, "control": False}
                     folder = f"runs/{slug(task)}/{slug(condition)}/{slug(method)}/{seed}"
-                    students.append(Cell(task, condition, method, seed, folder, options, teacher))
+                    not_its_own = frozenset(shared.keys() - methods_own.keys())
+                    students.append(Cell(task, condition, method, seed, folder, options, teacher, not_its_own))
     folders = [cell.folder for cell in students]
     if len(set(folders)) < len(folders):
         raise CrildError("two tasks, conditions or methods have names that differ in punctuation alone; rename one")
@@ -226,13 +226,13 @@ def select(todo: list[Cell], only: str | None) -> list[Cell]:
 
 def teacher_cell(task: str, condition: str, options: Mapping[str, Any], seed: int) -> Cell:
     """Return the run that fine-tunes a teacher: the part of a run's options that a teacher knows."""
-    own = {k: v for k, v in options.items() if k in option_names(FinetuneConfig)} | {"seed": seed}
-    key = hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()[:12]
-    return Cell(task, condition, "teacher", seed, f"teachers/{slug(task)}-{key}", own)
+    known = {k: v for k, v in options.items() if k in option_names(FinetuneConfig)} | {"seed": seed}
+    key = hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    return Cell(task, condition, "teacher", seed, f"teachers/{slug(task)}-{key}", known)
 
 
-def pick(numbers: list[int], place: int) -> int:
-    """Return the number for a seed's place; one number is for all."""
+def seed_at(numbers: list[int], place: int) -> int:
+    """Return the data's or the teacher's seed beside the training seed in this place; one number is for all."""
     return numbers[place if len(numbers) > 1 else 0]
 
 

@@ -170,8 +170,8 @@ def compare_all(scores: Mapping[str, Mapping[int, float]]) -> Comparison:
     Args:
         scores: score by seed, by method; a failed run is not there.
     """
-    seeds = tuple(sorted({seed for own in scores.values() for seed in own}))
-    lacking = {m: tuple(s for s in seeds if s not in own) for m, own in scores.items()}
+    seeds = tuple(sorted({seed for by_seed in scores.values() for seed in by_seed}))
+    lacking = {m: tuple(s for s in seeds if s not in by_seed) for m, by_seed in scores.items()}
     methods = tuple(m for m in scores if seeds and not lacking[m])
     lacking = {m: missing for m, missing in lacking.items() if m not in methods}
     if len(methods) < 2:

@@ -6,11 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from crild.errors import CrildError
 from crild.grid.spec import CONTROL
 from crild.grid.statistics import FEWEST, NO_SPREAD, TOO_FEW, Comparison, Ranks, average_ranks, compare_all, rank
 
 TEACHER = "teacher"
+FRAME_COLUMNS = [
+    "task", "condition", "metric", "method", "role", "seeds", "runs", "mean", "deviation", "kept",
+    "best_of_validation_optimistic", "rank", "average_rank", "reference", "difference", "p", "verdict", "parameters",
+    "scores", "failed",
+]  # fmt: skip
 Record = Mapping[str, Any]
 
 
@@ -36,7 +43,7 @@ class Row:
         kept: the mean as a share of the teacher's mean, where that is above 0.
         best_validation: mean of the best validation score of each run, which is optimistic.
         rank: of the mean among the block's methods, 1 the highest; none for the teacher.
-        difference: mean over shared seeds of score minus the reference's.
+        difference: mean over shared seeds of score minus the baseline's.
         p: of the difference, adjusted for all pairs of the block; ``None`` where nothing was tested.
         verdict: what this says, in words.
         parameters: of the model; mean over runs.
@@ -91,7 +98,7 @@ class Summary:
 
     Attributes:
         claim: the sentence that the grid tests.
-        reference: the method that all others are compared with.
+        baseline: the method that all others are compared with.
         methods: those of the rows, the student without a teacher first.
         controls: of them, the students without a teacher.
         blocks: by task, then condition, in natural order of their names.
@@ -101,7 +108,7 @@ class Summary:
     """
 
     claim: str
-    reference: str
+    baseline: str
     methods: tuple[str, ...]
     controls: tuple[str, ...]
     blocks: tuple[Block, ...]
@@ -109,15 +116,31 @@ class Summary:
     has_best: bool
     notes: tuple[str, ...]
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return one line for each block and row; what is not there is ``None`` or NaN."""
+        lines = [
+            [
+                block.task, block.condition, block.metric, row.name, row.role, len(row.scores), row.runs, row.mean,
+                row.deviation, row.kept, row.best_validation, row.rank,
+                None if row.role == TEACHER else self.ranks.average.get(row.name), self.baseline, row.difference,
+                row.p, row.verdict or None, row.parameters,
+                "; ".join(f"seed {seed}: {score!r}" for seed, score in zip(row.seeds, row.scores, strict=True)),
+                "; ".join(f"seed {each.seed}: {each.error}" for each in row.failures),
+            ]
+            for block in self.blocks
+            for row in block.rows
+        ]  # fmt: skip
+        return pd.DataFrame(lines, columns=FRAME_COLUMNS)
 
-def summarise(records: Iterable[Record], claim: str, reference: str, methods: Sequence[str]) -> Summary:
+
+def summarise(records: Iterable[Record], claim: str, baseline: str, methods: Sequence[str]) -> Summary:
     """Return the table of a grid's runs; the order of the records does not matter.
 
     Args:
         records: one a run; ``task``, ``condition``, ``method``, ``seed`` and ``status`` at least, ``score`` and
             ``metric`` where the status is ``done``. Higher scores are better.
         claim: the sentence that the grid tests.
-        reference: the method that all others are compared with.
+        baseline: the method that all others are compared with.
         methods: the grid's, in its order.
 
     Raises:
@@ -130,11 +153,11 @@ def summarise(records: Iterable[Record], claim: str, reference: str, methods: Se
     others = {r["method"] for r in students}.difference(methods, controls)
     everyone = [*(m for m in methods if m in controls), *(m for m in controls if m not in methods)]
     everyone += [*(m for m in methods if m not in controls), *sorted(others, key=natural)]
-    found: dict[tuple[str, str], list[Record]] = {}
+    runs_of: dict[tuple[str, str], list[Record]] = {}
     for run in runs:
-        found.setdefault((run["task"], run["condition"]), []).append(run)
-    places = sorted(found, key=lambda place: (natural(place[0]), natural(place[1])))
-    blocks = tuple(summarise_block(*place, found[place], reference, everyone, controls) for place in places)
+        runs_of.setdefault((run["task"], run["condition"]), []).append(run)
+    places = sorted(runs_of, key=lambda place: (natural(place[0]), natural(place[1])))
+    blocks = tuple(summarise_block(*place, runs_of[place], baseline, everyone, controls) for place in places)
     ranks = average_ranks(
         {(b.task, b.condition): {r.name: r.mean for r in b.rows if r.rank is not None and r.mean is not None}
          for b in blocks},
@@ -142,7 +165,7 @@ def summarise(records: Iterable[Record], claim: str, reference: str, methods: Se
     )  # fmt: skip
     return Summary(
         claim=claim,
-        reference=reference,
+        baseline=baseline,
         methods=tuple(everyone),
         controls=tuple(controls),
         blocks=blocks,
@@ -163,7 +186,7 @@ def refuse_twins(runs: Sequence[Record]) -> None:
 
 
 def summarise_block(
-    task: str, condition: str, runs: Sequence[Record], reference: str, methods: Sequence[str], controls: Sequence[str]
+    task: str, condition: str, runs: Sequence[Record], baseline: str, methods: Sequence[str], controls: Sequence[str]
 ) -> Block:
     """Return one block; ``runs`` are its records, by seed."""
     by_method = {m: [r for r in runs if r["method"] == m] for m in [TEACHER, *methods]}
@@ -174,34 +197,34 @@ def summarise_block(
         m: {r["seed"]: score for r in by_method[m] if (score := score_of(r)) is not None and alike} for m in methods
     }
     comparison = compare_all(scores)
-    means = {m: mean(list(own.values())) for m, own in scores.items() if own}
+    means = {m: mean(list(by_seed.values())) for m, by_seed in scores.items() if by_seed}
     ranks = rank(means)
     teachers = [score for r in by_method[TEACHER] if (score := score_of(r)) is not None]
     teacher = mean(teachers) if teachers and alike else None
 
     def row(name: str) -> Row:
-        own = by_method[name]
-        done = [r for r in own if score_of(r) is not None]
+        all_runs = by_method[name]
+        done = [r for r in all_runs if score_of(r) is not None]
         values = [float(r["score"]) for r in done]
         best = [value for r in done if (value := finite(r.get("best_validation"))) is not None]
         parameters = [value for r in done if (value := finite(r.get("parameters"))) is not None]
-        pair = comparison.find(name, reference)
+        pair = comparison.find(name, baseline)
         return Row(
             name=name,
             role="teacher" if name == TEACHER else "control" if name in controls else "method",
             seeds=tuple(r["seed"] for r in done),
             scores=tuple(values),
-            runs=len(own) if name == TEACHER else max(len(own), seeds),
+            runs=len(all_runs) if name == TEACHER else max(len(all_runs), seeds),
             mean=mean(values) if values else None,
             deviation=deviation(values),
             kept=mean(values) / teacher if values and teacher is not None and teacher > 0 else None,
             best_validation=mean(best) if best else None,
             rank=ranks.get(name),
-            difference=None if name in (TEACHER, reference) else shared_difference(scores, name, reference),
+            difference=None if name in (TEACHER, baseline) else shared_difference(scores, name, baseline),
             p=pair.p if pair else None,
-            verdict="" if name == TEACHER or not alike else verdict(name, reference, comparison, scores),
+            verdict="" if name == TEACHER or not alike else verdict(name, baseline, comparison, scores),
             parameters=mean(parameters) if parameters else None,
-            failures=tuple(Failure(r["seed"], error_of(r)) for r in own if score_of(r) is None),
+            failures=tuple(Failure(r["seed"], error_of(r)) for r in all_runs if score_of(r) is None),
         )
 
     notes = block_notes(comparison, scores, teacher, metrics)
@@ -209,27 +232,27 @@ def summarise_block(
     return Block(task, condition, ", ".join(metrics) or None, rows, comparison, tuple(notes))
 
 
-def verdict(name: str, reference: str, comparison: Comparison, scores: Mapping[str, Mapping[int, float]]) -> str:
-    """Return what the comparison with the reference says, in words."""
+def verdict(name: str, baseline: str, comparison: Comparison, scores: Mapping[str, Mapping[int, float]]) -> str:
+    """Return what the comparison with the baseline says, in words."""
     if not scores.get(name):
         return "no score"
-    if name == reference:
+    if name == baseline:
         return "reference"
-    if not scores.get(reference):
-        return f"not compared: {reference} has no score"
-    if min(len(scores[name]), len(scores[reference])) < FEWEST:
+    if not scores.get(baseline):
+        return f"not compared: {baseline} has no score"
+    if min(len(scores[name]), len(scores[baseline])) < FEWEST:
         return TOO_FEW
-    for which in (name, reference):
+    for which in (name, baseline):
         if which in comparison.lacking:
             return f"not compared: {which} lacks {seed_list(comparison.lacking[which])}"
-    pair = comparison.find(name, reference)
+    pair = comparison.find(name, baseline)
     if pair is None:
         return "not compared"
     if pair.p is None:
         return NO_SPREAD
     if not pair.told_apart:
         return "not told apart"
-    return f"{'better' if pair.difference > 0 else 'worse'} than {reference}"
+    return f"{'better' if pair.difference > 0 else 'worse'} than {baseline}"
 
 
 def block_notes(
@@ -278,9 +301,9 @@ def rank_notes(ranks: Ranks, blocks: int) -> list[str]:
     return notes
 
 
-def shared_difference(scores: Mapping[str, Mapping[int, float]], name: str, reference: str) -> float | None:
-    """Return the mean of score minus the reference's over the seeds that both have."""
-    shared = shared_differences(scores[name], scores.get(reference, {}))
+def shared_difference(scores: Mapping[str, Mapping[int, float]], name: str, baseline: str) -> float | None:
+    """Return the mean of score minus the baseline's over the seeds that both have."""
+    shared = shared_differences(scores[name], scores.get(baseline, {}))
     return mean(shared) if shared else None
 
 

@@ -1,6 +1,7 @@
 """Who runs the cells: this process, several local ones, or Ray."""
 
 import logging
+import math
 import os
 import threading
 import time
@@ -15,13 +16,17 @@ import torch
 
 from crild.console import quiet_libraries, say
 from crild.errors import CrildError
-from crild.grid.cells import Outcome, log_of, run_cell
+from crild.grid.cells import Outcome, log_of, one_line, run_cell
 from crild.grid.spec import Cell
 
 Job = tuple[Cell, bool]
 """A cell, and whether its weights are kept."""
-Note = Callable[[Cell, Outcome], None]
+OnOutcome = Callable[[Cell, Outcome], None]
 MOST_TRIES = 3  # of a run whose worker is lost
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+LOST = (
+    "WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "LocalRayletDiedError", "ObjectLostError",
+)  # fmt: skip
 
 
 class Pool(Protocol):
@@ -29,8 +34,8 @@ class Pool(Protocol):
 
     size: int
 
-    def run(self, folder: Path, jobs: list[Job], note: Note) -> None:
-        """Run all jobs; call ``note`` with each outcome as it comes."""
+    def run(self, folder: Path, jobs: list[Job], on_outcome: OnOutcome) -> None:
+        """Run all jobs; call ``on_outcome`` with each outcome as it comes."""
 
     def close(self) -> None:
         """Let the workers go."""
@@ -48,7 +53,7 @@ def open_pool(workers: str | int, threads: int, address: str | None = None) -> P
         raise CrildError("--address is of a Ray cluster: add --workers ray")
     if not str(workers).isdigit() or int(workers) < 1:
         raise CrildError(f"--workers {workers}: give a number of local processes, or ray")
-    return Here(threads) if int(workers) == 1 else Processes(int(workers), threads)
+    return ThisProcess(threads) if int(workers) == 1 else LocalProcesses(int(workers), threads)
 
 
 def share_threads(workers: str | int) -> int:
@@ -57,27 +62,42 @@ def share_threads(workers: str | int) -> int:
     return max(1, cores // int(workers)) if str(workers).isdigit() and int(workers) else 1
 
 
-class Here:
+class ThisProcess:
     """Runs in this process, one after the other."""
 
     size = 1
 
     def __init__(self, threads: int) -> None:
-        self.before = torch.get_num_threads()
+        self.threads_before = torch.get_num_threads()
         torch.set_num_threads(threads)
 
-    def run(self, folder: Path, jobs: list[Job], note: Note) -> None:
+    def run(self, folder: Path, jobs: list[Job], on_outcome: OnOutcome) -> None:
         """Run all jobs in order."""
         for cell, keep in jobs:
-            note(cell, run_cell(str(folder), cell, keep))
+            on_outcome(cell, run_cell(str(folder), cell, keep))
 
     def close(self) -> None:
         """Give the threads back."""
-        torch.set_num_threads(self.before)
+        torch.set_num_threads(self.threads_before)
 
 
-def begin_worker(threads: int, parent: int) -> None:
-    """Prepare a worker process; it ends when its parent does, whose next start would otherwise meet it."""
+def visible_gpus() -> list[str]:
+    """Return the names of the GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` spells them."""
+    count = torch.cuda.device_count()
+    allowed = os.environ.get(VISIBLE)
+    return allowed.split(",")[:count] if allowed else [str(number) for number in range(count)]
+
+
+def begin_worker(threads: int, parent: int, gpus: Any) -> None:
+    """Prepare a worker process; it ends when its parent does, whose next start would otherwise meet it.
+
+    Args:
+        threads: of each of its runs.
+        parent: process id.
+        gpus: a queue from which the worker takes the GPU that it is to see; ``None`` where there is none.
+    """
+    if gpus is not None:
+        os.environ[VISIBLE] = gpus.get()  # CUDA, which starts with the first tensor there, reads it once
     torch.set_num_threads(threads)
     quiet_libraries()
 
@@ -89,19 +109,24 @@ def begin_worker(threads: int, parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-class Processes:
-    """Local processes, the cores' threads divided among them."""
+class LocalProcesses:
+    """Local processes, the cores' threads divided among them, and the GPUs in turn."""
 
     def __init__(self, size: int, threads: int) -> None:
-        self.size, self.threads = size, threads
+        self.size, self.threads, self.gpus = size, threads, visible_gpus()
         self.pool = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
+        context = get_context("spawn")
+        turns = context.Queue() if self.gpus else None
+        if turns is not None:
+            for worker in range(self.size):
+                turns.put(self.gpus[worker % len(self.gpus)])
         return ProcessPoolExecutor(
-            self.size, get_context("spawn"), initializer=begin_worker, initargs=(self.threads, os.getpid())
+            self.size, context, initializer=begin_worker, initargs=(self.threads, os.getpid(), turns)
         )
 
-    def run(self, folder: Path, jobs: list[Job], note: Note) -> None:
+    def run(self, folder: Path, jobs: list[Job], on_outcome: OnOutcome) -> None:
         """Run all jobs; a lost process's runs are taken up again."""
         tries = {cell.folder: 1 for cell, _ in jobs}
         left = list(jobs)
@@ -114,15 +139,19 @@ class Processes:
                 for future in wait(futures, return_when=FIRST_COMPLETED).done:
                     cell, keep = futures.pop(future)
                     try:
-                        note(cell, future.result())
+                        outcome = future.result()
                     except BrokenProcessPool:  # this run's process, or another one: all that wait are handed back
                         lost = True
                         left.append((cell, keep))
+                    except Exception as error:  # the worker lives: it is this run that cannot be made
+                        on_outcome(cell, Outcome(error=one_line(error)))
+                    else:
+                        on_outcome(cell, outcome)
             if lost:
                 self.pool.shutdown()
                 self.pool = self._start()
                 # A run that no worker had taken yet has lost nothing: its turn simply comes later.
-                left = [job for job in left if not taken(folder, job[0]) or not given_up(job[0], tries, note)]
+                left = [job for job in left if not taken(folder, job[0]) or not given_up(job[0], tries, on_outcome)]
 
     def close(self) -> None:
         """End the processes."""
@@ -143,12 +172,15 @@ class RayPool:
             ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:
             raise CrildError(f"Ray does not start{f' at {address}' if address else ''}: {error}") from None
-        self.task = ray.remote(num_cpus=threads, max_retries=0)(run_on_ray)
+        resources = ray.cluster_resources()
         self.threads = threads
-        self.size = max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+        self.size = max(1, int(resources.get("CPU", 1)) // threads)
+        gpus = gpu_share(self.size, int(resources.get("GPU", 0)))
+        self.task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=0)(run_on_ray)
+        self.lost = tuple(getattr(ray.exceptions, name) for name in LOST)
 
-    def run(self, folder: Path, jobs: list[Job], note: Note) -> None:
-        """Run all jobs; a lost worker's run is taken up again."""
+    def run(self, folder: Path, jobs: list[Job], on_outcome: OnOutcome) -> None:
+        """Run all jobs; a lost worker's run is taken up again, one that fails is not."""
         tries = {cell.folder: 1 for cell, _ in jobs}
         root = str(folder.resolve())
         waiting: dict[Any, Job] = {self.task.remote(root, c, keep, self.threads): (c, keep) for c, keep in jobs}
@@ -156,14 +188,26 @@ class RayPool:
             done, _ = self.ray.wait(list(waiting), num_returns=1)
             cell, keep = waiting.pop(done[0])
             try:
-                note(cell, self.ray.get(done[0]))
-            except self.ray.exceptions.RayError:
-                if not given_up(cell, tries, note):
+                outcome = self.ray.get(done[0])
+            except self.lost:
+                if not given_up(cell, tries, on_outcome):
                     waiting[self.task.remote(root, cell, keep, self.threads)] = (cell, keep)
+            except Exception as error:  # the task's own, or Ray's where no worker can take it
+                on_outcome(cell, Outcome(error=one_line(getattr(error, "cause", None) or error)))
+            else:
+                on_outcome(cell, outcome)
 
     def close(self) -> None:
         """Leave the cluster; a local one ends."""
         self.ray.shutdown()
+
+
+def gpu_share(workers: int, gpus: int) -> float:
+    """Return what each worker asks of a GPU: a whole one, or a part where there are more workers than GPUs."""
+    if gpus == 0:
+        return 0
+    workers_of_one = math.ceil(workers / gpus)
+    return math.floor(10_000 / workers_of_one) / 10_000  # Ray counts ten-thousandths
 
 
 def run_on_ray(root: str, cell: Cell, keep: bool, threads: int) -> Outcome:
@@ -178,10 +222,10 @@ def taken(folder: Path, cell: Cell) -> bool:
     return log_of(folder, cell).exists()
 
 
-def given_up(cell: Cell, tries: dict[str, int], note: Note) -> bool:
+def given_up(cell: Cell, tries: dict[str, int], on_outcome: OnOutcome) -> bool:
     """Say that a run's worker was lost, and that it goes on; or, the third time, note that it failed."""
     if tries[cell.folder] >= MOST_TRIES:
-        note(cell, Outcome(error=f"its worker was lost {MOST_TRIES} times (out of memory?)"))
+        on_outcome(cell, Outcome(error=f"its worker was lost {MOST_TRIES} times (out of memory?)"))
         return True
     tries[cell.folder] += 1
     say(f"{cell.name}: its worker was lost; running it again")

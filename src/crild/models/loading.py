@@ -20,6 +20,7 @@ from transformers.models.auto.modeling_auto import (
 
 from crild import hub
 from crild.data.sources import first_line
+from crild.data.tweets import model_folder
 from crild.errors import CrildError
 from crild.tasks.registry import TASK_TYPES
 
@@ -48,13 +49,14 @@ def load_config(name: str, role: str, trust_remote_code: bool = False, revision:
     """Load a model's configuration and refuse what is out of scope.
 
     Args:
-        name: folder or hub name.
+        name: folder, hub name, or ``demo`` for the demo's encoder.
         role: how messages call it: ``teacher``, ``base``, ``student``.
         trust_remote_code, revision: as in transformers.
 
     Raises:
         CrildError: it is not there, or is no encoder for sequence classification.
     """
+    name = model_folder(name)
     path = Path(name)
     if not path.exists() and (name.count("/") > 1 or name.startswith((".", "/", "~"))):
         raise CrildError(f"{role}: no such folder: {name}")
@@ -95,7 +97,7 @@ def load_model(
     """Load a sequence classifier in fp32.
 
     Args:
-        name: folder or hub name.
+        name: as in `load_config`.
         role: how messages call it.
         head: configuration of a head that is to be trained, see `TaskType.head`; ``None`` keeps the model's own.
         trust_remote_code, revision: as in transformers.
@@ -106,6 +108,7 @@ def load_model(
     Raises:
         CrildError: it cannot be loaded.
     """
+    name = model_folder(name)
     load_config(name, role, trust_remote_code, revision)
     options = head | {"ignore_mismatched_sizes": True} if head is not None else {}
     try:
@@ -155,6 +158,7 @@ def load_tokenizer(
     Raises:
         CrildError: there is none.
     """
+    name = model_folder(name)
     path = Path(name)
     files = (
         "tokenizer.json",

@@ -201,6 +201,11 @@ class RunFolder:
     # ---- a run that is going on ----
 
     @property
+    def is_started(self) -> bool:
+        """Whether a run was begun here."""
+        return (self.path / CONFIG).exists()
+
+    @property
     def is_finished(self) -> bool:
         """Whether its result is there."""
         return (self.path / RESULT).exists()

@@ -4,6 +4,7 @@ A folder that was moved holds the same run; a teacher that was trained anew unde
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,6 +55,7 @@ def _hash(file: str, size: int, changed: int, inode: int) -> str:
 
 CHANGES_NOTHING = ("output", "cache", "save_steps", "keep_stages")  # options with which a run ends the same
 PATHS = ("teacher", "base", "student", "data", "validation", "supplementary", "plugin")
+LAYERS = re.compile(r"half|((first|last|every):)?\d+|\d+(,\d+)+")  # what --student may say besides a path
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,7 @@ class Identity:
     def of(cls, config: Any) -> "Identity":
         """Return the identity of the run that a configuration describes."""
         options = {name: value for name, value in as_dict(config).items() if name not in CHANGES_NOTHING}
-        named = {name: str(options[name]) for name in PATHS if options.get(name)}
-        return cls(options, {name: content(path) for name, path in named.items() if is_path(name, path)})
+        return cls(options, {name: content(value) for name, value in options.items() if names_files(name, value)})
 
     def difference(self, there: "Identity") -> str | None:
         """Return, in words, what another run differs in from this one; ``None`` for the same run.
@@ -86,7 +87,7 @@ class Identity:
                 if self.contents[name] == there.contents[name]:
                     continue
                 if mine == theirs:
-                    return f"{name}: {mine} has changed since"
+                    return f"{name}: {mine} {'has changed since' if Path(str(mine)).exists() else 'is not there'}"
             elif mine == theirs and not there.contents:  # made before contents were noted
                 continue
             if mine != theirs:
@@ -94,9 +95,11 @@ class Identity:
         return None
 
 
-def is_path(name: str, value: str) -> bool:
-    """Whether an option's value names files: ``--student 3`` and ``--validation held-out`` do not."""
-    return name not in ("student", "validation") or Path(value).expanduser().exists()
+def names_files(option: str, value: Any) -> bool:
+    """Return whether an option's value is the name of a file, a folder or something on the hub."""
+    if option not in PATHS or not isinstance(value, str):
+        return False
+    return not (option == "student" and LAYERS.fullmatch(value)) and value != "held-out"
 
 
 def check_output(output: str | None, options: Mapping[str, Any], marker: str, what: str) -> Path:

@@ -1,7 +1,7 @@
 """The plan of a run: its stages, as plain data. Made of options and of a few facts; no model is looked at."""
 
 import types
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -128,14 +128,14 @@ def plan_finetuning(config: FinetuneConfig, facts: Facts) -> Plan:
     return plan
 
 
-def plan_distillation(config: DistillConfig, facts: Facts) -> Plan:
+def plan_distillation(config: DistillConfig, facts: Facts, may_idle: Collection[str] = ()) -> Plan:
     """Return the stages of a distillation.
 
     Raises:
         CrildError: they make no sense, or an option would do nothing.
     """
     plan = stages_of(config, facts)
-    refuse_idle(config, idle_options(config, facts))
+    refuse_idle(config, idle_options(config, facts), may_idle)
     check_batches(plan)
     return plan
 
@@ -299,9 +299,11 @@ def idle_options(config: DistillConfig, facts: Facts | None = None) -> list[str]
     return idle
 
 
-def refuse_idle(config: DistillConfig, idle: list[str]) -> None:
-    """Raise `CrildError` where an option would do nothing."""
+def refuse_idle(config: DistillConfig, idle: list[str], may_idle: Collection[str] = ()) -> None:
+    """Raise `CrildError` where an option would do nothing that may not."""
     for name in idle:
+        if name in may_idle:
+            continue
         hint = ""
         if name == "supplementary" and config.supplementary_mode == "first" and find_method(config.method).uses_teacher:
             name, hint = "supplementary-mode first", "; use --supplementary-mode join"

@@ -1,6 +1,7 @@
 """`distill` and `finetune`: from options to a finished run directory."""
 
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from functools import singledispatch
 from typing import Any
@@ -68,13 +69,19 @@ def finetune(config: FinetuneConfig | None = None, **options: Any) -> Result:
     return run(configure(FinetuneConfig, config, options))
 
 
-def run(config: Config, timed: bool = True) -> Result:
-    """Return the result of a run: of the finished one, else prepare it, tell what it will do, and execute it."""
+def run(config: Config, timed: bool = True, may_idle: Collection[str] = ()) -> Result:
+    """Return the result of a run: of the finished one, else prepare it, tell what it will do, and execute it.
+
+    Args:
+        config: its options.
+        timed: say about how long it takes.
+        may_idle: options that may do nothing in this run, because they are a whole grid's.
+    """
     config, folder = open_folder(config)
     if folder.is_finished:
         say(f"{folder.path} holds this run, finished; here is its result")
         return folder.result
-    return execute(announce(prepare(config, folder), timed))
+    return execute(announce(prepare(config, folder, may_idle), timed))
 
 
 def open_folder(config: Config) -> tuple[Config, RunFolder]:
@@ -111,7 +118,7 @@ def cpu_has_bf16() -> bool:
 
 
 @singledispatch
-def prepare(config: Any, folder: RunFolder) -> Prepared:
+def prepare(config: Any, folder: RunFolder, may_idle: Collection[str] = ()) -> Prepared:
     """Read and check everything that a run needs; write nothing.
 
     Raises:
@@ -121,14 +128,14 @@ def prepare(config: Any, folder: RunFolder) -> Prepared:
 
 
 @prepare.register
-def prepare_distillation(config: DistillConfig, folder: RunFolder) -> Prepared:
+def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Collection[str] = ()) -> Prepared:
     """Prepare a distillation."""
     if config.plugin:
         load_plugin(config.plugin)
     method = find_method(config.method)
     matching = matching_of(config, method)
     texts = Facts(teacher_is_trained=False, supplementary=1000 if config.supplementary else 0)
-    refuse_idle(config, idle_options(config, texts))  # what acts in no run at all, before anything is read
+    refuse_idle(config, idle_options(config, texts), may_idle)  # what acts in no run at all, before anything is read
     parts = [OBJECTIVES[name] for name, _ in parse_features(matching.features)] if matching else []
     student = config.student if students.parse_layers(config.student, ANY_DEPTH) is None else None
     if student:
@@ -146,14 +153,14 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder) -> Prepared:
         task_type=inputs.task.task_type.name,
         teacher_is_trained=models.teacher_is_trained,
     )
-    plan = plan_distillation(config, facts)
+    plan = plan_distillation(config, facts, may_idle)
     scorer = Scorer(inputs, models.teacher, config.metric)
     prepared = Prepared(config, Identity.of(config), folder, inputs, models, plan, scorer)
     return check_teacher(prepared) if models.teacher_is_trained else prepared
 
 
 @prepare.register
-def prepare_finetuning(config: FinetuneConfig, folder: RunFolder) -> Prepared:
+def prepare_finetuning(config: FinetuneConfig, folder: RunFolder, may_idle: Collection[str] = ()) -> Prepared:
     """Prepare a fine-tuning."""
     origin = read_origin(config, None, [], "--base is missing: a pre-trained encoder")
     inputs = read_inputs(config, origin, words=False, supplementary=None)
@@ -165,9 +172,9 @@ def prepare_finetuning(config: FinetuneConfig, folder: RunFolder) -> Prepared:
     return Prepared(config, Identity.of(config), folder, inputs, models, plan, scorer)
 
 
-def planned_minutes(config: Config) -> dict[str, float]:
+def planned_minutes(config: Config, may_idle: Collection[str] = ()) -> dict[str, float]:
     """Return about how many minutes each stage of a run would take; write nothing."""
-    prepared = prepare(*open_folder(config))
+    prepared = prepare(*open_folder(config), may_idle)
     return estimate_minutes(prepared.plan, prepared.inputs, prepared.models, prepared.config.precision)
 
 
