@@ -166,6 +166,14 @@ def slow_relations(part, student, target, pairs):
     }
 
 
+def slow_head_relations(part, student, target, pairs):
+    heads = {name: getattr(next(iter(target.layers.values())), name).shape[1] for name in ("query", "key", "value")}
+    return {
+        term: slow_relation(student, target, pairs, name, lambda a, b, name=name: heads[name])
+        for term, name in (("relation_qq", "query"), ("relation_kk", "key"), ("relation_vv", "value"))
+    }
+
+
 def slow_value_relation(part, student, target, pairs):
     heads = next(iter(target.layers.values())).value.shape[1]
     return {"value_relation": slow_relation(student, target, pairs, "value", lambda a, b: heads)}
@@ -339,6 +347,7 @@ SLOW: dict[str, Callable] = {
     "attention-kl": slow_attention,
     "attention-mse": slow_attention,
     "relations": slow_relations,
+    "head-relations": slow_head_relations,
     "value-relation": slow_value_relation,
     "pkd": slow_pkd,
     "rail-kd": slow_rail_kd,

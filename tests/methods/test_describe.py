@@ -10,7 +10,9 @@ from crild.methods.describe import stages
     ("name", "expected"),
     [
         ("cr-ild", "own term, then KD (T = 2)"),
-        ("pkd", "100 own term + 0.7 KD + 0.3 labels (T = 10)"),
+        ("pkd", "own term + 0.7 KD + 0.3 labels (T = 10)"),
+        ("ckd", "own term + 0.111 KD (T = 3)"),  # their KD without T^2
+        ("alp-kd", "0.2 own term + 0.7 KD + 0.1 labels (T = 20)"),
         ("tinybert", "own term, then KD (T = 1)"),
         ("minilmv2", "own term, then labels"),
         ("mixkd", "own term + labels + mixed labels"),

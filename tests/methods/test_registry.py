@@ -15,6 +15,7 @@ from crild.training.distiller import Distiller
 from tests.architectures import padded_batch, small_model
 from tests.runs import QUICK, history, sha256
 
+NORMS = Path(__file__).resolve().parents[2] / "benchmarks/results/gradient_norms.json"
 WITH_TERM = [name for name, method in METHODS.items() if method.matches is not None]
 
 
@@ -102,3 +103,16 @@ def test_declared_equivalents_are_equal(tiny_teacher, film_data, tmp_path):
             max_steps=3, **QUICK,
         )  # fmt: skip
     assert len({sha256(output) for output in outputs.values()}) == 1
+
+
+def test_committed_gradient_norms_are_of_todays_methods_and_their_parts_are_balanced():
+    found = json.loads(NORMS.read_text())
+    assert {n: x["matches"] for n, x in found["after"].items()} == {n: METHODS[n].matches for n in WITH_TERM}
+    for name in ("tinybert", "bert-emd"):
+        terms = {when: found[when][name]["terms"] for when in ("before", "after")}
+        apart = {w: t["attention_scores"]["weighted"] / t["hidden"]["weighted"] for w, t in terms.items()}
+        assert apart["before"] > 100
+        assert 1 / 3 < apart["after"] < 3
+    assert found["before"]["pkd"]["median_over_epsilon"] < 1
+    assert found["after"]["pkd"]["median_over_epsilon"] > 10
+    assert found["after"]["cr-ild-as-released"]["adam_epsilon"] == 1e-6

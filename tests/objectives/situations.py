@@ -135,6 +135,12 @@ SITUATIONS = {
         "relations", "last", relation_heads=2, **BROAD
     ),
     "relations, local windows": Situation("relations", "uniform", **LOCAL),
+    "head-relations, last layer": Situation("head-relations", "last"),
+    "head-relations, several pairs, unequal widths": Situation("head-relations", "uniform", **WIDE),
+    "head-relations, grouped queries": Situation(
+        "head-relations", "skip", shape(width=12, heads=6, groups=3), shape(width=24, heads=6, groups=3, layers=5)
+    ),
+    "head-relations, local windows": Situation("head-relations", "uniform", **LOCAL),
     "value-relation, last layer": Situation("value-relation", "last"),
     "value-relation, several pairs, unequal widths": Situation("value-relation", "uniform", **WIDE),
     "value-relation, grouped queries": Situation(

@@ -13,7 +13,7 @@ def test_values_agree_with_slow_loops(name):
 
 
 def test_unequal_heads_are_refused_where_attention_is_matched():
-    for features in ("attention-kl", "attention-mse"):
+    for features in ("attention-kl", "attention-mse", "head-relations"):
         with pytest.raises(CrildError, match="features qkv"):
             compose(features, "last", shape(heads=2), shape(heads=3))
     compose("relations", "last", shape(heads=2), shape(heads=3))

@@ -210,6 +210,7 @@ GOES_WITH = {
     "attention-kl": (*ONE_TO_ONE, "emd"),
     "attention-mse": (*ONE_TO_ONE, "emd"),
     "relations": (*ONE_TO_ONE, "emd"),
+    "head-relations": (*ONE_TO_ONE, "emd"),
     "value-relation": (*ONE_TO_ONE, "emd"),
     "pkd": (*ONE_TO_ONE, "emd"),
     "rail-kd": (*ONE_TO_ONE, "emd"),

@@ -31,7 +31,7 @@ def test_two_stage_is_the_own_term_then_the_teachers_logits_without_labels(name,
 def test_hard_labels_and_temperature_override_a_schedule(tiny_teacher, film_data, tmp_path):
     run = plan(tiny_teacher, film_data, tmp_path, method="pkd", schedule="paper", hard_label_weight=0.25, temperature=5)
     recipe = run.stage("joint").recipe
-    assert (recipe.distillation, recipe.task, recipe.temperature, recipe.intermediate_weight) == (0.75, 0.25, 5, 100.0)
+    assert (recipe.distillation, recipe.task, recipe.temperature, recipe.intermediate_weight) == (0.75, 0.25, 5, 1.0)
 
 
 def test_as_released_takes_random_padded_batches_and_drops_the_last(tiny_teacher, film_data, tmp_path):
@@ -42,7 +42,11 @@ def test_as_released_takes_random_padded_batches_and_drops_the_last(tiny_teacher
         assert stage.settings.steps_per_epoch(stage.rows) == stage.rows // 32
     assert (first.settings.pad_to, second.settings.pad_to) == (40, None)
     assert (first.recipe.partners, first.recipe.masked, first.recipe.consistency) == ("reversed", False, 0.0)
+    assert {stage.recipe.adam_epsilon for stage in (first, second)} == {1e-6}
+    assert run.objective.terms == ("relation_qq", "relation_kk", "relation_vv")
+    assert not run.objective.takes_heads  # the models' own
     plain = plan(tiny_teacher, film_data, tmp_path, method="cr-ild").stage("ild")
+    assert plain.recipe.adam_epsilon == 1e-8
     assert (plain.settings.grouped, plain.settings.drop_last, plain.settings.pad_to) == (True, False, None)
 
 

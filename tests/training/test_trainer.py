@@ -77,6 +77,13 @@ def train(folder, *args, **options):
     return trainer.distiller.student.cpu()
 
 
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-6])
+def test_the_recipe_sets_adams_epsilon(tmp_path, epsilon):
+    trainer = trainer_of(tmp_path, recipe=replace(LOGITS, adam_epsilon=epsilon))
+    trainer.create_optimizer()
+    assert {group["eps"] for group in trainer.optimizer.param_groups} == {epsilon}
+
+
 def held_out_batch(trainer):
     return trainer._prepare_inputs(trainer.data_collator(list(rows(16, 1))))
 

@@ -20,6 +20,7 @@ class Recipe:
         mixed_task: of the task's loss on interpolated inputs against interpolated labels.
         filters: of the loss that trains an objective's filters on labels, the backbones frozen (TED).
         temperature: of the logit distillation.
+        adam_epsilon: of AdamW: a parameter whose gradient is not far above it moves less than the learning rate says.
     """
 
     intermediate_weight: float = 0.0
@@ -33,6 +34,7 @@ class Recipe:
     mixed_task: float = 0.0
     filters: float = 0.0
     temperature: float = 2.0
+    adam_epsilon: float = 1e-8
 
     @property
     def uses_logits(self) -> bool:

@@ -1,6 +1,6 @@
 """All methods. A method is data: what it matches, between which layers, on which inputs, in which stages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crild.errors import CrildError, nearest
 from crild.methods.recipe import Recipe
@@ -38,6 +38,7 @@ ILD = PhaseSpec("ild", "ILD", "ild", Recipe(intermediate_weight=1.0))
 FINETUNE = PhaseSpec("student", "student", "finetune", Recipe(task=1.0))
 FILTERS = PhaseSpec("filters", "filters", "finetune", Recipe(filters=1.0))
 TWO_STAGE = (ILD, kd())
+RELEASED = tuple(replace(phase, recipe=replace(phase.recipe, adam_epsilon=1e-6)) for phase in TWO_STAGE)
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,10 @@ class Method:
 
 KO = "Ko et al. 2023, Findings of EACL, arXiv 2302.01530"
 TUNED = "their joint weights were tuned per task; here they are fixed"
+SCORES = (
+    "attention scores weigh 0.01 in both schedules (theirs 1, on means that include padding): with weight 1 their "
+    "gradient is over a hundred times that of the hidden states (benchmarks/results/gradient_norms.md)"
+)
 
 METHODS = {
     method.name: method
@@ -107,13 +112,15 @@ METHODS = {
             name="cr-ild-as-released",
             summary="what the CR-ILD authors' script does: relations on interpolated inputs, padding not masked",
             source=KO + ", authors' script",
-            formula="R_QQ, R_KK, R_VV of the last layer on inputs interpolated with the reversed batch; no consistency",
-            matches="qkv",
+            formula="R_QQ, R_KK, R_VV of the last layer on the models' own heads, on inputs interpolated with the "
+            "reversed batch; no consistency",
+            matches="head-relations",
             interpolate=True,
+            two_stage=RELEASED,
             released=True,
-            departures="AdamW with bias correction and one clip over all tensors (theirs: none, and one a tensor); the "
-            "encoder sees the union of both partners' masks; random batches padded to the maximum length, and an "
-            "incomplete last batch is dropped, as there",
+            departures="AdamW with their epsilon, 1e-6, but with bias correction and one clip over all tensors "
+            "(theirs: none, and one more a tensor); the encoder sees the union of both partners' masks; random batches "
+            "padded to the maximum length, and an incomplete last batch is dropped, as there",
         ),
         Method(
             name="l-ild",
@@ -156,22 +163,25 @@ METHODS = {
             name="pkd",
             summary="normalised [CLS] states of intermediate layers",
             source="Sun et al. 2019 (PKD), EMNLP, arXiv 1908.09355",
-            formula="squared difference of L2-normalised [CLS] states, mean over width and mapped layers",
-            matches="pkd",
+            formula="100 x squared difference of L2-normalised [CLS] states, mean over width and mapped layers",
+            matches="100*pkd",
             layer_map="skip",
-            paper=(joint(100.0, 0.7, 0.3, 10.0),),
-            departures=f"{TUNED} inside the authors' grid; the other map is --layer-map last-k",
+            paper=(joint(1.0, 0.7, 0.3, 10.0),),
+            departures=f"{TUNED} inside the authors' grid; the weight 100 holds in both schedules, because with "
+            "weight 1 most gradients are below Adam's epsilon (benchmarks/results/gradient_norms.md); the other map is "
+            "--layer-map last-k",
         ),
         Method(
             name="tinybert",
             summary="embeddings, hidden states and attention scores of a uniform map of layers",
             source="Jiao et al. 2020 (TinyBERT), Findings of EMNLP, arXiv 1909.10351",
-            formula="embeddings + hidden states + attention scores before the softmax, squared differences",
-            matches="embeddings+hidden+attention-mse",
+            formula="embeddings + hidden states + 0.01 x attention scores before the softmax, squared differences",
+            matches="embeddings+hidden+0.01*attention-mse",
             layer_map="uniform",
             paper=(ILD, kd(temperature=1.0)),
-            departures="task-specific distillation only, without general distillation and data augmentation; the "
-            "CR-ILD authors' row: --features embeddings+hidden+attention-kl",
+            departures="task-specific distillation only, without general distillation and data augmentation; "
+            f"{SCORES}; for regression the paper schedule's last stage learns the teacher's numbers, theirs the "
+            "labels; the CR-ILD authors' row: --features embeddings+hidden+attention-kl",
         ),
         Method(
             name="minilm",
@@ -196,13 +206,14 @@ METHODS = {
             name="bert-emd",
             summary="every layer from every layer, weighted by an optimal transport plan with learned masses",
             source="Li et al. 2020 (BERT-EMD), EMNLP, arXiv 2010.06133",
-            formula="sum_ij F_ij d_ij, F the optimal plan, for hidden states and attention scores separately; "
+            formula="sum_ij F_ij d_ij, F the optimal plan, for hidden states and (x 0.01) attention scores separately; "
             "masses follow 1 / cost",
-            matches="hidden+attention-mse",
+            matches="hidden+0.01*attention-mse",
             layer_map="emd",
             paper=(joint(0.01, 1.0),),
-            departures="masses of hidden states and attention are not averaged (method.md 5); the embedding term is "
-            "left to --features embeddings+hidden+attention-mse",
+            departures=f"masses of hidden states and attention are not averaged (method.md 5); {SCORES}; the paper "
+            "schedule's weight is 0.01 on every task (theirs 0.001 to 0.01); the embedding term is left to --features "
+            "embeddings+hidden+0.01*attention-mse",
         ),
         Method(
             name="ckd",
@@ -211,9 +222,11 @@ METHODS = {
             formula="squared differences of relative distances and of angles' cosines",
             matches="ckd",
             layer_map="uniform",
-            paper=(joint(1.0, 1.0, 0.0, 3.0),),
-            departures=f"{TUNED}, and as in their script no labels; relative distances, not that script's "
-            "cosines; distances between layers relative to their mean over the text, or two layers would say nothing",
+            paper=(joint(1.0, 1 / 9, 0.0, 3.0),),
+            departures=f"{TUNED}: all four relations weigh 1 (theirs 0.1 to 1000: on CoLA and RTE word angles 10, the "
+            "others 1) and T is 3 (theirs 1 to 4); as in their script no labels, and no T^2 (hence 1 / 9); relative "
+            "distances, not that script's cosines; distances between layers relative to their mean over the text, or "
+            "two layers would say nothing",
         ),
         Method(
             name="rail-kd",
@@ -232,8 +245,9 @@ METHODS = {
             formula="MSE(c_i, sum_j a_ij t_j), a_ij = softmax_j(c_i . t_j)",
             matches="alp-kd",
             layer_map="all",
-            paper=(joint(0.2, 0.7, 0.1, 2.0),),
-            departures="weights of the paper schedule are a re-implementation's, the authors' were not found",
+            paper=(joint(0.2, 0.7, 0.1, 20.0),),
+            departures="the authors' code was not found: weights and temperature of the paper schedule are a public "
+            "re-implementation's (GLMKD), the KD term has its T^2 as everywhere here",
         ),
         Method(
             name="mgskd",

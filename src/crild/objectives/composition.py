@@ -20,7 +20,7 @@ from crild.objectives.logits import Logits
 from crild.objectives.mgskd import GranularStructure
 from crild.objectives.pkd import PatientStates
 from crild.objectives.rail_kd import PooledStates
-from crild.objectives.relations import Relations, ValueRelation
+from crild.objectives.relations import HeadRelations, Relations, ValueRelation
 from crild.objectives.ted import TaskAwareFilters
 from crild.objectives.transport import Transport
 
@@ -30,6 +30,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "attention-kl": AttentionKL,
     "attention-mse": AttentionMSE,
     "relations": Relations,
+    "head-relations": HeadRelations,
     "value-relation": ValueRelation,
     "pkd": PatientStates,
     "ckd": ContextualRelations,
@@ -75,7 +76,7 @@ class Composition(Objective):
         self.extra = tuple(sorted({layer for part in parts for layer in part.extra}))
         self.terms = tuple(term for part in parts for term in part.terms)
         twice = next((term for term in self.terms if self.terms.count(term) > 1), None)
-        require(twice is None, f"two objectives have a term {twice!r}: rename your own one")
+        require(twice is None, f"two objectives have a term {twice!r}: match one of them, or rename your own one")
         self.weights = {
             term: weight * part.weights.get(term, 1.0)
             for part, weight in zip(parts, weights, strict=True)

@@ -1,4 +1,4 @@
-"""Self-relations of queries, keys and values (`method.md` 2 and 5)."""
+"""Self-relations of queries, keys and values (`method.md` 2, 5 and 8)."""
 
 import math
 
@@ -44,13 +44,38 @@ class Relations(PairObjective):
         """Return the three self-relations."""
         out = {}
         for term, name in TENSOR_OF_TERM.items():
-            x = resplit(full_precision(getattr(features, name)), self.heads[term])
+            x = self.split(full_precision(getattr(features, name)), term)
             out[term] = Relation(relation_logits(x, x), features.window)
         return out
+
+    def split(self, x: Tensor, term: str) -> Tensor:
+        """Return queries, keys or values (B, h, L, d_h) on relation heads."""
+        return resplit(x, self.heads[term])
 
     def compare(self, student: dict, target: dict, mask: Tensor) -> dict[str, Tensor]:
         """Return the divergence of each row (B, L), by relation."""
         return {term: row_divergence(student[term], target[term], mask) for term in self.terms}
+
+
+class HeadRelations(Relations):
+    """Q/K/V relations head by head: ``D_rows`` of ``R_QQ``, ``R_KK`` and ``R_VV`` on the models' own heads.
+
+    Nothing is re-split, so both models need equal counts of query heads, and of key and value heads.
+
+    Source: the CR-ILD authors' script (Ko et al. 2023), which `cr-ild-as-released` reproduces.
+    """
+
+    takes_heads = False
+
+    def __init__(self, between: Between) -> None:
+        PairObjective.__init__(self, between)  # no relation heads to find
+        ours, theirs = between.student, between.teacher
+        require_equal_heads("relations head by head", ours.heads, theirs.heads)
+        require_equal_heads("relations head by head", ours.groups, theirs.groups, "key and value heads")
+
+    def split(self, x: Tensor, term: str) -> Tensor:
+        """Return the tensor on the heads that it has."""
+        return x
 
 
 class ValueRelation(PairObjective):

@@ -119,6 +119,7 @@ class DistillationTrainer(Trainer):
             gradient_accumulation_steps=settings.accumulation,
             learning_rate=settings.learning_rate,
             weight_decay=0.01,
+            adam_epsilon=distiller.recipe.adam_epsilon,
             warmup_steps=0.1,  # below 1: a share of all steps
             lr_scheduler_type="linear",
             max_grad_norm=1.0,
