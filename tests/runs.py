@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from crild.config import DistillConfig, build
-from crild.preparation import prepare
+from crild.run.start import open_folder, prepare
 
 QUICK = {"control": False, "precision": "fp32"}
 
@@ -18,9 +18,9 @@ def sha256(output: Path) -> str:
     return hashlib.sha256((output / "student" / "model.safetensors").read_bytes()).hexdigest()
 
 
-def plan(tiny_teacher, film_data, tmp_path, **options):
+def prepared(tiny_teacher, film_data, tmp_path, **options):
     options = {"teacher": str(tiny_teacher), "data": str(film_data), "student": "2", **options}
-    return prepare(build(DistillConfig, {**options, "output": str(tmp_path / "out")}))
+    return prepare(*open_folder(build(DistillConfig, {**options, "output": str(tmp_path / "out")})))
 
 
 def run_distill(cli, tmp_path, *options):

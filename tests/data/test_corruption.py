@@ -1,6 +1,7 @@
 """Few rows, unbalanced classes, wrong labels: by the stated rules, and the same for everyone."""
 
 from collections import Counter
+from functools import partial
 
 import pytest
 from datasets import Dataset
@@ -9,6 +10,13 @@ from crild.config import DistillConfig, FinetuneConfig, build
 from crild.data.corruption import few, flip, unbalance
 from crild.data.task import load_task
 from crild.errors import CrildError
+from crild.tasks.registry import TASK_TYPES
+
+CLASSES = TASK_TYPES["classification"]
+
+
+def of_classes(count):
+    return partial(CLASSES.another, classes=count)
 
 
 def raw(labels):
@@ -50,25 +58,25 @@ def test_class_counts_fall_geometrically(counts, ratio, expected):
 
 def test_flips_are_to_another_class_at_the_stated_rate():
     labels = [float(i % 3) for i in range(6000)]
-    out = flip(coded(labels), 0.3, 3, 5)["labels"]
+    out = flip(coded(labels), 0.3, of_classes(3), 5)["labels"]
     changed = [(a, b) for a, b in zip(labels, out, strict=True) if a != b]
     assert 0.28 < len(changed) / 6000 < 0.32
     assert {(a, b) for a, b in changed} == {(a, b) for a in (0.0, 1.0, 2.0) for b in (0.0, 1.0, 2.0) if a != b}
     assert min(Counter(changed).values()) > 240  # of 300 expected
-    assert out == flip(coded(labels), 0.3, 3, 5)["labels"]
-    assert out != flip(coded(labels), 0.3, 3, 6)["labels"]
+    assert out == flip(coded(labels), 0.3, of_classes(3), 5)["labels"]
+    assert out != flip(coded(labels), 0.3, of_classes(3), 6)["labels"]
 
 
 def test_flips_of_a_smaller_share_are_among_those_of_a_larger_one():
     labels = [float(i % 2) for i in range(500)]
-    less, more = (flip(coded(labels), share, 2, 5)["labels"] for share in (0.1, 0.3))
+    less, more = (flip(coded(labels), share, of_classes(2), 5)["labels"] for share in (0.1, 0.3))
     assert all(b != c for a, b, c in zip(less, more, labels, strict=True) if a != c)
-    assert flip(coded(labels), 0.0, 2, 5)["labels"] == labels
+    assert flip(coded(labels), 0.0, of_classes(2), 5)["labels"] == labels
 
 
 def test_numbers_become_those_of_other_rows():
     labels = [i / 7 for i in range(300)] + [None]
-    out = flip(coded(labels), 1.0, 0, 5)["labels"]
+    out = flip(coded(labels), 1.0, partial(TASK_TYPES["regression"].another, classes=0), 5)["labels"]
     assert out[-1] is None
     assert all(a != b and b in labels for a, b in zip(labels[:-1], out[:-1], strict=True))
 
@@ -77,7 +85,7 @@ def test_rows_and_flips_depend_on_the_data_seed_alone(film_data):
     common = {"data": str(film_data), "train_rows": 100, "label_noise": 0.3, "imbalance": 0.5}
     tasks = [
         load_task(build(FinetuneConfig, {**common, "seed": 1})),
-        load_task(build(DistillConfig, {**common, "seed": 2, "method": "kd"}), kind="classification"),
+        load_task(build(DistillConfig, {**common, "seed": 2, "method": "kd"}), CLASSES),
         load_task(build(FinetuneConfig, {**common, "data_seed": 43})),
         load_task(build(FinetuneConfig, {"data": str(film_data), "train_rows": 100, "imbalance": 0.5})),
     ]

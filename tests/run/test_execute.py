@@ -13,7 +13,7 @@ import crild
 from crild.errors import CrildError
 from crild.objectives import OBJECTIVES
 from tests.conftest import WORDS, complaint, save_tiny, tiny_tokenizer, write_jsonl
-from tests.runs import QUICK, history, plan, run_distill, sha256
+from tests.runs import QUICK, history, prepared, run_distill, sha256
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_masses_go_on_from_supplementary_to_target_data(tiny_teacher, film_data,
     output = tmp_path / "out"
     crild.distill(
         teacher=str(tiny_teacher), data=str(film_data), student=2, method="bert-emd", output=str(output), max_steps=2,
-        supplementary=str(film_data / "train.jsonl"), **QUICK,
+        supplementary=str(film_data / "train.jsonl"), keep_stages=True, **QUICK,
     )  # fmt: skip
     first, second = (load_file(output / f"stages/{s}/objective.safetensors") for s in ("supplementary", "ild"))
     key = next(key for key in first if key.endswith("student_mass"))
@@ -158,7 +158,7 @@ def test_consistency_can_act_on_a_part_of_what_is_matched(tiny_teacher, film_dat
     step = json.loads((output / "stages/ild/steps.jsonl").read_text().splitlines()[-1])
     assert {name for name in step["terms"] if "/" in name} == {"consistency/hidden"}
     with pytest.raises(CrildError, match="relations is not matched"):
-        plan(tiny_teacher, film_data, tmp_path / "b", method="cr-ild", consistency_features="qkv")
+        prepared(tiny_teacher, film_data, tmp_path / "b", method="cr-ild", consistency_features="qkv")
 
 
 def test_validation_can_be_followed_and_chooses_nothing(tiny_teacher, film_data, tmp_path):

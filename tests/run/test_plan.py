@@ -1,18 +1,25 @@
 """What would run: stages, recipes, settings, and what is refused before it starts."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
-import crild
-import crild.training.distiller
+from crild.config import DistillConfig, FinetuneConfig
 from crild.errors import CrildError
 from crild.methods import METHODS
-from crild.objectives import OBJECTIVES
-from tests.runs import plan
+from crild.run.plan import Facts, Plan, idle_options, plan_distillation, plan_finetuning
+
+FACTS = Facts(rows=144, labelled=144)
+
+
+def plan(facts=FACTS, **options):
+    return plan_distillation(DistillConfig(preset="quick", **options), facts)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_two_stage_is_the_own_term_then_the_teachers_logits_without_labels(name, tiny_teacher, film_data, tmp_path):
-    run = plan(tiny_teacher, film_data, tmp_path, method=name)
+def test_two_stage_is_the_own_term_then_the_teachers_logits_without_labels(name):
+    run = plan(method=name)
     ours = [stage for stage in run.stages if stage.trains == "student"]
     expected = {"ft": ["student"], "kd": ["kd"], "ted": ["filters", "ild", "kd"]}.get(name, ["ild", "kd"])
     assert [stage.name for stage in ours] == expected
@@ -28,14 +35,14 @@ def test_two_stage_is_the_own_term_then_the_teachers_logits_without_labels(name,
     assert [stage.name for stage in run.stages if stage.trains == "control"] == ([] if name == "ft" else ["control"])
 
 
-def test_hard_labels_and_temperature_override_a_schedule(tiny_teacher, film_data, tmp_path):
-    run = plan(tiny_teacher, film_data, tmp_path, method="pkd", schedule="paper", hard_label_weight=0.25, temperature=5)
+def test_hard_labels_and_temperature_override_a_schedule():
+    run = plan(method="pkd", schedule="paper", hard_label_weight=0.25, temperature=5)
     recipe = run.stage("joint").recipe
     assert (recipe.distillation, recipe.task, recipe.temperature, recipe.intermediate_weight) == (0.75, 0.25, 5, 1.0)
 
 
-def test_as_released_takes_random_padded_batches_and_drops_the_last(tiny_teacher, film_data, tmp_path):
-    run = plan(tiny_teacher, film_data, tmp_path, method="cr-ild-as-released", max_length=40)
+def test_as_released_takes_random_padded_batches_and_drops_the_last():
+    run = plan(replace(FACTS, max_length=40), method="cr-ild-as-released")
     first, second = run.stage("ild"), run.stage("kd")
     for stage in (first, second):
         assert (stage.settings.grouped, stage.settings.drop_last) == (False, True)
@@ -43,57 +50,104 @@ def test_as_released_takes_random_padded_batches_and_drops_the_last(tiny_teacher
     assert (first.settings.pad_to, second.settings.pad_to) == (40, None)
     assert (first.recipe.partners, first.recipe.masked, first.recipe.consistency) == ("reversed", False, 0.0)
     assert {stage.recipe.adam_epsilon for stage in (first, second)} == {1e-6}
-    assert run.objective.terms == ("relation_qq", "relation_kk", "relation_vv")
-    assert not run.objective.takes_heads  # the models' own
-    plain = plan(tiny_teacher, film_data, tmp_path, method="cr-ild").stage("ild")
+    plain = plan(method="cr-ild").stage("ild")
     assert plain.recipe.adam_epsilon == 1e-8
     assert (plain.settings.grouped, plain.settings.drop_last, plain.settings.pad_to) == (True, False, None)
 
 
-@pytest.mark.parametrize(("heads", "fails"), [(None, False), (2, True)])
-def test_attention_maps_need_equal_heads(heads, fails, tiny_teacher, film_data, tmp_path):
-    options = {"method": "cr-ild", "student_width": 16, "student_heads": heads}
-    if not fails:
-        assert plan(tiny_teacher, film_data, tmp_path, **options).objective is not None
-        return
-    with pytest.raises(CrildError, match="2 heads and the teacher 4; use `--features qkv`"):
-        plan(tiny_teacher, film_data, tmp_path, **options)
-    run = plan(tiny_teacher, film_data, tmp_path, **options, features="qkv")
-    assert run.student.config.num_attention_heads == 2
+def test_a_plan_survives_json():
+    run = plan(method="cr-ild", hard_label_weight=0.5, consistency_features="h")
+    assert Plan.of(json.loads(json.dumps(run.to_dict()))) == run
 
 
-@pytest.mark.parametrize(("weights", "said"), [("sliced", "sliced to width 16"), ("fresh", "fresh weights")])
-def test_narrower_students_say_where_their_weights_come_from(weights, said, tiny_teacher, film_data, tmp_path):
-    run = plan(tiny_teacher, film_data, tmp_path, method="kd", student_width=16, student_weights=weights)
-    assert said in run.student_init
-    assert run.student.config.hidden_size == 16
+def test_a_teacher_that_is_not_trained_is_fine_tuned_first():
+    run = plan(replace(FACTS, teacher_is_trained=False), method="kd")
+    assert [stage.name for stage in run.stages] == ["teacher", "kd", "control"]
+    assert [stage.name for stage in plan_finetuning(FinetuneConfig(), FACTS).stages] == ["teacher"]
 
 
-def test_a_narrower_student_cannot_have_the_teachers_head(tiny_teacher, film_data, tmp_path):
-    with pytest.raises(CrildError, match="another shape"):
-        plan(tiny_teacher, film_data, tmp_path, method="kd", student_width=16, student_head="teacher")
+@pytest.mark.parametrize(
+    ("mode", "names", "rows"), [("first", ["supplementary", "ild", "kd"], 144), ("join", ["ild", "kd"], 444)]
+)
+def test_supplementary_texts_are_a_stage_of_their_own_or_rows_beside(mode, names, rows):
+    run = plan(replace(FACTS, supplementary=300), supplementary="more.txt", supplementary_mode=mode, control=False)
+    assert [stage.name for stage in run.stages] == names
+    assert run.stage("ild").rows == rows
 
 
-def test_features_bring_their_own_map(tiny_teacher, film_data, tmp_path):
-    run = plan(tiny_teacher, film_data, tmp_path, method="cr-ild", features="ckd")
-    assert run.objective.layer_map.name == "uniform"
-    assert "layer_distances" in run.objective.terms
+@pytest.mark.parametrize(
+    ("options", "facts", "idle"),
+    [
+        ({"method": "kd", "features": "qkv"}, FACTS, "features"),
+        ({"method": "kd", "layer_map": "uniform"}, FACTS, "layer-map"),
+        ({"method": "kd", "ild_epochs": 3}, FACTS, "ild-epochs"),
+        ({"method": "ft", "kd_learning_rate": 1e-5}, FACTS, "kd-learning-rate"),
+        ({"method": "cr-ild", "finetune_epochs": 3, "control": False}, FACTS, "finetune-epochs"),
+        ({"method": "l-ild", "consistency": 0.5}, FACTS, "consistency"),
+        ({"method": "cr-ild", "interpolate": False, "consistency": 0.5}, FACTS, "consistency"),
+        ({"method": "cr-ild", "consistency": 0.0, "consistency_features": "h"}, FACTS, "consistency-features"),
+        ({"method": "cr-ild", "ema_decay": 0.9}, FACTS, "ema-decay"),
+        ({"method": "cr-ild", "ema": True, "consistency": 0.0}, FACTS, "ema"),
+        ({"method": "cr-ild", "relation_heads": 12}, FACTS, "relation-heads"),
+        ({"method": "mixkd", "layer_map": "uniform"}, FACTS, "layer-map"),
+        ({"method": "ft", "hard_label_weight": 0.0}, FACTS, "hard-label-weight"),
+        ({"method": "kd", "temperature": 3.0}, replace(FACTS, task_type="regression"), "temperature"),
+        ({"method": "cr-ild", "supplementary_mode": "join"}, FACTS, "supplementary-mode"),
+        ({"method": "ft", "supplementary": "more.txt"}, replace(FACTS, supplementary=9), "supplementary"),
+        ({"method": "kd", "supplementary": "more.txt"}, replace(FACTS, supplementary=9), "supplementary-mode first"),
+        ({"method": "kd", "epochs": 2, "kd_epochs": 3, "control": False}, FACTS, "epochs"),
+    ],
+)
+def test_an_option_that_acts_nowhere_is_refused(options, facts, idle):
+    with pytest.raises(CrildError, match=f"^--{idle} would do nothing with method {options['method']}"):
+        plan(facts, **options)
 
 
-def test_an_objective_without_a_gradient_is_refused_before_training(tiny_teacher, film_data, tmp_path):
-    try:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "cr-ild", "consistency": 0.1},  # the method's own value
+        {"method": "l-ild", "interpolate": False},
+        {"method": "kd", "temperature": 2.0, "hard_label_weight": 0.0},
+        {"method": "kd", "finetune_epochs": 3},  # the control's
+        {"method": "minilmv2", "relation_heads": 12, "layer_map": "1-3", "ild_epochs": 1, "epochs": 2},
+        {"method": "cr-ild", "ema": True, "ema_decay": 0.9, "consistency_features": "h"},
+        {"method": "ft", "control": False, "finetune_learning_rate": 1e-4},
+    ],
+)
+def test_an_option_that_acts_may_have_the_value_that_it_would_have_anyway(options):
+    assert idle_options(DistillConfig(**options), FACTS) == []
+    plan(**options)
 
-        @crild.objective("constant")
-        def constant(student, teacher, mask):
-            return (student.hidden.detach() - teacher.hidden).square().mean(-1)
 
-        with pytest.raises(CrildError, match="does not depend on the student"):
-            plan(tiny_teacher, film_data, tmp_path, method="l-ild", features="constant")
-    finally:
-        OBJECTIVES.pop("constant", None)
+def test_what_a_whole_grid_says_may_do_nothing_in_one_run():
+    options = DistillConfig(method="kd", features="qkv", temperature=3.0)
+    assert plan_distillation(options, FACTS, may_idle={"features"}).matching is None
+    with pytest.raises(CrildError, match="--features"):
+        plan_distillation(options, FACTS, may_idle={"temperature"})
 
 
-def test_held_out_rows_for_choices_never_touch_validation(tiny_teacher, film_data, tmp_path):
-    run = plan(tiny_teacher, film_data, tmp_path, method="kd", validation="held-out")
-    assert list(run.validation) == ["held out"]
-    assert len(run.train) + len(run.selection) + len(run.validation["held out"]) == 160
+def test_labels_are_asked_for_where_there_are_none():
+    nothing = replace(FACTS, labelled=0)
+    assert [stage.name for stage in plan(nothing, method="kd").stages] == ["kd"]
+    for options in (
+        {"method": "ted"},
+        {"method": "kd", "hard_label_weight": 0.5},
+        {"method": "pkd", "schedule": "paper"},
+    ):
+        with pytest.raises(CrildError, match="learns from labels"):
+            plan(nothing, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"accumulation": 5}, "--accumulation 5 does not divide the batch size 32 of the ILD stage"),
+        ({"ild_batch_size": 4, "accumulation": 4}, "mixes rows of a micro-batch"),
+        ({"features": "mgskd"}, "looks at the words of one text"),
+        ({"method": "mixkd", "schedule": "paper", "interpolate": False}, "learns labels of interpolated inputs"),
+    ],
+)
+def test_contradictions_are_refused(options, message):
+    with pytest.raises(CrildError, match=message):
+        plan(**options)

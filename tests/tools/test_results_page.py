@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tools import again
 from tools.committed import ROOT, command, contents, grid_file, grids, name_of
 from tools.plots import curves, dots
 from tools.results import (
     agreement,
-    built,
     distance,
     gain,
     gap,
@@ -27,6 +25,7 @@ from tools.results import (
 from crild.grid.run import select
 from crild.grid.spec import cells, read_grid
 from crild.grid.table import summarise
+from tools import again
 
 
 def test_the_committed_pages_are_made_from_the_committed_result_files():

@@ -314,7 +314,11 @@ def refuse_idle(config: DistillConfig, idle: list[str], may_idle: Collection[str
 def differs(config: DistillConfig, facts: Facts, name: str, value: Any) -> bool:
     """Return whether another value of an option gives another plan, or none at all."""
     try:
-        return stages_of(replace(config, **{name: value}), facts) != stages_of(config, facts)
+        other = replace(config, **{name: value})
+    except CrildError:
+        return False  # no value of this option
+    try:
+        return stages_of(other, facts) != stages_of(config, facts)
     except CrildError:
         return True
 

@@ -4,25 +4,9 @@ import json
 
 import pytest
 
-from crild.data.labels import align_labels, parse_label_map, read_labels
 from crild.errors import CrildError
+from crild.tasks.labels import align_labels, parse_label_map
 from tests.data.files import load, write
-
-
-def test_numbers_become_classes_or_quantities(tmp_path):
-    def kind(values):
-        return read_labels(values, "x").kind
-
-    assert kind(["0", "1", "1"]) == "classification"
-    assert kind([1.0, 2.0, 5.0]) == "classification"
-    assert kind(["0.5", "3"]) == "regression"
-    assert kind(list(range(40))) == "regression"
-    assert read_labels(["1", "2", "1"], "x", "regression").values == [1.0, 2.0, 1.0]
-    assert read_labels(["b", "", None, "a"], "x").values == [1.0, None, None, 0.0]
-    assert read_labels([10, 9, 1], "x").names == ["1", "9", "10"]
-    assert read_labels([True, False], "x").names == ["false", "true"]
-    with pytest.raises(CrildError, match="'high' is not a number"):
-        read_labels(["1", "high"], "x", "regression")
 
 
 def test_labels_align_by_name_whatever_their_order_and_spelling():

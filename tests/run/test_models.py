@@ -1,0 +1,57 @@
+"""Teacher, student and objective of a run: where they come from, and what does not fit together."""
+
+import pytest
+
+import crild
+from crild.errors import CrildError
+from crild.objectives import OBJECTIVES
+from tests.runs import prepared
+
+
+@pytest.mark.parametrize(("heads", "fails"), [(None, False), (2, True)])
+def test_attention_maps_need_equal_heads(heads, fails, tiny_teacher, film_data, tmp_path):
+    options = {"method": "cr-ild", "student_width": 16, "student_heads": heads}
+    if not fails:
+        assert prepared(tiny_teacher, film_data, tmp_path, **options).models.objective is not None
+        return
+    with pytest.raises(CrildError, match="2 heads and the teacher 4; use `--features qkv`"):
+        prepared(tiny_teacher, film_data, tmp_path, **options)
+    models = prepared(tiny_teacher, film_data, tmp_path, **options, features="qkv").models
+    assert models.student.config.num_attention_heads == 2
+
+
+@pytest.mark.parametrize(("weights", "said"), [("sliced", "sliced to width 16"), ("fresh", "fresh weights")])
+def test_narrower_students_say_where_their_weights_come_from(weights, said, tiny_teacher, film_data, tmp_path):
+    models = prepared(tiny_teacher, film_data, tmp_path, method="kd", student_width=16, student_weights=weights).models
+    assert said in models.student_init
+    assert models.student.config.hidden_size == 16
+
+
+def test_a_narrower_student_cannot_have_the_teachers_head(tiny_teacher, film_data, tmp_path):
+    with pytest.raises(CrildError, match="another shape"):
+        prepared(tiny_teacher, film_data, tmp_path, method="kd", student_width=16, student_head="teacher")
+
+
+def test_features_bring_their_own_map(tiny_teacher, film_data, tmp_path):
+    models = prepared(tiny_teacher, film_data, tmp_path, method="cr-ild", features="ckd").models
+    assert models.objective.layer_map.name == "uniform"
+    assert "layer_distances" in models.objective.terms
+
+
+def test_an_objective_without_a_gradient_is_refused_before_training(tiny_teacher, film_data, tmp_path):
+    try:
+
+        @crild.objective("constant")
+        def constant(student, teacher, mask):
+            return (student.hidden.detach() - teacher.hidden).square().mean(-1)
+
+        with pytest.raises(CrildError, match="does not depend on the student"):
+            prepared(tiny_teacher, film_data, tmp_path, method="l-ild", features="constant")
+    finally:
+        OBJECTIVES.pop("constant", None)
+
+
+def test_as_released_matches_on_the_models_own_heads(tiny_teacher, film_data, tmp_path):
+    objective = prepared(tiny_teacher, film_data, tmp_path, method="cr-ild-as-released").models.objective
+    assert objective.terms == ("relation_qq", "relation_kk", "relation_vv")
+    assert not objective.takes_heads
