@@ -4,8 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from crild.config import TASK_NAMES, DistillConfig, TrainConfig, TuneConfig, with_defaults
+from crild.config import DistillConfig, TrainConfig, TuneConfig, with_defaults
 from crild.config.declare import is_place, option_names
+from crild.tasks import TASK_NAMES
 from tests.config.values import OPTIONS
 
 PATHS = {"data", "validation", "supplementary", "teacher", "base", "student", "plugin", "cache", "output", "model",
