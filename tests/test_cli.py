@@ -1,5 +1,6 @@
 """The command line: errors for people, configuration, JSON, dry run; run in this process."""
 
+import dataclasses
 import json
 import logging
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import datasets
 import pytest
+import torch
 import transformers
 
 import crild
@@ -292,6 +294,27 @@ def test_the_library_leaves_the_log_levels_of_others_alone(loud, tmp_path, tiny,
     assert levels() == before
     crild.finetune(base=tiny, data=film_data, output=tmp_path / "run", max_steps=1)
     assert levels() == before
+
+
+@pytest.mark.parametrize(("verb", "hint"), [("distill", "--accumulation 2"), ("evaluate", "--max-length")])
+def test_a_full_gpu_is_one_line_with_the_way_out(verb, hint, cli, monkeypatch):
+    """B30: a traceback of CUDA, without a hint at `--accumulation`."""
+
+    def fill(config, switches):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee documentation")
+
+    monkeypatch.setitem(VERBS, verb, dataclasses.replace(VERBS[verb], handler=fill))
+    where = ["M"] if verb == "evaluate" else ["--teacher", "t", "--output", "o"]
+    code, _, err = cli(verb, *where, "--data", "d")
+    assert code == 2
+    assert hint in complaint(err)
+
+    def break_down(config, switches):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setitem(VERBS, verb, dataclasses.replace(VERBS[verb], handler=break_down))
+    with pytest.raises(RuntimeError, match="illegal"):
+        cli(verb, *where, "--data", "d")
 
 
 def test_a_switch_before_the_model(cli, tiny_teacher, film_data):

@@ -85,7 +85,7 @@ def options(cls: type[T]) -> type[T]:
                 raise CrildError(_no_choice(each.name, value, allowed))
 
     made.__init__ = __init__
-    made.order = next(_order)
+    made.declared = next(_order)
     return made
 
 
@@ -174,17 +174,13 @@ def configure(cls: type[T], config: T | None, values: Mapping[str, Any]) -> T:
     if config is None:
         return build(cls, values)
     if not isinstance(config, cls):
-        raise CrildError(f"{_short(config)} is no {cls.__name__}: give one, or options by name")
+        raise CrildError(f"a {type(config).__name__} is no {cls.__name__}: give one, or options by name")
     if values:
         raise CrildError(
             f"{', '.join(values)}: given beside a {cls.__name__}, which says everything; "
             "use dataclasses.replace(config, ...)"
         )
     return config
-
-
-def _short(value: Any) -> str:
-    return f"a {type(value).__name__}"
 
 
 def as_dict(config: Any) -> dict[str, Any]:
