@@ -1,12 +1,21 @@
 """The command line: errors for people, configuration, JSON, dry run; run in this process."""
 
+import dataclasses
 import json
+import logging
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
+import datasets
 import pytest
+import torch
+import transformers
 
+import crild
+from crild.cli import VERBS
+from crild.errors import CrildError
 from crild.methods import METHODS
 from tests.architectures import SMALL_GPT
 from tests.conftest import WORDS, complaint, reviews, save_tiny
@@ -101,7 +110,7 @@ MISTAKES = {
     "accumulation": (lambda t: {"accumulation": "3"}, "does not divide the batch size 32"),
     "nothing to mix": (lambda t: {"accumulation": "32"}, "needs at least 2"),
     "decay without average": (lambda t: {"ema_decay": "0.9"}, "--ema-decay would do nothing"),
-    "seed too large": (lambda t: {"seed": "5000000000"}, "below 2**32"),
+    "seed too large": (lambda t: {"seed": "5000000000"}, "at most 4294967295"),
     "endless YAML number": (lambda t: {"config": text_file(t / "i.yaml", b"max_steps: .inf")}, "max_steps"),
     "blank TSV": (lambda t: {"data": text_file(t / "b.tsv", b"\n\n")}, "the file is empty"),
     "all texts held out": (
@@ -176,14 +185,17 @@ def test_a_foreign_output_directory_is_left_alone(cli, occupied, tiny_teacher, f
     ("arguments", "message"),
     [
         (["distil"], "did you mean 'distill'?"),
-        (["distill"], "--output is missing"),
-        (["distill", "--output", "x"], "--teacher is missing"),
-        (["finetune", "--output", "x"], "--base is missing"),
-        (["evaluate"], "the model is missing"),
+        (["distill", "--teacher", "x", "--data", "x"], "--output is missing"),
+        (["distill", "--output", "x", "--data", "x"], "--teacher is missing"),
+        (["distill", "--output", "x", "--teacher", "x"], "--data is missing"),
+        (["finetune", "--output", "x", "--data", "x"], "--base is missing"),
+        (["evaluate"], "MODEL is missing"),
+        (["compare"], "GRID is missing"),
         (["methods", "cr-ldi"], "unknown method"),
         (["demo", "--outptu", "x"], "unknown option '--outptu' (did you mean '--output'?)"),
         (["distill", "--seed"], "expected"),
-        (["distill", "--preset", "fast"], "invalid choice"),
+        (["distill", "--preset", "fast"], "none of quick, paper"),
+        (["methods", "--jsn"], "did you mean '--json'?"),
     ],
 )
 def test_incomplete_commands_say_what_is_missing(arguments, message, cli):
@@ -192,13 +204,124 @@ def test_incomplete_commands_say_what_is_missing(arguments, message, cli):
     assert message in complaint(err)
 
 
-def test_help_lists_every_option_of_the_dataclass(cli):
-    with pytest.raises(SystemExit) as stopped:
-        cli("distill", "--help")
-    assert stopped.value.code == 0
+def test_help_lists_the_verbs(cli):
     code, out, _ = cli("--help")
     assert code == 0
-    assert "distill" in out
+    assert [line.split()[0] for line in out.splitlines() if line.startswith("  ")] == list(VERBS)
+    assert cli()[1] == out
+
+
+def without_torch(*arguments):
+    """Run the command line where torch and transformers cannot be loaded."""
+    code = "import sys; sys.modules.update(torch=None, transformers=None)\n"
+    code += f"import crild.cli; sys.exit(crild.cli.main({[*arguments]}))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["distill", "--epochs", "-1"], "epochs: -1 is out of range"),
+        (["distill", "--teacher", "t", "--data", "d", "--output", "o", "--method", "cr-idl"], "did you mean 'cr-ild'?"),
+        (["tune", "--teacher", "t", "--data", "d", "--output", "o", "--method", "cr-idl"], "did you mean 'cr-ild'?"),
+        (["finetune", "--output", "o", "--data", "d"], "--base is missing"),
+        (["evaluate", "--data", "d"], "MODEL is missing"),
+        (["compare", "nowhere.yaml"], "no such file: nowhere.yaml"),
+    ],
+)
+def test_a_mistake_in_options_is_told_before_torch_is_loaded(arguments, message):
+    done = without_torch(*arguments)
+    assert message in complaint(done.stderr)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("verb", ["distill", "finetune"])
+def test_the_first_line_comes_before_torch_is_loaded(verb):
+    """Five seconds went by before it."""
+    done = without_torch(verb, "--base", "b", "--data", "films.csv", "--output", "o")
+    assert done.stderr.splitlines()[0] == f"crild {crild.__version__}: reading films.csv"
+    assert "ModuleNotFoundError" in done.stderr.splitlines()[-1]
+
+
+def test_options_beside_a_configuration_are_refused():
+    """They were ignored."""
+    for function, config in (
+        (crild.distill, crild.DistillConfig()),
+        (crild.finetune, crild.FinetuneConfig()),
+        (crild.evaluate, crild.EvaluateConfig()),
+        (crild.tune, crild.TuneConfig()),
+    ):
+        with pytest.raises(CrildError, match=f"metric: given beside a {type(config).__name__}"):
+            function(config, metric="f1")
+
+
+def test_dir_lists_the_public_names_alone():
+    assert dir(crild) == sorted(crild.__all__)
+    assert not [name for name in dir(crild) if name.startswith("_")]
+
+
+def levels():
+    """What a program may have set in the libraries below crild."""
+    return (
+        transformers.logging.get_verbosity(),
+        transformers.logging.is_progress_bar_enabled(),
+        datasets.logging.get_verbosity(),
+        datasets.are_progress_bars_disabled(),
+        logging.getLogger("accelerate").level,
+        list(warnings.filters),
+    )
+
+
+@pytest.fixture
+def loud():
+    """Levels that crild would not choose."""
+    before = levels()
+    transformers.logging.set_verbosity_info()
+    transformers.logging.enable_progress_bar()
+    datasets.logging.set_verbosity_info()
+    datasets.enable_progress_bars()
+    logging.getLogger("accelerate").setLevel(logging.DEBUG)
+    yield
+    transformers.logging.set_verbosity(before[0])
+    datasets.logging.set_verbosity(before[2])
+    logging.getLogger("accelerate").setLevel(before[4])
+
+
+def test_the_library_leaves_the_log_levels_of_others_alone(loud, tmp_path, tiny, tiny_teacher, film_data):
+    """B30: `crild.evaluate` silenced transformers, datasets, accelerate and warnings for the whole program."""
+    before = levels()
+    crild.evaluate(model=tiny_teacher, data=film_data)
+    assert levels() == before
+    crild.finetune(base=tiny, data=film_data, output=tmp_path / "run", max_steps=1)
+    assert levels() == before
+
+
+@pytest.mark.parametrize(("verb", "hint"), [("distill", "--accumulation 2"), ("evaluate", "--max-length")])
+def test_a_full_gpu_is_one_line_with_the_way_out(verb, hint, cli, monkeypatch):
+    """B30: a traceback of CUDA, without a hint at `--accumulation`."""
+
+    def fill(config, switches):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee documentation")
+
+    monkeypatch.setitem(VERBS, verb, dataclasses.replace(VERBS[verb], handler=fill))
+    where = ["M"] if verb == "evaluate" else ["--teacher", "t", "--output", "o"]
+    code, _, err = cli(verb, *where, "--data", "d")
+    assert code == 2
+    assert hint in complaint(err)
+
+    def break_down(config, switches):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setitem(VERBS, verb, dataclasses.replace(VERBS[verb], handler=break_down))
+    with pytest.raises(RuntimeError, match="illegal"):
+        cli(verb, *where, "--data", "d")
+
+
+def test_a_switch_before_the_model(cli, tiny_teacher, film_data):
+    """B30: the switch took the model as its value."""
+    code, out, err = cli("evaluate", "--trust-remote-code", tiny_teacher, "--data", film_data, "--json")
+    assert code == 0, err
+    assert json.loads(out)["score"] > 0.8
 
 
 def test_methods_lists_all_and_explains_one(cli):
@@ -231,7 +354,8 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     line = [sys.executable, "-c", "import sys; sys.stdin.read(1); sys.stdin.close()"]
     with subprocess.Popen(line, stdin=subprocess.PIPE) as reader:
         text = [sys.executable, "-m", "crild", "methods", "--json"]
-        code = "import sys, crild.cli as c; c.VERBS.update({'x' * 200_000: ''}); sys.exit(c.main([]))"  # fills the pipe
+        # A verb whose name fills the pipe.
+        code = "import sys, crild.cli as c; c.VERBS['x' * 200_000] = c.VERBS['demo']; sys.exit(c.main([]))"
         for command in (text, [sys.executable, "-c", code]):
             done = subprocess.run(command, stdout=reader.stdin, stderr=subprocess.PIPE, text=True, timeout=120)
             assert done.stderr == ""

@@ -64,7 +64,15 @@ def run(arguments: list[str]) -> int:
     switches = {each: SWITCHES[each] for each in verb.switches}
     config: Any
     config, chosen = parse(verb.options, rest, name, verb.summary, verb.positional, switches)
-    return verb.handler(config, chosen)
+    try:
+        return verb.handler(config, chosen)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not loaded here
+            raise
+        parts = (
+            "--accumulation 2, 4, ... takes each step in smaller parts, and " if hasattr(config, "accumulation") else ""
+        )
+        raise CrildError(f"the GPU is out of memory: {parts}a smaller --max-length needs less") from None
 
 
 def version() -> str:

@@ -90,4 +90,4 @@ def test_a_grid_file_with_an_unknown_entry_is_refused(tmp_path, capsys):
     assert main(["compare", str(path), "--output", str(tmp_path / "out")]) == 2
     assert not (tmp_path / "out").exists()
     assert main(["compare", "--output", str(tmp_path / "out")]) == 2
-    assert "the grid is missing" in capsys.readouterr().err
+    assert "GRID is missing" in capsys.readouterr().err

@@ -92,12 +92,12 @@ def make_parser(
 
 def sections(cls: Any) -> list[tuple[str, list[dataclasses.Field]]]:
     """Return headings and their options, in the order in which their classes were declared."""
-    owners = [base for base in cls.__mro__ if "order" in vars(base)]
+    owners = [base for base in cls.__mro__ if "declared" in vars(base)]
     by_owner: dict[Any, list[dataclasses.Field]] = {}
     for each in dataclasses.fields(cls):
         owner = next(base for base in owners if each.name in base.__annotations__)
         by_owner.setdefault(owner, []).append(each)
-    return [(owner.__doc__.splitlines()[0], by_owner[owner]) for owner in sorted(by_owner, key=lambda o: o.order)]
+    return [(owner.__doc__.splitlines()[0], by_owner[owner]) for owner in sorted(by_owner, key=lambda o: o.declared)]
 
 
 def add_option(group: Any, cls: Any, each: dataclasses.Field, positional: str | None) -> None:

@@ -1,6 +1,7 @@
 """How an option is declared, and how its values are checked: once, for Python, YAML and the command line alike."""
 
 import dataclasses
+import functools
 import itertools
 import os
 import types
@@ -84,7 +85,7 @@ def options(cls: type[T]) -> type[T]:
                 raise CrildError(_no_choice(each.name, value, allowed))
 
     made.__init__ = __init__
-    made.order = next(_order)
+    made.declared = next(_order)
     return made
 
 
@@ -116,17 +117,22 @@ def option_names(cls: Any) -> list[str]:
     return [each.name for each in dataclasses.fields(cls)]
 
 
+@functools.cache
+def _types(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
+
+
 def type_of(cls: Any, name: str) -> Any:
     """Return an option's type without ``None``: ``int``, ``float``, ``bool``, ``str`` or a ``Literal``."""
-    hint = get_type_hints(cls)[name]
+    hint = _types(cls)[name]
     if get_origin(hint) in (Union, types.UnionType):
         hint = next(each for each in get_args(hint) if each is not types.NoneType)
-    return hint
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def is_place(cls: Any, name: str) -> bool:
     """Whether an option names a path."""
-    hint = get_type_hints(cls, include_extras=True)[name]
+    hint = _types(cls)[name]
     return any(each == Place for each in (hint, *get_args(hint)))
 
 
@@ -168,17 +174,13 @@ def configure(cls: type[T], config: T | None, values: Mapping[str, Any]) -> T:
     if config is None:
         return build(cls, values)
     if not isinstance(config, cls):
-        raise CrildError(f"{_short(config)} is no {cls.__name__}: give one, or options by name")
+        raise CrildError(f"a {type(config).__name__} is no {cls.__name__}: give one, or options by name")
     if values:
         raise CrildError(
             f"{', '.join(values)}: given beside a {cls.__name__}, which says everything; "
             "use dataclasses.replace(config, ...)"
         )
     return config
-
-
-def _short(value: Any) -> str:
-    return f"a {type(value).__name__}"
 
 
 def as_dict(config: Any) -> dict[str, Any]:
