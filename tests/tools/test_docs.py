@@ -12,7 +12,6 @@ from crild.layers import MAPS
 from crild.methods import METHODS
 from crild.models.capture import ARCHITECTURES
 from crild.objectives import OBJECTIVES
-
 from tests.conftest import save_tiny, tiny_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]

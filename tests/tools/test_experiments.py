@@ -16,7 +16,9 @@ def test_every_committed_grid_is_one_and_names_its_claim(name):
     assert len(found) > 10
     assert any(cell.options.get("method") == "ft" for cell in found)
     page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
-    assert f"| [{name.removeprefix('notebook/')}](../experiments/{name}.yaml), {len(found)} runs | {made.claim} |" in page
+    assert (
+        f"| [{name.removeprefix('notebook/')}](../experiments/{name}.yaml), {len(found)} runs | {made.claim} |" in page
+    )
 
 
 def test_grids_outside_the_notebook_are_those_that_the_readme_speaks_of():
