@@ -183,8 +183,8 @@ def page(graph: nx.DiGraph) -> str:
         "",
         "An arrow leads from who imports to what is imported. One that a longer way of arrows implies is left out, and "
         "so are those to the lowest row, which imports nothing of crild. Arrows point one way, and some never exist: "
-        "from metrics to data, from methods to torch, from objectives to data or to the loading of models, from a grid to "
-        "the demo, from a reader of finished runs to training. Those rules are `[tool.importlinter]` in "
+        "from metrics to data, from methods to torch, from objectives to data or to the loading of models, from a grid "
+        "to the demo, from a reader of finished runs to training. Those rules are `[tool.importlinter]` in "
         "[pyproject.toml](../pyproject.toml); `tests/tools/test_architecture.py` holds the code to them.",
         "",
         "From top to bottom:",
