@@ -8,10 +8,12 @@ from pathlib import Path
 from statistics import mean
 
 import grimp
-import matplotlib.pyplot as plt
 import networkx as nx
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path as Line
+
 from tools.committed import ROOT
 from tools.drawing import BLUE, GREY, svg
 
@@ -87,7 +89,9 @@ def ordered(graph: nx.DiGraph, arrows: nx.DiGraph) -> tuple[list[list[str]], dic
             place = {node: index / max(1, len(other) - 1) for index, node in enumerate(other)}
             here = {node: index / max(1, len(layout[number]) - 1) for index, node in enumerate(layout[number])}
             wish = {
-                node: mean([place[n] for n in links[node] if n in place] or [here[node]]) if node in links else here[node]
+                node: mean([place[n] for n in links[node] if n in place] or [here[node]])
+                if node in links
+                else here[node]
                 for node in here
             }
             layout[number].sort(key=lambda node, wish=wish: (wish[node], node))
@@ -104,7 +108,7 @@ def picture(graph: nx.DiGraph) -> str:
     layout, ways = ordered(graph, arrows)
     heights = [max(height(graph, node) for node in row) for row in layout]
     total = sum(heights) + GAP * (len(layout) - 1) + 0.2
-    figure = plt.figure(figsize=(WIDE, total))
+    figure = Figure(figsize=(WIDE, total))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDE), ylim=(0, total))
     axes.axis("off")
     middle, top, bottom = {}, {}, {}
@@ -121,13 +125,15 @@ def picture(graph: nx.DiGraph) -> str:
             x += width(graph, node)
         y -= tall + GAP
     axes.axhline(top[layout[-1][0]] + GAP / 2, color=GREY, lw=0.8, ls=":")
-    axes.text(WIDE - 0.1, top[layout[-1][0]] + GAP / 2 - 0.12, "import nothing of crild", ha="right", size=7.5, color=GREY)
+    axes.text(
+        WIDE - 0.1, top[layout[-1][0]] + GAP / 2 - 0.12, "import nothing of crild", ha="right", size=7.5, color=GREY
+    )
     for way in ways.values():
         arrow(axes, [(middle[n], top[n], bottom[n]) for n in way])
     return svg(figure)
 
 
-def box(axes: plt.Axes, graph: nx.DiGraph, node: str, x: float, y: float) -> None:
+def box(axes: Axes, graph: nx.DiGraph, node: str, x: float, y: float) -> None:
     """Draw one package or module."""
     wide, tall = width(graph, node), height(graph, node)
     shape = "round,pad=0,rounding_size=0.06"
@@ -138,7 +144,7 @@ def box(axes: plt.Axes, graph: nx.DiGraph, node: str, x: float, y: float) -> Non
         axes.text(x + wide / 2, at, line, ha="center", va="center", size=7.5, color="#444", zorder=3)
 
 
-def arrow(axes: plt.Axes, way: list[tuple[float, float, float]]) -> None:
+def arrow(axes: Axes, way: list[tuple[float, float, float]]) -> None:
     """Draw an arrow down through (x, top, bottom) of each of its places."""
     (x, _, y), *rest = way
     points, codes = [(x, y)], [Line.MOVETO]
@@ -175,10 +181,10 @@ def page(graph: nx.DiGraph) -> str:
         "",
         f"![packages of crild and what they import]({PICTURE})",
         "",
-        "An arrow leads from who imports to what is imported. One that a longer way of arrows implies is left out, and so "
-        "are those to the lowest row, which imports nothing of crild. Arrows point one way, and some never exist: from "
-        "metrics to data, from methods to torch, from objectives to data or to the loading of models, from a grid to the "
-        "demo, from a reader of finished runs to training. Those rules are `[tool.importlinter]` in "
+        "An arrow leads from who imports to what is imported. One that a longer way of arrows implies is left out, and "
+        "so are those to the lowest row, which imports nothing of crild. Arrows point one way, and some never exist: "
+        "from metrics to data, from methods to torch, from objectives to data or to the loading of models, from a grid "
+        "to the demo, from a reader of finished runs to training. Those rules are `[tool.importlinter]` in "
         "[pyproject.toml](../pyproject.toml); `tests/tools/test_architecture.py` holds the code to them.",
         "",
         "From top to bottom:",

@@ -3,19 +3,16 @@
 import io
 
 import matplotlib
-
-matplotlib.use("svg")
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-BLUE, RED, GREY = "#1b6ca8", "#d1495b", "#8a8a8a"
+BLUE, RED, GREY, PALE = "#1b6ca8", "#d1495b", "#8a8a8a", "#e4e4e4"
 COLOURS = (BLUE, RED, "#2e8b57", "#8a6d3b", "#6a4c93", "#444444")
 
-plt.rcParams.update(
+matplotlib.rcParams.update(
     {
-        "svg.hashsalt": "crild",  # or every run has other ids
+        "svg.hashsalt": "crild",  # or every drawing has other ids
         "svg.fonttype": "none",  # texts stay texts: small files, and a search finds them
-        "text.parse_math": False,  # a task may be called $
+        "text.parse_math": False,  # a $ in a task's name is a $
         "font.size": 9,
         "axes.titlesize": 9,
         "axes.titleweight": "bold",
@@ -23,13 +20,15 @@ plt.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.edgecolor": GREY,
+        "axes.axisbelow": True,
+        "grid.color": PALE,
+        "xtick.color": "#444",
     }
 )
 
 
 def svg(figure: Figure) -> str:
-    """Return a figure as SVG, and close it."""
+    """Return a figure as SVG, without the date and the version that it was made with."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    plt.close(figure)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"

@@ -1,124 +1,86 @@
-"""The plots of the results page as SVG: a function of the numbers alone, so the same numbers give the same bytes."""
+"""The plots of the results pages."""
 
-import math
-from html import escape
 from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
 from crild.grid.table import Block, Summary, mean
+from tools.drawing import BLUE, COLOURS, GREY, RED
 
-WIDE, NAMES, LINE, TOP, TALL = 760, 230, 18, 26, 190
-COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8a6d3b", "#6a4c93", "#444444")
+WIDE, NAMES = 8.0, 2.5  # inches: a drawing, and the methods' names in it
+LINE, HEAD, FOOT = 0.21, 0.5, 0.4  # inches: a method's line, and what is above and below a panel's lines
+TALL = 2.0  # inches: a panel of curves
 
 
-def dots(summary: Summary) -> str:
+def dots(summary: Summary) -> Figure:
     """Return a plot of every score: a panel for each block, a line for each method, the teacher as a vertical line."""
-    parts, y = [], 4.0
-    for block in summary.blocks:
-        panel, height = dot_panel(block, y, summary.baseline)
-        parts += panel
-        y += height + 12
-    return svg(WIDE, y, parts)
+    blocks = [block for block in summary.blocks if any(row.scores for row in block.rows)]
+    heights = [LINE * len(students(block)) for block in blocks]
+    total = sum(heights) + (HEAD + FOOT) * len(blocks)
+    figure, top = Figure(figsize=(WIDE, total)), total
+    for block, height in zip(blocks, heights, strict=True):
+        place = (NAMES / WIDE, (top - HEAD - height) / total, (WIDE - NAMES - 0.3) / WIDE, height / total)
+        dot_panel(figure.add_axes(place), block, summary.baseline)
+        top -= HEAD + height + FOOT
+    return figure
 
 
-def dot_panel(block: Block, y: float, reference: str) -> tuple[list[str], float]:
-    """Return the shapes of one panel and its height."""
-    rows = [r for r in block.rows if r.role != "teacher" and r.scores]
-    teacher = next(r.mean for r in block.rows if r.role == "teacher")
-    values = [s for r in rows for s in r.scores] + ([teacher] if teacher is not None else [])
-    if not values:
-        return [], 0.0
-    low, high = min(values), max(values)
-    pad = 0.04 * (high - low) or 0.01
-    low, high = low - pad, high + pad
+def students(block: Block) -> list[Any]:
+    """Return the rows of a block that have dots."""
+    return [row for row in block.rows if row.role != "teacher" and row.scores]
 
-    def x(value: float) -> float:
-        return NAMES + (WIDE - NAMES - 12) * (value - low) / (high - low)
 
-    bottom = y + TOP + LINE * len(rows)
-    out = [label(4, y + 12, f"{block.name} ({block.metric}); one dot a seed, the bar their mean", bold=True)]
-    step = tick_step(low, high)
-    for number in range(math.ceil(low / step), math.floor(high / step) + 1):
-        at = x(number * step)
-        out.append(line(at, y + TOP - 6, at, bottom, "#e4e4e4"))
-        out.append(label(at, bottom + 12, f"{number * step:.{3 if step < 0.01 else 2}f}", anchor="middle"))
+def dot_panel(axes: Axes, block: Block, baseline: str) -> None:
+    """Draw one block; the method that others are compared with is red."""
+    rows = students(block)
+    for place, row in enumerate(rows):
+        colour = RED if row.name == baseline else BLUE
+        axes.plot(row.scores, [place] * len(row.scores), "o", ms=5, mew=0, color=colour, alpha=0.45)
+        axes.plot([mean(row.scores)] * 2, [place - 0.38, place + 0.38], color=colour, lw=2)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    axes.locator_params(axis="x", nbins=7)
+    teacher = next(row.mean for row in block.rows if row.role == "teacher")
     if teacher is not None:
-        out.append(line(x(teacher), y + TOP - 6, x(teacher), bottom, "#222", dash=True))
-        side = "end" if x(teacher) > WIDE - 60 else "middle"
-        out.append(label(x(teacher), y + TOP - 8, "teacher", anchor=side))
-    for number, each in enumerate(rows):
-        middle = y + TOP + LINE * (number + 0.5)
-        colour = COLOURS[1] if each.name == reference else COLOURS[0]
-        out.append(label(NAMES - 8, middle + 4, each.name, anchor="end"))
-        style = f'r="3" fill="{colour}" fill-opacity="0.45"'
-        out += [f'<circle cx="{x(score):.1f}" cy="{middle:.1f}" {style}/>' for score in each.scores]
-        out.append(line(x(mean(each.scores)), middle - 7, x(mean(each.scores)), middle + 7, colour, wide=True))
-    return out, TOP + LINE * len(rows) + 14
+        axes.axvline(teacher, color="#222", ls="--", lw=1)
+        axes.annotate("teacher", (teacher, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
+                      ha="center", va="bottom", size=8)  # fmt: skip
+    axes.set_title(f"{block.name} ({block.metric}); one dot a seed, the bar their mean", x=-0.45, y=1, pad=13)
 
 
-def curves(series: list[dict[str, Any]]) -> str:
+def curves(series: list[dict[str, Any]]) -> Figure:
     """Return plots of training (thin) and held-out loss (thick) by epoch: a panel for each task and stage."""
     panels = sorted({(s["task"], s["stage"]) for s in series}, key=lambda panel: (panel[0], panel[1] == "kd"))
-    methods = sorted({s["method"] for s in series})
-    parts: list[str] = []
-    for number, panel in enumerate(panels):
-        inside = {s["method"]: s["points"] for s in series if (s["task"], s["stage"]) == panel}
-        coloured = [(m, COLOURS[place], inside[m]) for place, m in enumerate(methods) if m in inside]
-        parts += curve_panel(*panel, coloured, WIDE / 2 * (number % 2), (TALL + 36) * (number // 2))
-    return svg(WIDE, (len(panels) + 1) // 2 * (TALL + 36), parts)
+    colours = dict(zip(sorted({s["method"] for s in series}), COLOURS, strict=False))
+    lines = (len(panels) + 1) // 2
+    figure = Figure(figsize=(WIDE, TALL * lines + 0.3), layout="constrained")
+    grid = figure.subplots(lines, 2, squeeze=False)
+    for axes, (task, stage) in zip(grid.flat, panels, strict=False):
+        inside = [s for s in series if (s["task"], s["stage"]) == (task, stage)]
+        curve_panel(axes, inside, colours)
+        axes.set_title(
+            f"{task}, " + ("stage 1: ILD loss (attention + hidden)" if stage == "ild" else "stage 2: KD loss")
+        )
+    for axes in list(grid.flat)[len(panels) :]:
+        axes.remove()
+    keys = [Line2D([], [], color=colour, lw=2.2, label=method) for method, colour in colours.items()]
+    keys += [Line2D([], [], color=GREY, lw=width, label=what) for what, width in (("training", 0.9), ("held-out", 2.2))]
+    figure.legend(handles=keys, loc="outside upper left", ncols=len(keys), frameon=False, fontsize=8)
+    return figure
 
 
-def curve_panel(
-    task: str, stage: str, series: list[tuple[str, str, list[dict[str, Any]]]], left: float, top: float
-) -> list[str]:
-    """Return the shapes of one panel; the first point, before any training, is left out.
-
-    Args:
-        task, stage: of the panel.
-        series: (method, colour, points).
-        left, top: the panel's corner.
-    """
-    high = max(p[key] for _, _, points in series for p in points[1:] for key in ("train", "held_out")) * 1.05
-    last, right = max(len(points) for _, _, points in series) - 1, left + WIDE / 2 - 20
-
-    def x(epoch: float) -> float:
-        return left + 40 + (right - left - 40) * epoch / last
-
-    def y(value: float) -> float:
-        return top + 24 + (TALL - 30) * (1 - value / high)
-
-    title = "stage 1: ILD loss (attention + hidden)" if stage == "ild" else "stage 2: KD loss"
-    out = [label(left + 4, top + 14, f"{task}, {title}", bold=True)]
-    out += [label(left + 36, y(value) + 4, f"{value:.2f}", anchor="end") for value in (0.0, high / 2, high)]
-    out.append(label(right, top + TALL + 10, f"epoch {last}", anchor="end"))
-    for place, (method, colour, points) in enumerate(series):
-        for key, width in (("train", 1), ("held_out", 2.5)):
-            values = enumerate(p[key] for p in points)
-            drawn = " ".join(f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in values if epoch)
-            out.append(f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
-        out.append(label(right, top + 30 + 13 * place, method, anchor="end", colour=colour))
-    return out
-
-
-def tick_step(low: float, high: float) -> float:
-    """Return a round step that cuts a range into some four parts."""
-    return next(step for step in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if (high - low) / step <= 7)
-
-
-def svg(width: float, height: float, parts: list[str]) -> str:
-    """Return a whole drawing."""
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
-    return f'{head} font-family="sans-serif" font-size="11">\n<rect width="100%" height="100%" fill="#fff"/>\n' + (
-        "\n".join(parts) + "\n</svg>\n"
-    )
-
-
-def label(x: float, y: float, text: str, anchor: str = "start", bold: bool = False, colour: str = "#222") -> str:
-    """Return a text; what comes from data is escaped."""
-    weight = ' font-weight="bold"' if bold else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}"{weight}>{escape(text)}</text>'
-
-
-def line(x1: float, y1: float, x2: float, y2: float, colour: str, dash: bool = False, wide: bool = False) -> str:
-    """Return a line."""
-    more = ' stroke-dasharray="4 3"' if dash else ' stroke-width="2.5"' if wide else ""
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"{more}/>'
+def curve_panel(axes: Axes, series: list[dict[str, Any]], colours: dict[str, str]) -> None:
+    """Draw the methods of one task and stage; the first point, before any training, is left out."""
+    for each in series:
+        colour, points = colours[each["method"]], each["points"]
+        epochs = range(1, len(points))
+        axes.plot(epochs, [p["train"] for p in points[1:]], color=colour, lw=0.9)
+        axes.plot(epochs, [p["held_out"] for p in points[1:]], color=colour, lw=2.2)
+    axes.set_ylim(bottom=0)
+    axes.locator_params(axis="x", integer=True)
+    axes.set_xlabel("epoch", color=GREY, loc="right", labelpad=0)

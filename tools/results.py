@@ -12,8 +12,6 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
-from tools.committed import ROOT, command, contents, finished, grids, name_of, on_cpu
-from tools.plots import curves, dots
 
 from crild.grid.formats import (
     columns,
@@ -27,6 +25,9 @@ from crild.grid.formats import (
 )
 from crild.grid.statistics import average_ranks
 from crild.grid.table import Row, Summary, deviation, mean, shared_differences, summarise
+from tools.committed import ROOT, command, contents, finished, grids, name_of, on_cpu
+from tools.drawing import svg
+from tools.plots import curves, dots
 
 TOOLS, DOCS, BUILD = ROOT / "tools", ROOT / "docs", ROOT / "build"
 
@@ -327,10 +328,10 @@ def browser_page(text: str) -> str:
 
 def pages() -> dict[str, str]:
     """Return every committed page and plot by its path below docs/."""
-    out = {"results.md": page(), "results/curves.svg": curves(contents("curves"))}
+    out = {"results.md": page(), "results/curves.svg": svg(curves(contents("curves")))}
     for name in grids():
         out[f"results/{name}.md"] = markdown(summary(name)) + runs_section(name)
-        out[f"results/{name}.svg"] = dots(summary(name))
+        out[f"results/{name}.svg"] = svg(dots(summary(name)))
     return out
 
 

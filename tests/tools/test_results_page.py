@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tools.committed import ROOT, command, contents, grid_file, grids, name_of
+from tools.drawing import svg
 from tools.plots import curves, dots
 from tools.results import (
     agreement,
@@ -28,8 +29,13 @@ from crild.grid.table import summarise
 from tools import again
 
 
-def test_the_committed_pages_are_made_from_the_committed_result_files():
-    for name, text in pages().items():
+@pytest.fixture(scope="module")
+def made():
+    return pages()
+
+
+def test_the_committed_pages_are_made_from_the_committed_result_files(made):
+    for name, text in made.items():
         assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, "run `make results`"
 
 
@@ -152,39 +158,70 @@ def test_another_score_is_told(change, code, monkeypatch, capsys):
     assert ("the same" if code == 0 else "ANOTHER") in capsys.readouterr().out
 
 
-def test_dots_are_in_the_order_of_their_scores_and_names_are_escaped():
+def test_dots_are_where_their_scores_are_and_names_are_escaped():
     runs = [
         {"task": NASTY, "condition": "full", "method": method, "seed": seed, "status": "done", "metric": "accuracy",
          "score": value, "control": method == "ft"}
         for method, values in {"teacher": [0.9], "kd": [0.5, 0.7], "ft": [0.6, 0.4]}.items()
         for seed, value in enumerate(values)
     ]  # fmt: skip
-    drawn = dots(summarise(runs, "", "kd", ["kd", "ft"]))
-    assert "<img" not in drawn
-    assert "&lt;img src=x onerror=alert(1)&gt;&amp;" in drawn
-    places = [float(x) for x in re.findall(r'circle cx="([\d.]+)"', drawn)]  # ft's two, then kd's
-    by_score = dict(zip([0.6, 0.4, 0.5, 0.7], places, strict=True))
-    assert sorted(by_score, key=by_score.__getitem__) == [0.4, 0.5, 0.6, 0.7]
-    assert by_score[0.5] - by_score[0.4] == pytest.approx(by_score[0.7] - by_score[0.6], abs=0.11)
+    figure = dots(summarise(runs, "", "kd", ["kd", "ft"]))
+    (panel,) = figure.axes
+    names = dict(zip(panel.get_yticks(), (label.get_text() for label in panel.get_yticklabels()), strict=True))
+    drawn = {names[line.get_ydata()[0]]: list(line.get_xdata()) for line in panel.lines if line.get_marker() == "o"}
+    assert drawn == {"kd": [0.5, 0.7], "ft": [0.6, 0.4]}
+    bars = [line.get_xdata() for line in panel.lines if line.get_marker() != "o" and line.get_linestyle() == "-"]
+    assert [bar[0] for bar in bars] == pytest.approx([0.5, 0.6])  # ft, kd
+    assert any(set(line.get_xdata()) == {0.9} for line in panel.lines if line.get_linestyle() == "--")  # the teacher
+    low, high = panel.get_xlim()
+    assert low < 0.4
+    assert high > 0.9
+    text = svg(figure)
+    assert "<img" not in text
+    assert "&lt;img src=x onerror=alert(1)&gt;&amp;" in text
 
 
-def test_a_lower_loss_is_drawn_lower():
+def test_a_curve_has_its_losses_by_epoch_and_not_the_point_before_training():
     points = [{"train": None, "held_out": 3.0}, {"train": 2.0, "held_out": 1.0}, {"train": 0.5, "held_out": 0.8}]
-    drawn = curves([{"task": "a", "stage": "kd", "method": "m", "points": points}])
-    train, held = (
-        [tuple(map(float, p.split(","))) for p in line.split()] for line in re.findall(r'points="(.*?)"', drawn)
-    )
-    assert len(train) == len(held) == 2
-    (x1, y1), (x2, y2) = train
-    assert x1 < x2
-    assert y1 < y2  # svg counts from above
-    assert held[0][1] > y1
-    assert held[1][1] < y2
+    series = [{"task": task, "stage": "kd", "method": "m", "points": points} for task in ("a", "b", "c")]
+    panels = curves(series).axes
+    assert [panel.get_title(loc="left").split(",")[0] for panel in panels] == ["a", "b", "c"]
+    train, held_out = panels[0].lines
+    assert list(train.get_xdata()) == list(held_out.get_xdata()) == [1, 2]
+    assert list(train.get_ydata()) == [2.0, 0.5]
+    assert list(held_out.get_ydata()) == [1.0, 0.8]
+    assert train.get_linewidth() < held_out.get_linewidth()
+    assert panels[0].get_ylim()[0] == 0
 
 
-def test_every_grid_has_its_table_and_plot_on_the_page():
-    made = pages()
+def test_a_drawing_of_the_same_numbers_has_the_same_bytes_and_no_date():
+    first, again = (svg(curves(contents("curves"))) for _ in range(2))
+    assert first == again
+    assert "<dc:date>" not in first
+    assert "<text" in first  # texts, not outlines
+
+
+def test_every_grid_has_its_table_and_plot_on_the_page(made):
     for name in (path.removesuffix(".svg") for path in made if path.startswith("results/") and path.endswith(".svg")):
         assert f"{name}.svg" in made["results.md"]
-    assert "<table>" in made["results.html"]
-    assert "<script" not in made["results.html"]
+
+
+def test_the_page_for_a_browser_leads_to_files_and_to_every_table(made):
+    pages_built = built(made["results.md"])
+    whole = pages_built["results.html"]
+    assert "<table>" in whole
+    assert "<script" not in whole
+    anchors, found = set(re.findall(r' id="(.*?)"', whole)), set()
+    for target in re.findall(r'(?:href|src)="(?!https?:)(.*?)"', whole):
+        path, _, anchor = target.partition("#")
+        assert path in pages_built or (ROOT / "build" / path).resolve().is_relative_to(ROOT)
+        assert path in pages_built or (ROOT / "build" / path).resolve().exists(), target
+        assert path or anchor in anchors, target
+        found.add(path)
+    assert {f"results/{name}.html" for name in grids()} <= found & set(pages_built)
+
+
+def test_docs_hold_no_page_that_is_built_and_none_that_is_left_over(made):
+    assert not [*(ROOT / "docs").rglob("*.html"), *(ROOT / "docs").rglob("*.py"), *(ROOT / "docs").rglob("*.j2")]
+    held = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs/results").iterdir()}
+    assert held == {name for name in made if name.startswith("results/")}
