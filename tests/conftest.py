@@ -46,7 +46,7 @@ def glue():
 @pytest.fixture(scope="session")
 def encoder():
     """The demo's pre-trained encoder: BERT architecture, 6 layers x 384."""
-    from crild.demo import encoder
+    from crild.data.tweets import encoder
 
     return encoder()
 

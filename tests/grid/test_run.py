@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from crild.errors import CrildError
 from crild.grid.cells import Outcome
 from crild.grid.run import compare, write_results
 from crild.grid.spec import cells, make_grid, select
+from tests.conftest import reviews, write_jsonl
 from tests.grid.grids import grid
 
 
@@ -87,6 +89,10 @@ def test_runs_of_a_version_without_an_option_are_those_with_its_default(done, tm
         options = yaml.safe_load(config.read_text())
         assert options.pop("keep") == "best"
         config.write_text(yaml.safe_dump(options))
+    for file in (tmp_path / "out" / "identities").iterdir():
+        options = json.loads(file.read_text())
+        assert options.pop("keep") == "best"
+        file.write_text(json.dumps(options))
     assert main(["compare", str(path), "--output", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "table.md").read_bytes() == (out / "table.md").read_bytes()
     changed = json.loads(path.read_text())
@@ -104,6 +110,86 @@ def test_another_grid_does_not_take_its_numbers(done, tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(CrildError, match="holds no grid"):
         compare(changed, str(tmp_path))
+
+
+def other_seeds(values, folder, out):
+    values["teacher_seeds"] = [7]
+    return r"teacher: \S+ is not there"
+
+
+def other_data_of_that_name(values, folder, out):
+    data = Path(values["tasks"]["films"])
+    write_jsonl(folder / data.name / "train.jsonl", reviews(160, seed=5))
+    shutil.copy(data / "validation.jsonl", folder / data.name)
+    values["tasks"]["films"] = str(folder / data.name)
+    return r"(data: \S+ is not what that run read|teacher: \S+ is not there)"
+
+
+def changed_data(values, folder, out):
+    data = folder / "films"
+    shutil.copytree(values["tasks"]["films"], data)
+    values["tasks"]["films"] = str(data)
+    assert compare(values | {"methods": ["kd"], "conditions": {"full": {}}}, str(folder / "new")).blocks
+    write_jsonl(data / "validation.jsonl", reviews(60, seed=6))
+    shutil.rmtree(out)
+    shutil.move(folder / "new", out)
+    return r"data: \S+ is not what that run read"
+
+
+def teacher_gone(values, folder, out):
+    for teacher in out.glob("teachers/*"):
+        shutil.rmtree(teacher / "teacher")
+    return r"teacher: \S+ is not there"
+
+
+def another_teacher(values, folder, out):
+    first, second = sorted(out.glob("teachers/*/teacher/model.safetensors"))
+    shutil.copy(first, folder / "kept")
+    shutil.copy(second, first)
+    shutil.copy(folder / "kept", second)
+    return r"teacher: \S+ is not what that run read"
+
+
+@pytest.mark.parametrize("change", [other_seeds, other_data_of_that_name, changed_data, teacher_gone, another_teacher])
+def test_scores_of_another_teacher_or_other_data_are_not_taken(change, done, tmp_path):
+    path, finished = done
+    values, out = json.loads(path.read_text()), tmp_path / "out"
+    shutil.copytree(finished, out)
+    message = change(values, tmp_path, out)
+    before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    with pytest.raises(CrildError, match=rf"holds a run with other options \({message}\): choose another --output"):
+        compare(values, str(out))
+    assert before == {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}  # grid.yaml among them
+
+
+def test_a_grid_goes_on_in_a_folder_that_was_moved(done, tmp_path):
+    path, finished = done
+    shutil.copytree(finished, tmp_path / "here")
+    shutil.move(tmp_path / "here", tmp_path / "elsewhere")
+    out = tmp_path / "elsewhere"
+    values = json.loads(path.read_text())
+    del values["conditions"]["too deep"]
+    times = {p: p.stat().st_mtime_ns for p in out.glob("*/**/result.json")}
+    (gone,) = out.glob("runs/films/full/kd/1")
+    shutil.rmtree(gone)  # one run is left to do, with the teacher that moved along
+    score = {r["folder"]: r["score"] for r in json.loads((finished / "results.json").read_text())["runs"] if
+             r["status"] == "done"}  # fmt: skip
+    compare(values, str(out))
+    runs = json.loads((out / "results.json").read_text())["runs"]
+    assert all(run["score"] == score[run["folder"]] for run in runs)
+    again = {p for p, time in times.items() if p.stat().st_mtime_ns != time}
+    assert again == {gone / "result.json"}
+
+
+def test_nothing_is_written_before_everything_was_checked(done, tmp_path):
+    path, finished = done
+    shutil.copytree(finished, tmp_path / "out")
+    before = (tmp_path / "out" / "grid.yaml").read_bytes()
+    values = json.loads(path.read_text()) | {"claim": "another"}
+    values["options"]["max_steps"] = 5
+    with pytest.raises(CrildError, match="choose another --output"):
+        compare(values, str(tmp_path / "out"), only="films, too deep, *")  # of which none was started
+    assert (tmp_path / "out" / "grid.yaml").read_bytes() == before
 
 
 def test_teachers_outputs_are_computed_once_for_all_students(done):

@@ -5,7 +5,7 @@ import pytest
 from crild.cli import main
 from crild.errors import CrildError
 from crild.grid.spec import cells, make_grid, read_grid, select
-from tests.grid.grids import grid
+from tests.grid.grids import SMALL, grid
 
 
 def test_a_grid_is_methods_by_tasks_by_conditions_by_seeds_with_shared_teachers():
@@ -40,10 +40,18 @@ def test_methods_may_be_variants_with_options():
     assert list(made.methods) == ["cr-ild", "no consistency", "ft"]
 
 
-def test_the_student_without_a_teacher_takes_no_part_in_supplementary_texts():
-    found = cells(make_grid(grid(conditions={"more": {"supplementary": "x.txt", "supplementary_mode": "join"}})))
-    more = {cell.method: "supplementary" in cell.options for cell in found if cell.method != "teacher"}
-    assert more == {"kd": True, "cr-ild": True, "ft": False}
+def test_options_are_shared_but_for_those_that_a_method_says_itself():
+    made = make_grid(
+        grid(
+            tasks={"films": {"data": "a/films", "max_length": 32}},
+            methods=["kd", {"hot": {"method": "kd", "temperature": 4, "student": 3}}],
+            conditions={"more": {"supplementary": "x.txt", "supplementary_mode": "join", "temperature": 2}},
+        )
+    )
+    shared = {cell.method: cell.shared for cell in cells(made)}
+    assert shared["kd"] == shared["ft"] == {"base", *SMALL, "data", "max_length", "supplementary",
+                                            "supplementary_mode", "temperature"}  # fmt: skip
+    assert shared["kd"] - shared["hot"] == {"temperature", "student"}
 
 
 def test_a_part_of_a_grid_is_named_by_a_pattern():
@@ -87,7 +95,17 @@ def test_a_grid_file_with_an_unknown_entry_is_refused(tmp_path, capsys):
     path.write_text("tasks: [x]\nmethod: [kd]\n")
     with pytest.raises(CrildError, match=r"unknown entry 'method' \(did you mean 'methods'"):
         read_grid(str(path))
+    for entry in ("method", "reference"):  # from Python too
+        with pytest.raises(CrildError, match=f"grid: unknown entry {entry!r}"):
+            make_grid(grid(**{entry: "kd"}))
+    with pytest.raises(CrildError, match="did you mean 'baseline'"):
+        make_grid(grid(reference="kd"))
     assert main(["compare", str(path), "--output", str(tmp_path / "out")]) == 2
     assert not (tmp_path / "out").exists()
     assert main(["compare", "--output", str(tmp_path / "out")]) == 2
     assert "GRID is missing" in capsys.readouterr().err
+
+
+def test_the_baseline_is_the_first_method_where_the_named_one_is_not_there():
+    assert make_grid(grid(baseline="kd")).baseline == "kd"
+    assert make_grid(grid(methods=["kd", "l-ild"])).baseline == "kd"
