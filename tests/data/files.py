@@ -1,11 +1,11 @@
 """Small files of data."""
 
-from crild.config import DataConfig
+from crild.config import FinetuneConfig
 from crild.data.task import load_task
 
 
 def load(path, **options):
-    return load_task(DataConfig(data=str(path), **options))
+    return load_task(FinetuneConfig(data=str(path), **options))
 
 
 def write(path, *lines, newline="\n"):
