@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from crild.data.labels import align_labels, parse_label_map, read_labels
 
+from crild.data.labels import align_labels, parse_label_map, read_labels
 from crild.errors import CrildError
 from tests.data.files import load, write
 
