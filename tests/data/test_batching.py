@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 
-from crild.data.batching import Collator, LengthGroupedSampler
+from crild.data.batching import Collator, LengthGroupedSampler, batches_by_length
 from tests.conftest import tiny_tokenizer
 
 
@@ -93,3 +94,33 @@ def test_padding_belongs_to_no_word_and_has_type_0(side, length):
         for found, values in zip(batch[name].tolist(), each, strict=True):
             padding = [filler] * ((length or 4) - len(values))
             assert found == (values + padding if side == "right" else padding + values), name
+
+
+@pytest.mark.parametrize("selected", [False, True])
+def test_batches_by_length_are_those_of_single_rows_and_read_the_table_once_a_batch(selected, monkeypatch):
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(3, 12, 50).tolist()
+    rows = Dataset.from_dict(
+        {
+            "input_ids": [rng.integers(4, 20, n).tolist() for n in lengths],
+            "attention_mask": [[1] * n for n in lengths],
+            "words": [[-1, *range(n - 2), -1] for n in lengths],
+            "length": lengths,
+            "labels": [None if i % 3 else float(i) for i in range(50)],
+        }
+    )
+    rows = rows.select(range(49, -1, -2)) if selected else rows
+    collate = Collator(tiny_tokenizer())
+    order = np.argsort(rows["length"][:], kind="stable")
+    expected = [(order[i : i + 8], collate([rows[int(j)] for j in order[i : i + 8]])) for i in range(0, len(rows), 8)]
+    reads = []
+    table = Dataset._getitem
+    monkeypatch.setattr(Dataset, "_getitem", lambda self, *args, **o: reads.append(1) or table(self, *args, **o))
+    got = list(batches_by_length(rows, collate, 8))
+    assert len(reads) == len(got) + 1
+    assert len(got) == len(expected)
+    for (chosen, batch), (wanted, other) in zip(got, expected, strict=True):
+        assert chosen.tolist() == wanted.tolist()
+        assert batch.keys() == other.keys()
+        for name in batch:
+            torch.testing.assert_close(batch[name], other[name], equal_nan=True)

@@ -1,5 +1,8 @@
 """Splits are seeded, and no text crosses them."""
 
+from datasets import Dataset
+
+from crild.data.splits import carve, keys
 from tests.data.files import load, write
 
 
@@ -13,3 +16,51 @@ def test_splits_are_seeded_and_no_text_crosses_them(tmp_path):
     assert not parts[0] & (parts[1] | parts[2])
     assert not parts[1] & parts[2]
     assert sum(map(len, (one.train, one.selection, one.validation["held out"]))) == 200
+
+
+def data(texts, labels=None):
+    return Dataset.from_dict({"text": texts, "raw_label": labels or ["a"] * len(texts)})
+
+
+def test_keys_keep_what_tells_texts_apart():
+    texts = ["C", "C++", "C#", "😀", "😡", "?!", "...", "nice :)", "nice :(", "great 😀", "great"]
+    assert len(set(keys(data(texts)))) == len(texts)
+    pairs = Dataset.from_dict({"text": ["a b", "a"], "text_pair": ["c", "b c"]})
+    assert len(set(keys(pairs))) == 2
+
+
+def test_keys_of_texts_that_differ_in_case_spacing_and_sentence_marks_are_equal():
+    same = ["RT: So good, really!", "rt so  good really", " RT\tso good; “really”. "]
+    assert len(set(keys(data(same)))) == 1
+
+
+def test_a_text_that_fills_the_data_does_not_swallow_the_training_rows():
+    rows = data([f"text {i}" if i < 300 else "again!" for i in range(1000)])
+    for seed in range(5):
+        left, split = carve(rows, 0.2, 2000, seed)
+        assert (len(left), len(split)) == (800, 200)
+        assert "again!" not in split["text"][:]
+
+
+def test_equal_texts_stay_together_where_they_fit_and_are_never_more_than_asked_for():
+    rows = data([f"text {i % 40}" for i in range(199)])
+    left, split = carve(rows, 0.1, 2000, 0)
+    assert 0 < len(split) <= 20
+    assert not set(left["text"]) & set(split["text"])
+    assert len(left) + len(split) == 199
+
+
+def test_where_every_text_has_too_many_rows_one_is_cut():
+    left, split = carve(data([f"text {i % 2}" for i in range(100)]), 0.1, 2000, 0)
+    assert (len(left), len(split)) == (90, 10)
+
+
+def test_unlabelled_copies_leave_with_their_text_but_not_by_the_hundred():
+    texts = ["copied"] * 500 + [f"text {i // 2}" for i in range(200)]
+    labels = ["a", *[None] * 499, *["a", None] * 100]
+    for seed in range(5):
+        left, split = carve(data(texts, labels), 0.2, 2000, seed)
+        assert len(split) == 20
+        assert None not in split["raw_label"][:]
+        assert len(left) == 700 - 40
+        assert not set(left["text"]) & set(split["text"])

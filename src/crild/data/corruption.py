@@ -55,7 +55,7 @@ def flip(rows: Dataset, share: float, another: Callable[[Sequence[Any], int, flo
         another: makes a wrong label in place of ``labels[place]``, by a draw from [0, 1); see `TaskType.another`.
         seed: any number of integers.
     """
-    values = list(rows["labels"])
+    values = rows["labels"][:]
     known = [i for i, value in enumerate(values) if value is not None]
     labels = [values[i] for i in known]
     rng = np.random.default_rng((*seed, NOISE))

@@ -257,14 +257,14 @@ def to_dataset(path: Path, table: Table, source: Source) -> Dataset:
             are.
     """
     rows, width = Dataset(table.rows), len(table.rows.column_names)
-    # A lost quotation mark makes one row of many lines.
-    lines = sum(row.text.count("\n") + 1 for row in table.dropped)
+    dropped = [row.text.strip("\n") for row in table.dropped]
+    lines = sum(text.count("\n") + 1 for text in dropped)  # a lost quotation mark makes one row of many lines
     if source.task is None and lines > MOST_DROPPED * (len(rows) + lines):
         numbers, place = [], 0
-        for row in table.dropped[:3]:
-            place = table.text.find("\n" + row.text, place) + 1
+        for text in dropped[:3]:
+            place = table.text.find("\n" + text, place) + 1
             numbers.append(str(table.text.count("\n", 0, place) + 1))
-        more = ", ..." if len(table.dropped) > len(numbers) else ""
+        more = ", ..." if len(dropped) > len(numbers) else ""
         raise CrildError(
             f"{path}: {lines} of {len(rows) + lines} rows do not have the header's {width} columns "
             f"(line{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}{more}): put texts with commas in "

@@ -52,7 +52,7 @@ class Task:
     @property
     def labelled(self) -> bool:
         """Whether any training row has a label."""
-        return any(label is not None for label in self.train["labels"])
+        return any(label is not None for label in self.train["labels"][:])
 
     @property
     def splits(self) -> dict[str, Dataset]:
@@ -117,7 +117,7 @@ def with_conditions(task: Task, config: TrainConfig) -> Task:
         raise CrildError(f"--imbalance is about classes, and this is a {task.task_type.name} task")
     if (config.label_noise or config.imbalance is not None) and not task.labelled:
         raise CrildError(f"--label-noise and --imbalance change labels, and {config.data} has none")
-    task.task_type.refuse_untrainable(list(task.train["labels"]), task.names, str(config.data))
+    task.task_type.refuse_untrainable(task.train["labels"][:], task.names, str(config.data))
     if not config.label_noise:
         return task
     another = partial(task.task_type.another, classes=len(task.names))
@@ -166,7 +166,7 @@ def make_task(config: DataConfig, source: Source, parts: dict[str, Dataset], tas
         task_type: what the teacher does, where there is one.
     """
     layout = layout_of(source, config)
-    raw = [label for rows in parts.values() for label in rows["raw_label"]]
+    raw = [label for rows in parts.values() for label in rows["raw_label"][:]]
     if config.task != "auto":
         task_type = TASK_TYPES[config.task]
     elif task_type is None:
@@ -223,7 +223,10 @@ def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
     """
     source = read_source(name)
     split = next(split for split in ("unlabelled", "train", *source.splits) if split in source.splits)
-    plain = replace(config, data=name, label=None)
-    rows = normalise(source.splits[split], plain, where(source, split), source, own=False)
+    rows = source.splits[split]
+    text = config.text if config.text in rows.column_names else None
+    pair = config.text_pair if config.text_pair in rows.column_names else None
+    plain = replace(config, data=name, text=text, text_pair=pair, label=None)
+    rows = normalise(rows, plain, where(source, split), source, own=False)
     notes = [note for note in source.notes if "no label column" not in note]
     return rows.remove_columns("raw_label").add_column("labels", [None] * len(rows)), notes

@@ -62,7 +62,7 @@ def load_config(name: str, role: str, trust_remote_code: bool = False, revision:
         raise CrildError(f"{role}: no such folder: {name}")
     if path.exists() and not (path / "config.json").exists():
         raise CrildError(f"{role}: {name} is not a saved model (it has no config.json)")
-    if not path.exists() and (reason := hub.absent(name, "model")):
+    if not path.exists() and (reason := hub.absent(name, "model", revision)):
         raise CrildError(f"{role}: {reason}: {name}")
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, revision=revision or "main")
