@@ -21,7 +21,8 @@ from crild.data.batching import Collator
 from crild.data.tokenise import tokenise
 from crild.demo import encoder, read_tweets
 from crild.methods import METHODS, Method
-from crild.models import loading, students
+from crild.models import loading
+from crild.models.cut import cut
 from crild.objectives import Shape, compose
 from crild.run.folder import environment
 from crild.run.plan import stage_recipe
@@ -48,7 +49,7 @@ def measure(method: Method, matches: str, epsilon: float | None, teacher: Any, b
         teacher: the model to learn from, and to cut the student from.
         batch: of `ROWS` rows.
     """
-    student = students.cut(teacher, LAYERS)
+    student = cut(teacher, LAYERS)
     torch.manual_seed(SEED)
     objective = compose(matches, method.layer_map, Shape.of(student.config), Shape.of(teacher.config))
     phase = next(p for p in method.two_stage if p.recipe.intermediate_weight)

@@ -21,10 +21,12 @@ from crild.data.batching import Collator
 from crild.data.tokenise import tokenise
 from crild.data.tweets import encoder, read_tweets
 from crild.methods import METHODS
-from crild.models import loading, students
+from crild.models import loading
+from crild.models.cut import cut
 from crild.objectives import Shape, compose
-from crild.preparation import cpu_has_bf16, stage_recipe
-from crild.rundir import environment
+from crild.run.folder import environment
+from crild.run.plan import stage_recipe
+from crild.run.start import cpu_has_bf16
 from crild.training.distiller import Distiller
 
 ROWS = 32
@@ -46,7 +48,7 @@ def main() -> None:
 
     distillers = {}
     for method in METHODS.values():
-        student = students.cut(teacher, [0, 1, 2])
+        student = cut(teacher, [0, 1, 2])
         objective = None
         recipe = stage_recipe(method.two_stage[0].recipe, DistillConfig(method=method.name), method)
         if method.matches is not None:

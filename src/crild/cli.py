@@ -202,11 +202,11 @@ def methods(config: MethodsConfig, switches: Any) -> int:
     """`crild methods [NAME] [--json]`."""
     chosen = list(METHODS.values()) if config.name is None else [find_method(config.name)]
     if config.name is None and not switches.json:
-        from crild.models.capture import ARCHITECTURES
+        from crild.models.architecture import NAMES
 
         for method in chosen:
             print(f"{method.name:18} {method.summary} [{method.source}]")
-        print("\nteachers and students: " + ", ".join(ARCHITECTURES))
+        print("\nteachers and students: " + ", ".join(NAMES))
         return 0
     from crild.methods.describe import facts
 

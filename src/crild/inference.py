@@ -9,7 +9,8 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crild.data.batching import Collator, batches_by_length, model_inputs
+from crild.data.batching import Collator, batches_by_length
+from crild.models.architecture import model_inputs
 
 
 @torch.no_grad()

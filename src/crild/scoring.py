@@ -11,6 +11,7 @@ from crild.data.tokenise import tokenise
 from crild.errors import CrildError
 from crild.inference import parameters, predict
 from crild.models import loading
+from crild.models.architecture import longest
 from crild.run.targets import Target
 from crild.tasks.labels import align_labels, parse_label_map
 from crild.tasks.registry import task_type_of
@@ -44,7 +45,7 @@ def evaluate(config: EvaluateConfig | None = None, **options: Any) -> dict[str, 
     if task.task_type is not task_type:
         raise CrildError(f"{config.data} holds a {task.task_type.name} task, and {config.model} does {task_type.name}")
     names, notes = loading.label_names(model.config), list(task.notes)
-    tokenised = tokenise(rows, tokenizer, min(task.max_length, loading.longest(model)))
+    tokenised = tokenise(rows, tokenizer, min(task.max_length, longest(model)))
     labels = list(tokenised["labels"])
     known = np.array([i for i, label in enumerate(labels) if label is not None], dtype=int)
     if not len(known):

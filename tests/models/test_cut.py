@@ -5,7 +5,8 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from crild.errors import CrildError
-from crild.models.students import copy_head, cut, parse_layers
+from crild.models.cut import cut, parse_layers
+from crild.models.head import copy_head
 from tests.architectures import ARCHITECTURES, padded_batch, small_model
 
 

@@ -14,7 +14,8 @@ from transformers import (
 )
 
 from crild.errors import CrildError
-from crild.models.loading import check_same_tokenizer, load_model, longest
+from crild.models.architecture import longest
+from crild.models.loading import check_same_tokenizer, load_model
 from tests.architectures import ARCHITECTURES, SMALL_GPT, padded_batch, small_model
 from tests.conftest import WORDS, save_tiny, tiny_tokenizer
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from crild.errors import CrildError
+from crild.models.cut import cut
 from crild.models.loading import load_model
-from crild.models.students import cut, kept_channels, narrow
+from crild.models.narrow import kept_channels, narrow
 from tests.architectures import ARCHITECTURES, padded_batch, small_model
 
 

@@ -10,7 +10,7 @@ from transformers import pipeline
 from crild.config import ANY, PRESETS
 from crild.layers import MAPS
 from crild.methods import METHODS
-from crild.models.capture import ARCHITECTURES
+from crild.models.architecture import NAMES
 from crild.objectives import OBJECTIVES
 from tests.conftest import save_tiny, tiny_tokenizer
 
@@ -61,7 +61,7 @@ def test_docs_name_every_method_map_objective_and_architecture():
         assert f"(reference/{name}.md)" in when
     for name in MAPS:
         assert f"| `{name}` |" in when
-    for name in ARCHITECTURES:
+    for name in NAMES:
         assert name in readme or name == "DeBERTa-v3", name
 
 

@@ -10,8 +10,9 @@ from crild.errors import CrildError
 from crild.methods import METHODS
 from crild.methods.recipe import Recipe
 from crild.models.capture import QKV, capture
+from crild.models.cut import cut
 from crild.models.interpolation import mixed_embeddings
-from crild.models.students import cut, narrow
+from crild.models.narrow import narrow
 from crild.objectives import Shape, compose, parse_features
 from crild.training.distiller import Distiller
 from tests.architectures import ARCHITECTURES, DEPTH, padded_batch, small_model

@@ -9,8 +9,8 @@ import torch
 from crild.methods import METHODS
 from crild.methods.recipe import Recipe
 from crild.models.capture import capture
+from crild.models.cut import cut
 from crild.models.interpolation import Mixing
-from crild.models.students import cut
 from crild.objectives import OBJECTIVES, Shape, compose
 from crild.training.distiller import CONSISTENCY, Distiller, consistency_terms
 from tests.architectures import padded_batch, small_model

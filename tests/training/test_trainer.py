@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from crild.config import StageSettings
 from crild.methods import METHODS
 from crild.methods.recipe import Recipe
-from crild.models.students import cut
+from crild.models.cut import cut
 from crild.objectives import Shape, compose
 from crild.training.distiller import Distiller
 from crild.training.trainer import DistillationTrainer, stream, trim_log

@@ -1,15 +1,13 @@
 """From tokenised rows to batches: dynamic padding, grouping by length, an order that is a function of its seed."""
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 MOST_GROUPED = 50  # batches that are sorted by length together; at most a quarter of all, or epochs would repeat
@@ -93,24 +91,6 @@ class Collator:
                 values = [float("nan") if row[name] is None else row[name] for row in rows]
                 out[name] = torch.tensor(values, dtype=torch.float32)
         return out
-
-
-def model_inputs(batch: dict[str, torch.Tensor], model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """Return the part of a batch that a model takes."""
-    return {name: batch[name] for name in input_names(model) if name in batch}
-
-
-def input_names(model: PreTrainedModel) -> tuple[str, ...]:
-    """Return which of `MODEL_INPUTS` a model takes: DistilBERT and RoBERTa, for two, know no ``token_type_ids``."""
-    names = arguments(type(model).forward)
-    one_type = getattr(model.config, "type_vocab_size", 2) < 2
-    return tuple(n for n in MODEL_INPUTS if n in names and not (one_type and n == "token_type_ids"))
-
-
-@cache
-def arguments(forward: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the names of a method's arguments."""
-    return tuple(inspect.signature(forward).parameters)
 
 
 def batches_by_length(

@@ -3,7 +3,7 @@
 ``transformers`` models look their attention function up in a registry. For every implementation (`sdpa`, `eager`,
 ...) a twin named ``crild_<implementation>`` is registered that notes ``query, key, value`` of the layers asked for
 and then calls the original, so attention maps are never materialised and fast attention stays on. Architectures
-outside the registry (`PROJECTIONS`) are read by hooks on their projections.
+outside the registry (`Architecture.attention`) are read by hooks on their projections.
 
 Calls are counted within one forward pass, because some attention modules carry no layer index and ALBERT calls one
 module N times. Recomputation under gradient checkpointing happens in the backward pass, when no tape is active.
@@ -22,25 +22,10 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from crild.data.batching import model_inputs
 from crild.errors import CrildError
 from crild.features import Features, LayerFeatures
+from crild.models.architecture import NAMES, QKV, find_architecture, model_inputs
 from crild.models.interpolation import Mixing, mixed_embeddings
-
-QKV = ("query", "key", "value")
-ARCHITECTURES = (
-    "BERT", "RoBERTa", "XLM-R", "CamemBERT", "ERNIE", "Data2VecText", "ELECTRA", "DistilBERT", "ALBERT",
-    "RoBERTa-PreLayerNorm", "XLM-R-XL", "Megatron-BERT", "ModernBERT", "NomicBERT", "GTE", "Jina-v3", "EuroBERT",
-    "UltraBERT", "MPNet", "RemBERT", "DeBERTa-v2", "DeBERTa-v3",
-)  # fmt: skip
-
-# Attention modules outside the registry: the names of their query, key and value projections.
-PROJECTIONS = {
-    "MPNetSelfAttention": ("q", "k", "v"),
-    "DisentangledSelfAttention": ("query_proj", "key_proj", "value_proj"),  # DeBERTa-v2 and -v3
-    "MegatronBertSelfAttention": QKV,
-    "RemBertSelfAttention": QKV,
-}
 
 
 @dataclass
@@ -82,11 +67,11 @@ def _register_twin(implementation: str) -> str:
 
 
 def _hook_projections(model: PreTrainedModel, tape: _Tape) -> list[Any]:
-    """Hook the attention modules of `PROJECTIONS`; return the handles."""
-    handles = []
+    """Hook the attention modules that are outside the registry; return the handles."""
+    handles: list[Any] = []
+    architecture = find_architecture(model.config)
     for module in model.modules():
-        names = PROJECTIONS.get(type(module).__name__)
-        if names is None or not all(hasattr(module, name) for name in names):
+        if type(module).__name__ != architecture.attention:
             continue
         seen: dict[str, Tensor] = {}
 
@@ -113,7 +98,7 @@ def _hook_projections(model: PreTrainedModel, tape: _Tape) -> list[Any]:
             seen.clear()
 
         handles.append(module.register_forward_pre_hook(start, with_kwargs=True))
-        for role, name in zip(QKV, names, strict=True):
+        for role, name in zip(QKV, architecture.projections, strict=True):
             hook = lambda m, a, o, p=project, r=role: p(m, a, o, role=r)  # noqa: E731
             handles.append(getattr(module, name).register_forward_hook(hook))
         handles.append(module.register_forward_hook(finish))
@@ -181,7 +166,7 @@ def capture(
     if tape is not None and tape.calls != depth:
         raise CrildError(
             f"the attention of {type(model).__name__} cannot be read ({tape.calls} calls seen for {depth} layers): "
-            f"use `--features h`, or an architecture such as {', '.join(ARCHITECTURES)}"
+            f"use `--features h`, or an architecture such as {', '.join(NAMES)}"
         )
     captured = {}
     for layer in layers:

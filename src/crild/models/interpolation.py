@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from crild.errors import CrildError
+from crild.models.architecture import embedding_module
 
 
 def neighbours(rows: int) -> list[int]:
@@ -52,24 +52,6 @@ class Mixing:
     def blend(self, x: Tensor) -> Tensor:
         """Return ``lam * x_i + (1 - lam) * x_partner(i)`` for rows along the first dimension."""
         return self.lam * x + (1.0 - self.lam) * x.index_select(0, self.partners)
-
-
-def embedding_module(model: PreTrainedModel) -> nn.Module:
-    """Return the module whose output enters the encoder: positions, normalisation and dropout are behind it.
-
-    Raises:
-        CrildError: the model adds positions or normalises outside any such module (XLM, Flaubert).
-    """
-    base: Any = model.base_model
-    embeddings = getattr(base, "embeddings", None)
-    if isinstance(embeddings, nn.Module) and not isinstance(embeddings, nn.Embedding):
-        return embeddings
-    if hasattr(base, "rotary_emb") and hasattr(base, "embed_tokens"):  # positions enter at attention (EuroBERT)
-        return base.embed_tokens
-    raise CrildError(
-        f"{type(model).__name__} has no embedding module whose output could be interpolated: "
-        "use an objective without interpolation"
-    )
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from crild import hub
 from crild.data.sources import first_line
 from crild.data.tweets import model_folder
 from crild.errors import CrildError
+from crild.models.architecture import longest
 from crild.tasks.registry import TASK_TYPES
 
 
@@ -133,14 +134,6 @@ def load_model(
 def label_names(config: Any) -> list[str]:
     """Return a model's label names in order."""
     return [str(config.id2label[i]) for i in range(config.num_labels)]
-
-
-def longest(model: PreTrainedModel) -> int:
-    """Return the most tokens that a model takes (RoBERTa and its kin count positions from after the padding's own)."""
-    most = getattr(model.config, "max_position_embeddings", None) or 10**6
-    embeddings = getattr(model.base_model, "embeddings", None)
-    padding = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
-    return most if padding is None else most - padding - 1
 
 
 def longest_input(name: str, role: str, trust_remote_code: bool = False, revision: str | None = None) -> int:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from crild.data.batching import Collator, model_inputs
+from crild.data.batching import Collator
+from crild.models.architecture import model_inputs
 from crild.run.inputs import Inputs
 from crild.run.models import Models
 from crild.run.plan import Plan, PlannedStage

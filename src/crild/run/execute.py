@@ -14,10 +14,10 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 
 from crild.config import DistillConfig, FinetuneConfig
 from crild.console import say
-from crild.data.batching import input_names
 from crild.files import cached_array, load_weights, save_weights, write_whole
 from crild.inference import bytes_on_disk, latencies, parameters, predict
-from crild.models import students
+from crild.models.architecture import input_names
+from crild.models.head import copy_head, name_labels
 from crild.report.card import write_card
 from crild.run.folder import Clock, RunFolder
 from crild.run.identity import Identity, fingerprint
@@ -120,7 +120,7 @@ def execute(prepared: Prepared) -> Result:
                 and models.copies_head
                 and not any(earlier.trains == "student" for earlier in plan.stages[:number])
             ):
-                students.copy_head(model, models.teacher)
+                copy_head(model, models.teacher)
             before = clock.seconds
             train_stage(prepared, stage, model, clock)
             done += prepared.minutes.get(stage.name, 0.0)
@@ -237,7 +237,7 @@ def save_model(
     inputs = prepared.inputs
     if (prepared.folder.model(role) / "config.json").exists() and fill is None:
         return
-    students.name_labels(model, inputs.task.task_type.head(inputs.task.names))
+    name_labels(model, inputs.task.task_type.head(inputs.task.names))
     tokenizer = deepcopy(inputs.tokenizer)
     tokenizer.model_max_length = inputs.max_length
     # A pipeline hands the model whatever the tokenizer makes: DistilBERT would choke on token_type_ids.

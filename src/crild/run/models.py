@@ -10,9 +10,12 @@ from crild.config import DistillConfig, TrainConfig
 from crild.data.batching import Collator
 from crild.data.task import Task
 from crild.errors import CrildError
-from crild.models import loading, students
+from crild.models import loading
 from crild.models.capture import capture, evaluation_mode
+from crild.models.cut import cut, describe, parse_layers
+from crild.models.head import copy_head, renew_head
 from crild.models.interpolation import Mixing
+from crild.models.narrow import narrow
 from crild.models.shape import Shape
 from crild.objectives import Composition, compose
 from crild.run.inputs import Inputs
@@ -95,7 +98,7 @@ def fresh_classifier(name: str, role: str, task: Task, config: TrainConfig) -> P
     head = task.task_type.head(task.names)
     loaded = loading.load_model(name, role, head, config.trust_remote_code, config.revision)
     if loaded.head_is_trained:  # for another task, or with labels in another order
-        students.renew_head(loaded.model, config.seed)
+        renew_head(loaded.model, config.seed)
     return loaded.model
 
 
@@ -111,7 +114,7 @@ def with_student(
         source: whose layers a cut student copies.
         source_name: its name.
     """
-    layers = students.parse_layers(config.student, source.config.num_hidden_layers)
+    layers = parse_layers(config.student, source.config.num_hidden_layers)
     if layers is None and config.student_width:
         raise CrildError(
             "--student-width is for a student that is cut from a larger model, not for one of its own PATH"
@@ -127,27 +130,25 @@ def with_student(
         student = fresh_classifier(config.student, "student", inputs.task, config)
         init = f"weights of {config.student}"
     else:
-        student = students.cut(source, layers)
-        init = students.describe(layers, f"the pre-trained encoder {source_name}")
+        student = cut(source, layers)
+        init = describe(layers, f"the pre-trained encoder {source_name}")
         if models.teacher_is_trained and source is models.teacher:
-            init = students.describe(layers, "the fine-tuned teacher")
+            init = describe(layers, "the fine-tuned teacher")
             notes.append("without --base the student, and so the control too, starts from the teacher's own layers")
             copies = config.student_head == "teacher" or (config.student_head == "auto" and not config.student_width)
             if not copies:
-                students.renew_head(student, config.seed)
+                renew_head(student, config.seed)
         if config.student_width:
-            student = students.narrow(
-                student, config.student_width, config.student_heads, config.student_weights, config.seed
-            )
+            student = narrow(student, config.student_width, config.student_heads, config.student_weights, config.seed)
             init = f"{config.student_weights} to width {config.student_width}, {init}"
             if config.student_weights == "fresh":
                 init = f"fresh weights, {len(layers)} layers of width {config.student_width}"
             else:
-                students.renew_head(student, config.seed)
+                renew_head(student, config.seed)
     depth, most = student.config.num_hidden_layers, models.teacher.config.num_hidden_layers
     if depth > most:
         raise CrildError(f"--student {config.student} has {depth} layers, more than the teacher's {most}")
-    if copies and not students.copy_head(deepcopy(student), models.teacher):
+    if copies and not copy_head(deepcopy(student), models.teacher):
         raise CrildError("--student-head teacher: the student's head has another shape than the teacher's")
     return replace(
         models,

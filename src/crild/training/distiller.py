@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from crild.data.batching import model_inputs
 from crild.features import Features, full_precision
 from crild.methods.recipe import Recipe
+from crild.models.architecture import model_inputs
 from crild.models.capture import capture, evaluation_mode
 from crild.models.interpolation import Mixing
 from crild.objectives import (

@@ -1,78 +1,16 @@
-"""Students: the chosen layers of a larger encoder, or any smaller encoder (`method.md` 4)."""
+"""A narrower student: fewer or thinner heads, sliced from a wider encoder or drawn anew (`method.md` 4)."""
 
-import re
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from crild.errors import CrildError
+from crild.models.architecture import inner_width
 from crild.models.shape import Shape
-
-
-def parse_layers(spec: str, depth: int) -> list[int] | None:
-    """Return the layers (counted from 0) that ``--student`` chooses from ``depth``, or ``None`` for a path.
-
-    ``3`` and ``first:3`` the first three; ``last:3`` the last three; ``every:2`` 0, 2, 4, ...; ``0,2,4`` those;
-    ``half`` the first half.
-
-    Raises:
-        CrildError: there are not so many layers.
-    """
-    if spec == "half":
-        return list(range(max(1, depth // 2)))
-    if re.fullmatch(r"\d+(,\d+)+", spec):
-        layers = [int(part) for part in spec.split(",")]
-    elif match := re.fullmatch(r"(?:(first|last|every):)?(\d+)", spec):
-        how, number = match[1] or "first", int(match[2])
-        if number == 0:
-            raise CrildError(f"--student {spec}: a student needs at least one layer")
-        if how != "every" and number > depth:
-            raise CrildError(f"--student {spec}: the model has {depth} layers, a student cannot have {number}")
-        first = depth - number if how == "last" else 0
-        layers = list(range(0, depth, number)) if how == "every" else list(range(first, first + number))
-    else:
-        return None
-    if layers != sorted(set(layers)):
-        raise CrildError(f"--student {spec}: layers must rise and not repeat")
-    if layers[-1] >= depth:
-        raise CrildError(f"--student {spec}: the model has layers 0 to {depth - 1}, there is no layer {layers[-1]}")
-    return layers
-
-
-def cut(source: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
-    """Return a student with the chosen layers of ``source``; embeddings and head are copied too.
-
-    Raises:
-        CrildError: the architecture shares one layer's weights (ALBERT) and the layers are not the first ones.
-    """
-    depth = source.config.num_hidden_layers
-    config = deepcopy(source.config)
-    config.num_hidden_layers = len(layers)
-    if getattr(config, "layer_types", None):
-        config.layer_types = [config.layer_types[i] for i in layers]
-    stack = layer_stack(source, depth)
-    if stack is None and layers != list(range(len(layers))):
-        raise CrildError(
-            f"{type(source).__name__} shares one layer's weights, so only the first layers can be chosen "
-            f"(--student first:{len(layers)})"
-        )
-    student = type(source)(config)
-    state = source.state_dict()
-    if stack is not None:
-        state = renumbered(state, stack, {old: new for new, old in enumerate(layers)})
-    wanted = student.state_dict()
-    unlike = sorted(set(wanted) ^ set(state))
-    if unlike:  # ModernBERT's first layer has no norm before attention
-        raise CrildError(
-            f"{type(source).__name__}: layers {','.join(map(str, layers))} cannot stand alone ({unlike[0]} has no "
-            "counterpart): choose layers that begin with 0"
-        )
-    student.load_state_dict({name: state[name] for name in wanted})
-    return student.eval()
 
 
 def narrow(
@@ -137,7 +75,7 @@ class Widths:
         shape = Shape.of(config)
         return cls(
             hidden=shape.width,
-            inner=getattr(config, inner_name(config)),
+            inner=getattr(config, inner_width(config)),
             heads=shape.heads,
             groups=shape.groups,
             head=shape.head_width,
@@ -175,7 +113,7 @@ class Widths:
 
     def write(self, config: Any, old: "Widths") -> None:
         """Write these sizes over the ``old`` ones of ``config``."""
-        sizes = {"hidden_size": self.hidden, "num_attention_heads": self.heads, inner_name(config): self.inner}
+        sizes = {"hidden_size": self.hidden, "num_attention_heads": self.heads, inner_width(config): self.inner}
         for name, before, now in (
             ("num_key_value_heads", old.groups, self.groups),
             ("head_dim", old.head, self.head),
@@ -187,11 +125,6 @@ class Widths:
                 sizes[name] = now
         for name, size in sizes.items():
             setattr(config, name, size)
-
-
-def inner_name(config: Any) -> str:
-    """Return what a configuration calls the width inside feed-forward layers (DistilBERT has its own name)."""
-    return "intermediate_size" if hasattr(config, "intermediate_size") else "hidden_dim"
 
 
 def sliced(source: PreTrainedModel, wanted: dict[str, Tensor], old: Widths, new: Widths) -> dict[str, Tensor]:
@@ -249,7 +182,7 @@ def inner_dimensions(source: PreTrainedModel) -> set[tuple[str, int]]:
     Sizes alone cannot tell: twice ModernBERT's inner width is three times its hidden width.
     """
     config = deepcopy(source.config)
-    setattr(config, inner_name(config), getattr(config, inner_name(config)) + 2)
+    setattr(config, inner_width(config), getattr(config, inner_width(config)) + 2)
     with torch.device("meta"):  # shapes only
         other = type(source)(config).state_dict()
     return {
@@ -258,54 +191,3 @@ def inner_dimensions(source: PreTrainedModel) -> set[tuple[str, int]]:
         for dim, size in enumerate(tensor.shape)
         if other[name].shape[dim] != size
     }
-
-
-def layer_stack(model: PreTrainedModel, depth: int) -> str | None:
-    """Return the dotted name of the list of Transformer layers, or ``None`` where layers share weights (ALBERT)."""
-    names = [n for n, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
-    shared = getattr(model.config, "num_hidden_groups", None) is not None
-    return None if shared or not names else min(names, key=len)
-
-
-def renumbered(state: dict[str, Any], stack: str, numbers: dict[int, int]) -> dict[str, Any]:
-    """Return a state dictionary with the layers under ``stack`` renumbered, and the others dropped."""
-    pattern = re.compile(rf"({re.escape(stack)}\.)(\d+)(\..*)")
-    out = {}
-    for name, tensor in state.items():
-        match = pattern.fullmatch(name)
-        if match is None:
-            out[name] = tensor
-        elif int(match[2]) in numbers:
-            out[f"{match[1]}{numbers[int(match[2])]}{match[3]}"] = tensor
-    return out
-
-
-def copy_head(student: PreTrainedModel, teacher: PreTrainedModel) -> bool:
-    """Copy the teacher's head (and pooler) into the student where every shape agrees; return whether it was done."""
-    ours, theirs = student.state_dict(), teacher.state_dict()
-    encoder = re.compile(rf"{re.escape(student.base_model_prefix)}\.(?!pooler)")
-    head = [name for name in ours if not encoder.match(name)]
-    if type(student) is not type(teacher) or any(
-        name not in theirs or ours[name].shape != theirs[name].shape for name in head
-    ):
-        return False
-    student.load_state_dict({**ours, **{name: theirs[name] for name in head}})
-    return True
-
-
-def name_labels(model: PreTrainedModel, head: dict[str, Any]) -> None:
-    """Write what a head's outputs mean into a model's configuration, see `TaskType.head`."""
-    for key, value in head.items():
-        setattr(model.config, key, value)
-
-
-def renew_head(model: PreTrainedModel, seed: int) -> None:
-    """Draw the head (and pooler) anew."""
-    torch.manual_seed(seed)
-    copy_head(model, type(model)(model.config))
-
-
-def describe(layers: list[int], source: str) -> str:
-    """Return one line on where a cut student's weights come from, for log and ``result.json``."""
-    chosen = ", ".join(map(str, layers))
-    return f"layer{'s' if len(layers) > 1 else ''} {chosen} of {source}"

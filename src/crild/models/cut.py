@@ -1,0 +1,90 @@
+"""A shorter student: the chosen layers of a larger encoder (`method.md` 4)."""
+
+import re
+from copy import deepcopy
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from crild.errors import CrildError
+from crild.models.architecture import layer_stack
+
+
+def parse_layers(spec: str, depth: int) -> list[int] | None:
+    """Return the layers (counted from 0) that ``--student`` chooses from ``depth``, or ``None`` for a path.
+
+    ``3`` and ``first:3`` the first three; ``last:3`` the last three; ``every:2`` 0, 2, 4, ...; ``0,2,4`` those;
+    ``half`` the first half.
+
+    Raises:
+        CrildError: there are not so many layers.
+    """
+    if spec == "half":
+        return list(range(max(1, depth // 2)))
+    if re.fullmatch(r"\d+(,\d+)+", spec):
+        layers = [int(part) for part in spec.split(",")]
+    elif match := re.fullmatch(r"(?:(first|last|every):)?(\d+)", spec):
+        how, number = match[1] or "first", int(match[2])
+        if number == 0:
+            raise CrildError(f"--student {spec}: a student needs at least one layer")
+        if how != "every" and number > depth:
+            raise CrildError(f"--student {spec}: the model has {depth} layers, a student cannot have {number}")
+        first = depth - number if how == "last" else 0
+        layers = list(range(0, depth, number)) if how == "every" else list(range(first, first + number))
+    else:
+        return None
+    if layers != sorted(set(layers)):
+        raise CrildError(f"--student {spec}: layers must rise and not repeat")
+    if layers[-1] >= depth:
+        raise CrildError(f"--student {spec}: the model has layers 0 to {depth - 1}, there is no layer {layers[-1]}")
+    return layers
+
+
+def cut(source: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
+    """Return a student with the chosen layers of ``source``; embeddings and head are copied too.
+
+    Raises:
+        CrildError: the architecture shares one layer's weights (ALBERT) and the layers are not the first ones.
+    """
+    config = deepcopy(source.config)
+    config.num_hidden_layers = len(layers)
+    if getattr(config, "layer_types", None):
+        config.layer_types = [config.layer_types[i] for i in layers]
+    stack = layer_stack(source)
+    if stack is None and layers != list(range(len(layers))):
+        raise CrildError(
+            f"{type(source).__name__} shares one layer's weights, so only the first layers can be chosen "
+            f"(--student first:{len(layers)})"
+        )
+    student = type(source)(config)
+    state = source.state_dict()
+    if stack is not None:
+        state = renumbered(state, stack, {old: new for new, old in enumerate(layers)})
+    wanted = student.state_dict()
+    unlike = sorted(set(wanted) ^ set(state))
+    if unlike:  # ModernBERT's first layer has no norm before attention
+        raise CrildError(
+            f"{type(source).__name__}: layers {','.join(map(str, layers))} cannot stand alone ({unlike[0]} has no "
+            "counterpart): choose layers that begin with 0"
+        )
+    student.load_state_dict({name: state[name] for name in wanted})
+    return student.eval()
+
+
+def renumbered(state: dict[str, Any], stack: str, numbers: dict[int, int]) -> dict[str, Any]:
+    """Return a state dictionary with the layers under ``stack`` renumbered, and the others dropped."""
+    pattern = re.compile(rf"({re.escape(stack)}\.)(\d+)(\..*)")
+    out = {}
+    for name, tensor in state.items():
+        match = pattern.fullmatch(name)
+        if match is None:
+            out[name] = tensor
+        elif int(match[2]) in numbers:
+            out[f"{match[1]}{numbers[int(match[2])]}{match[3]}"] = tensor
+    return out
+
+
+def describe(layers: list[int], source: str) -> str:
+    """Return one line on where a cut student's weights come from, for log and ``result.json``."""
+    chosen = ", ".join(map(str, layers))
+    return f"layer{'s' if len(layers) > 1 else ''} {chosen} of {source}"
