@@ -1,6 +1,5 @@
 """Texts are tokenised once, and the same with and without a cache."""
 
-
 import pytest
 from datasets import Dataset, disable_caching, enable_caching
 

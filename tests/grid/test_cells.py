@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from crild.preparation import prepare
 
 from crild.errors import CrildError
 from crild.grid.cells import configure, prepare_what_acts
 from crild.grid.spec import CONTROL, Cell, cells, make_grid, read_grid
 from crild.methods import METHODS
-from crild.preparation import prepare
 from tests.conftest import reviews, save_tiny, write_jsonl
 from tests.grid.grids import SMALL, grid
 

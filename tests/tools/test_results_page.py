@@ -11,6 +11,7 @@ from tools.drawing import svg
 from tools.plots import curves, dots
 from tools.results import (
     agreement,
+    built,
     distance,
     gain,
     gap,
