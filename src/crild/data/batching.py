@@ -73,7 +73,9 @@ class Collator:
         self.length = length
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return ``input_ids``, ``attention_mask``, ... (B, L), ``labels`` (B,), ``teacher_logits`` (B, C).
+        """Return ``input_ids``, ``attention_mask``, ... (B, L), ``labels`` (B,) or (B, C), ``teacher_logits`` (B, C).
+
+        Labels are NaN where a row has none.
 
         ``words`` (B, L) where the rows have them; padding belongs to no word, -1.
         """
@@ -88,9 +90,14 @@ class Collator:
             out["words"][real] = torch.tensor([word for row in rows for word in row["words"]])
         for name in ("labels", "teacher_logits"):
             if name in rows[0]:
-                values = [float("nan") if row[name] is None else row[name] for row in rows]
-                out[name] = torch.tensor(values, dtype=torch.float32)
+                out[name] = padded_numbers([row[name] for row in rows])
         return out
+
+
+def padded_numbers(values: list[Any]) -> torch.Tensor:
+    """Return numbers, or lists of as many each, as a tensor; ``None`` becomes NaN in the shape of the others."""
+    shape = next(([float("nan")] * len(value) for value in values if isinstance(value, list)), float("nan"))
+    return torch.tensor([shape if value is None else value for value in values], dtype=torch.float32)
 
 
 def batches_by_length(

@@ -28,7 +28,10 @@ LABELS = ("label", "labels", "gold_label", "class", "category", "target", "senti
           "similarity", "rating", "stars", "is_duplicate", "quality")  # fmt: skip
 
 
-@dataclass
+BITS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+
+
+@dataclass(frozen=True)
 class Columns:
     """Which columns of a source hold text, second text and label."""
 
@@ -52,7 +55,11 @@ def find_columns(columns: list[str], config: DataConfig, where: str, source: Sou
         CrildError: there is no such column, two options name the same one, or no text column is recognised.
     """
     named = {option: name for option in ("text", "text_pair", "label") if (name := getattr(config, option)) is not None}
-    absent = {option: name for option, name in named.items() if name not in columns}
+    absent = {}
+    for option, name in named.items():
+        wanted = label_columns(name, columns) if option == "label" else []
+        if lacking := [each for each in wanted or [name] if each not in columns]:
+            absent[option] = lacking[0]
     if own and absent:
         name = next(iter(absent.values()))
         raise CrildError(
@@ -133,8 +140,13 @@ def normalise(rows: Dataset, config: DataConfig, where: str, source: Source, own
                 f"{where}: --text {columns.text} names what looks like the label column ({distinct} different values "
                 f"in {len(rows)} rows); the columns are {', '.join(rows.column_names)}"
             )
-    raw = rows[columns.label][:] if columns.label else [None] * len(rows)
+    raw: list[Any]
+    several = label_columns(columns.label, rows.column_names)
     feature = rows.features.get(columns.label) if columns.label else None
+    if several:
+        raw = lists_of_labels(rows, several, where)
+    else:
+        raw = rows[columns.label][:] if columns.label else [None] * len(rows)
     if isinstance(feature, ClassLabel):
         raw = [None if v is None or v < 0 else feature.int2str(v) for v in raw]
     keep = [i for i, both in enumerate(zip(*texts, strict=True)) if all(text and text.strip() for text in both)]
@@ -154,6 +166,30 @@ def normalise(rows: Dataset, config: DataConfig, where: str, source: Source, own
     if columns.label is not None and all(label is None for label in out["raw_label"]):
         source.notes.append(f"{where}: column {columns.label!r} holds no label; rows count as unlabelled")
     return Dataset.from_dict(out)
+
+
+def label_columns(label: str | None, columns: list[str]) -> list[str]:
+    """Return the columns of 0 and 1 that ``--label a,b,c`` names; none where it names one column."""
+    return [name.strip() for name in label.split(",")] if label and label not in columns and "," in label else []
+
+
+def lists_of_labels(rows: Dataset, columns: list[str], where: str) -> list[list[str] | None]:
+    """Return the names of the columns that say 1, row by row; ``None`` where all of them are empty.
+
+    Raises:
+        CrildError: a column says something else than 0 or 1.
+    """
+    said: dict[str, list[bool | None]] = {}
+    for name in columns:
+        values = rows[name][:]
+        said[name] = [None if is_missing(value) else BITS.get(str(value).strip().lower()) for value in values]
+        for value, bit in zip(values, said[name], strict=True):
+            if bit is None and not is_missing(value):
+                raise CrildError(f"{where}: column {name!r} says {str(value)!r}; a column for each label says 0 or 1")
+    return [
+        None if all(bit is None for bit in bits) else [name for name, bit in zip(columns, bits, strict=True) if bit]
+        for bits in zip(*said.values(), strict=True)
+    ]
 
 
 def raw_label(value: Any, feature: Any = None) -> str | list[str] | None:

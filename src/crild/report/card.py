@@ -6,8 +6,15 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 
-def write_card(folder: Path, result: dict[str, Any]) -> None:
-    """Write ``README.md`` into a student's folder, from the run's result."""
+def write_card(folder: Path, result: dict[str, Any], shared: int, init: str) -> None:
+    """Write ``README.md`` into a student's folder.
+
+    Args:
+        folder: of the student.
+        result: of the run.
+        shared: validation rows whose text is also in train.
+        init: where the student's weights came from, without a path of this machine.
+    """
     student, teacher = result["student"], result["teacher"]
     who = [("teacher", teacher, teacher)]
     if result["control"]:
@@ -45,7 +52,8 @@ def write_card(folder: Path, result: dict[str, Any]) -> None:
         validation_rows=result["rows"]["validation"],
         max_length=result["max_length"],
         labels=", ".join(result["labels"]) or "one number",
-        init=student["init"],
+        init=init,
+        shared=shared,
         rows=", ".join(f"{name} {count}" for name, count in result["rows"].items()),
         seed=result["seed"],
     )

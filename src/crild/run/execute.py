@@ -13,7 +13,7 @@ from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from crild.config import DistillConfig, FinetuneConfig
-from crild.console import say
+from crild.console import say, warn
 from crild.files import cached_array, load_weights, save_weights, write_whole
 from crild.inference import bytes_on_disk, latencies, parameters, predict
 from crild.models.architecture import input_names
@@ -262,7 +262,9 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
         name: {split: scorer.logits(model, split) for split in inputs.validation} for name, model in models.items()
     }
     selected = {name: scorer.logits(model, "selection") for name, model in models.items()}
-    notes = [*prepared.notes, *constant_answers(scorer.target(inputs.scored_on), inputs, logits)]
+    warnings = constant_answers(scorer.target(inputs.scored_on), inputs, logits)
+    for warning in warnings:
+        warn(warning)
     frames = [
         predictions_frame(inputs.task, split, rows, scorer.target(split), {n: of[split] for n, of in logits.items()})
         for split, rows in inputs.task.validation.items()
@@ -288,7 +290,7 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
             "validation": len(inputs.validation[inputs.scored_on]),
         },
         seed=config.seed,
-        notes=notes,
+        notes=[*prepared.notes, *warnings],
         models=model_scores(prepared, models, logits),
         selection={
             "score": scorer.target("selection").score(selected[last]),
@@ -301,12 +303,21 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
     if "control" in models:
         save_model(prepared, models["control"], "control")
     if "student" in models:
-        save_model(prepared, models["student"], "student", fill=lambda path: write_card(path, result.to_dict()))
+        save_model(prepared, models["student"], "student", fill=lambda path: fill_card(prepared, path, result))
         student = result.models["student"]
         assert student is not None
         saved = Scores.of(student.to_dict() | {"bytes": bytes_on_disk(folder.model("student"))})
         result = Result.of(result.to_dict() | {"student": saved.to_dict()})
     return result
+
+
+def fill_card(prepared: Prepared, folder: Path, result: Result) -> None:
+    """Write the model card into a student's folder; a path of this machine means nothing to who reads it."""
+    init = prepared.models.student_init
+    for name in (getattr(prepared.config, option) for option in ("base", "teacher", "student")):
+        if name and Path(name).expanduser().exists():
+            init = init.replace(name, Path(name).name)
+    write_card(folder, result.to_dict(), prepared.inputs.checks.shared, init)
 
 
 def described(prepared: Prepared) -> dict[str, Any] | None:
