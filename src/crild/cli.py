@@ -69,10 +69,9 @@ def run(arguments: list[str]) -> int:
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not loaded here
             raise
-        parts = (
-            "--accumulation 2, 4, ... takes each step in smaller parts, and " if hasattr(config, "accumulation") else ""
-        )
-        raise CrildError(f"the GPU is out of memory: {parts}a smaller --max-length needs less") from None
+        ways = ["--accumulation 2, 4, ... takes a step in smaller parts"] if hasattr(config, "accumulation") else []
+        ways.append("a smaller --max-length needs less")
+        raise CrildError(f"the GPU is out of memory: {'; '.join(ways)}") from None
 
 
 def version() -> str:
