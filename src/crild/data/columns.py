@@ -140,7 +140,6 @@ def normalise(rows: Dataset, config: DataConfig, where: str, source: Source, own
                 f"{where}: --text {columns.text} names what looks like the label column ({distinct} different values "
                 f"in {len(rows)} rows); the columns are {', '.join(rows.column_names)}"
             )
-    raw: list[Any]
     several = label_columns(columns.label, rows.column_names)
     feature = rows.features.get(columns.label) if columns.label else None
     if several:
@@ -173,7 +172,7 @@ def label_columns(label: str | None, columns: list[str]) -> list[str]:
     return [name.strip() for name in label.split(",")] if label and label not in columns and "," in label else []
 
 
-def lists_of_labels(rows: Dataset, columns: list[str], where: str) -> list[list[str] | None]:
+def lists_of_labels(rows: Dataset, columns: list[str], where: str) -> list[Any]:
     """Return the names of the columns that say 1, row by row; ``None`` where all of them are empty.
 
     Raises:
