@@ -5,8 +5,9 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from crild.errors import CrildError
-from crild.models.cut import cut, parse_layers
+from crild.models.cut import cut, parse_layers, same_size
 from crild.models.head import copy_head
+from crild.models.narrow import narrow
 from tests.architectures import ARCHITECTURES, padded_batch, small_model
 
 
@@ -79,3 +80,10 @@ def test_the_head_is_copied_only_where_everything_fits():
     assert torch.equal(student.bert.embeddings.word_embeddings.weight, embeddings)
     assert not copy_head(student, small_model("roberta"))
     assert not copy_head(student, small_model("bert", hidden_size=32))
+
+
+def test_a_student_as_large_as_its_source_is_noticed():
+    source = small_model("bert")
+    assert "--student 2" in same_size(cut(source, [0, 1, 2, 3]).config, source.config)
+    assert same_size(cut(source, [0, 1]).config, source.config) is None
+    assert same_size(narrow(source, 12, 4).config, source.config) is None

@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from crild.config import StageSettings
+from crild.errors import CrildError
+from crild.inference import predict
 from crild.methods import METHODS
 from crild.methods.recipe import Recipe
 from crild.models.cut import cut
@@ -439,3 +441,29 @@ def test_a_log_is_cut_back_to_the_checkpoint(tmp_path):
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
     assert trim_log(path, 2) == [{"step": 1}, {"step": 2}]
     assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
+
+
+def test_scores_and_held_out_terms_come_from_fp32_passes_under_bf16(tmp_path):
+    seen = []
+    options = {"recipe": LOGITS, "epochs": 1, "keep": "last"}
+    trainer = trainer_of(tmp_path, precision="bf16", score=lambda logits: seen.append(logits) or 0.0, **options)
+    trainer.run()
+    student = trainer.distiller.student
+    np.testing.assert_allclose(seen[-1], predict(student, rows(16, 1), tiny_tokenizer()), rtol=1e-4, atol=1e-6)
+    reference = trainer_of(tmp_path / "fp32", student=deepcopy(student), **options)
+    assert log(tmp_path, "history")[-1]["held_out"] == pytest.approx(reference.evaluate(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("accumulation", "hint"), [(1, "--accumulation 2 (the same steps, 4 rows at a time)"), (8, "lower --max-length")]
+)
+def test_a_full_gpu_is_one_line_that_names_batch_size_and_accumulation(tmp_path, monkeypatch, accumulation, hint):
+    trainer = trainer_of(tmp_path, accumulation=accumulation)
+
+    def fail(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(trainer, "train", fail)
+    with pytest.raises(CrildError, match="stage ild: out of GPU memory at batch size 8") as caught:
+        trainer.run()
+    assert hint in str(caught.value)

@@ -47,7 +47,7 @@ class Data:
     task: str = option("auto", "kind of task; auto: what the labels and the teacher say", choices=("auto", *TASK_NAMES))
     metric: str | None = option(
         None,
-        "accuracy, f1, accuracy_f1, macro_f1, matthews, pearson, spearman or pearson_spearman",
+        "such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task",
         unset="the data's own, or the task's",
     )
     max_length: Whole | None = option(None, "tokens kept of a row", unset="128; CoLA and SST-2 64", at_least=8)

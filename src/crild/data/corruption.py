@@ -34,6 +34,8 @@ def unbalance(rows: Dataset, ratio: float, seed: int) -> Dataset:
     classes the rarer one keeps ``ratio`` times the other. Rows without a label stay.
     """
     labels = rows["raw_label"][:]
+    if any(isinstance(label, list) for label in labels):
+        raise CrildError("--imbalance needs one class a row, and here rows have lists of labels")
     names, counts = np.unique([labels[i] for i in labelled(rows)], return_counts=True)
     order = np.lexsort((names, -counts))
     rng = np.random.default_rng((seed, IMBALANCE))

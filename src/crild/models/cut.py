@@ -84,6 +84,21 @@ def renumbered(state: dict[str, Any], stack: str, numbers: dict[int, int]) -> di
     return out
 
 
+def same_size(student: Any, source: Any) -> str | None:
+    """Return a warning where a student is as deep and as wide as the model that it is taken from.
+
+    Args:
+        student, source: their configurations.
+    """
+    depth, width = student.num_hidden_layers, student.hidden_size
+    if (depth, width) != (source.num_hidden_layers, source.hidden_size):
+        return None
+    return (
+        f"the student has all {depth} layers of the model it is taken from and is as wide ({width}): it gets neither "
+        f"smaller nor faster; choose fewer layers, such as --student {max(1, depth // 2)}"
+    )
+
+
 def describe(layers: list[int], source: str) -> str:
     """Return one line on where a cut student's weights come from, for log and ``result.json``."""
     chosen = ", ".join(map(str, layers))

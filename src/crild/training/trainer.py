@@ -28,6 +28,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from crild.config import StageSettings
 from crild.data.batching import Collator, LengthGroupedSampler, batches_by_length
+from crild.errors import CrildError
 from crild.files import write_whole
 from crild.models.interpolation import draw_lambda
 from crild.objectives import Term
@@ -153,7 +154,17 @@ class DistillationTrainer(Trainer):
     # ---- a stage from beginning or checkpoint to end ----
 
     def run(self) -> None:
-        """Train to the end, from the newest complete checkpoint if there is one; the student ends as the one kept."""
+        """Train to the end, from the newest complete checkpoint if there is one; the student ends as the one kept.
+
+        Raises:
+            CrildError: the device's memory does not hold a micro-batch.
+        """
+        try:
+            self._run()
+        except torch.OutOfMemoryError:
+            raise CrildError(out_of_memory(self.stage, self.settings)) from None
+
+    def _run(self) -> None:
         shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
         checkpoint, done = next(reversed(self.checkpoints()), None), self.steps_done()
         steps = trim_log(self.folder / "steps.jsonl", done)
@@ -304,7 +315,8 @@ class DistillationTrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Measure every term, and the score where the stage has one, on the held-out split; keep the best student.
 
-        Interpolation weights and partners are the same at every evaluation, so values can be compared.
+        Interpolation weights and partners are the same at every evaluation, so values can be compared. All passes are
+        in fp32, whatever precision training runs in.
         """
         self.flush()
         rows = self.held_out
@@ -314,8 +326,8 @@ class DistillationTrainer(Trainer):
         for number, (chosen, unplaced) in enumerate(batches_by_length(rows, self.data_collator, 64)):
             batch = self._prepare_inputs(unplaced)
             lam = self.lam(-number - 1 + 2**31)
-            with torch.no_grad(), self.accelerator.autocast():
-                output = self.distiller(batch, lam=lam, progress=1.0)
+            with torch.no_grad():  # the class's own method: the trainer wraps the module's in autocast under bf16
+                output = Distiller.forward(self.distiller, batch, lam=lam, progress=1.0)
             add_terms(sums, output["terms"])
             if output["logits"] is not None:
                 values = output["logits"].float().cpu().numpy()
@@ -367,6 +379,17 @@ class DistillationTrainer(Trainer):
             older = [path for path in self.checkpoints() if path.name != name]
             os.replace(self.folder / INCOMPLETE / name, self.folder / name)
             self.remove(older)
+
+
+def out_of_memory(stage: str, settings: StageSettings) -> str:
+    """Return what to do where a stage's micro-batches do not fit into the device's memory."""
+    size, parts = settings.batch_size, settings.accumulation
+    more = next((n for n in range(parts + 1, size + 1) if size % n == 0), None)
+    cure = f"add --accumulation {more} (the same steps, {size // more} rows at a time)" if more else "use the CPU"
+    return (
+        f"stage {stage}: out of GPU memory at batch size {size} ({size // parts} rows at a time): {cure}, or lower "
+        "--max-length"
+    )
 
 
 def add_terms(sums: dict[str, Tensor], terms: dict[str, Term]) -> None:
