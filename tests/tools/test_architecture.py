@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from importlinter.api import read_configuration
+
 from tools.architecture import imports, pages, ranks
 from tools.committed import ROOT
 

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-from tools.reference import pages
 from transformers import pipeline
 
 from crild.config import ANY, PRESETS
@@ -13,6 +12,7 @@ from crild.methods import METHODS
 from crild.models.architecture import NAMES
 from crild.objectives import OBJECTIVES
 from tests.conftest import save_tiny, tiny_tokenizer
+from tools.reference import pages
 
 ROOT = Path(__file__).resolve().parents[2]
 TITLES = {"finetune": "fine-tuning (teacher, control)", "ild": "ILD", "kd": "KD"}

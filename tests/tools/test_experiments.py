@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from tools.committed import GRIDS, RESULTS, ROOT
 
 from crild.grid.spec import cells, read_grid
+from tools.committed import GRIDS, RESULTS, ROOT
 
 
 @pytest.mark.parametrize("name", [path.relative_to(GRIDS).with_suffix("").as_posix() for path in GRIDS.rglob("*.yaml")])

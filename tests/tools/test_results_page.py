@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from crild.grid.run import select
+from crild.grid.spec import cells, read_grid
+from crild.grid.table import summarise
+from tools import again
 from tools.committed import ROOT, command, contents, grid_file, grids, name_of
 from tools.drawing import svg
 from tools.plots import curves, dots
@@ -23,11 +28,6 @@ from tools.results import (
     score,
     selection_table,
 )
-
-from crild.grid.run import select
-from crild.grid.spec import cells, read_grid
-from crild.grid.table import summarise
-from tools import again
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from tools.selection_rules import rules
 
 HISTORY = [
