@@ -9,8 +9,9 @@ import yaml
 from crild.cli import main
 from crild.config import TuneConfig, build
 from crild.errors import CrildError
+from crild.grid.cells import Outcome
 from crild.methods import find_method
-from crild.search import search_space
+from crild.search import search_space, tune
 
 pytest.importorskip("optuna")
 
@@ -85,3 +86,66 @@ def test_mistakes_write_nothing(tiny, film_data, tmp_path, capsys):
     assert "holds no search" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
     assert [p.name for p in Path(tmp_path / "y").iterdir()] == ["thesis.txt"]
+
+
+def stubbed(monkeypatch, outcome):
+    """A search whose runs are `outcome(number of the trial, its options)`; returns what was proposed."""
+    proposed = []
+
+    def run(root, cell, keep_weights):
+        if cell.method == "teacher":
+            return Outcome(result={"teacher": {"score": 0.5}})
+        proposed.append(cell.options["kd_learning_rate"])
+        return outcome(len(proposed) - 1, cell.options)
+
+    monkeypatch.setattr("crild.search.run_cell", run)
+    return proposed
+
+
+def stub_tune(folder, trials):
+    return tune(base="enc", data="films.csv", method="kd", trials=trials, output=str(folder))
+
+
+def scored(options):
+    return Outcome(result={"student": {"score": options["kd_learning_rate"]}})
+
+
+FAILED = Outcome(error="out of memory")
+
+
+def test_a_trial_that_failed_is_followed_by_one_with_other_settings(monkeypatch, tmp_path):
+    proposed = stubbed(monkeypatch, lambda number, options: FAILED if number in (0, 1, 4) else scored(options))
+    result = stub_tune(tmp_path, 4)
+    assert len(proposed) == len(set(proposed)) == 7
+    assert [t["state"] for t in result["trials"]] == ["fail", "fail", "complete", "complete", "fail", "complete",
+                                                      "complete"]  # fmt: skip
+    assert result["score"] == max(rate for number, rate in enumerate(proposed) if number not in (0, 1, 4))
+
+
+def test_a_search_ends_where_no_settings_work(monkeypatch, tmp_path):
+    proposed = stubbed(monkeypatch, lambda number, options: FAILED)
+    with pytest.raises(CrildError, match="5 trials in a row failed, the last one so: out of memory"):
+        stub_tune(tmp_path, 100)
+    assert len(set(proposed)) == 5
+    more = stubbed(monkeypatch, lambda number, options: scored(options))  # as when the cause was removed
+    stub_tune(tmp_path, 2)
+    assert len(more) == 2
+    assert not set(more) & set(proposed)
+
+
+def test_a_search_that_was_killed_proposes_what_it_would_have(monkeypatch, tmp_path):
+    whole = stubbed(monkeypatch, lambda number, options: FAILED if number == 1 else scored(options))
+    stub_tune(tmp_path / "whole", 4)
+
+    def killed(number, options):
+        if number == 2:
+            raise KeyboardInterrupt
+        return FAILED if number == 1 else scored(options)
+
+    before = stubbed(monkeypatch, killed)
+    with pytest.raises(KeyboardInterrupt):
+        stub_tune(tmp_path / "killed", 4)
+    after = stubbed(monkeypatch, lambda number, options: scored(options))
+    stub_tune(tmp_path / "killed", 4)
+    assert before[:2] + after == whole
+    assert before[2] == after[0]

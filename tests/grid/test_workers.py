@@ -6,9 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
+
+from crild.grid import workers
+from crild.grid.cells import Outcome
+from crild.grid.spec import Cell
+from crild.grid.workers import LocalProcesses, RayPool, visible_gpus
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -152,3 +159,136 @@ def test_a_lost_ray_worker_is_taken_up_again(grid, undisturbed, tmp_path):
     text = finish(process)
     assert "its worker was lost; running it again" in text
     assert tables(output) == tables(undisturbed)
+
+
+# GPUs, and what is a lost worker
+
+
+def see_gpu(folder, number):
+    """What a worker sees; it waits until the others are there, so that none takes two jobs."""
+    (Path(folder) / str(number)).touch()
+    wait_for(lambda: len(list(Path(folder).iterdir())) == 3)
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+@pytest.mark.parametrize(
+    ("count", "allowed", "names"),
+    [(0, None, []), (2, None, ["0", "1"]), (2, "5,GPU-7", ["5", "GPU-7"]), (0, "", [])],
+)
+def test_gpus_are_those_that_this_process_may_use(count, allowed, names, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if allowed is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
+    assert visible_gpus() == names
+
+
+@pytest.mark.slow
+def test_local_workers_see_the_gpus_in_turn(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    pool = LocalProcesses(3, 1)
+    try:
+        views = [pool.pool.submit(see_gpu, str(tmp_path), number) for number in range(3)]
+        assert sorted(view.result(300) for view in views) == ["0", "0", "1"]
+    finally:
+        pool.close()
+
+
+def unmakeable():
+    return 1 / 0
+
+
+def a_cell():
+    return Cell("films", "full", "kd", 1, "runs/films/full/kd/1", {})
+
+
+def test_a_local_run_that_raises_is_a_failed_one_and_the_others_go_on(monkeypatch, tmp_path):
+    pool = LocalProcesses(1, 1)
+    outcomes = []
+    try:
+        pool.pool.shutdown()
+        pool.pool = ThreadPoolExecutor(1)
+        monkeypatch.setattr(workers, "run_cell", lambda *_: unmakeable())
+        pool.run(tmp_path, [(a_cell(), False)], lambda cell, outcome: outcomes.append(outcome))
+    finally:
+        pool.close()
+    assert [outcome.error for outcome in outcomes] == ["ZeroDivisionError: division by zero"]
+
+
+class StubRay:
+    """As much of Ray as a pool asks for; `answers` are what its tasks come to, an exception or a value."""
+
+    def __init__(self, cpus, gpus, answers=()):
+        self.resources, self.answers, self.asked, self.started = {"CPU": cpus, "GPU": gpus}, list(answers), {}, 0
+        self.exceptions = pytest.importorskip("ray").exceptions
+
+    def init(self, **options):
+        pass
+
+    def cluster_resources(self):
+        return self.resources
+
+    def remote(self, **asked):
+        self.asked = asked
+        return lambda function: self
+
+    def wait(self, waiting, num_returns):
+        return waiting[:1], waiting[1:]
+
+    def get(self, task):
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class StubTask:
+    """A remote function whose calls are numbered."""
+
+    def __init__(self, ray):
+        self.ray = ray
+
+    def remote(self, *arguments):
+        self.ray.started += 1
+        return self.ray.started
+
+
+def ray_pool(monkeypatch, cpus, gpus, answers=()):
+    stub = StubRay(cpus, gpus, answers)
+    monkeypatch.setitem(sys.modules, "ray", stub)
+    pool = RayPool(1, None)
+    pool.task = StubTask(stub)
+    return pool, stub
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "share"), [(4, 0, 0), (4, 4, 1), (2, 4, 1), (16, 1, 0.0625), (16, 3, 0.1666), (20, 1, 0.05)]
+)
+def test_ray_workers_ask_for_a_gpu_or_a_share_of_one(cpus, gpus, share, monkeypatch):
+    pool, stub = ray_pool(monkeypatch, cpus, gpus)
+    assert stub.asked["num_gpus"] == share
+    assert pool.size == cpus
+    if 0 < share < 1:
+        assert int(1 / share) * gpus >= pool.size  # all of them find room
+
+
+def ray_errors():
+    """Ray's exceptions as it raises them: of a lost worker, and of a task."""
+    errors = pytest.importorskip("ray").exceptions
+    task = errors.RayTaskError("run_on_ray", "traceback", OSError("no space left")).as_instanceof_cause()
+    return [errors.WorkerCrashedError(), errors.OutOfMemoryError("killed")], task
+
+
+def test_a_task_error_on_ray_is_a_failed_run_and_only_a_lost_worker_is_tried_again(monkeypatch, tmp_path):
+    lost, task = ray_errors()
+    for answers, error, started in (
+        ([*lost, Outcome(result={"ok": 1})], None, 3),
+        ([task], "OSError: no space left", 1),
+        ([lost[0]] * 3, "its worker was lost 3 times (out of memory?)", 3),
+    ):
+        pool, stub = ray_pool(monkeypatch, 2, 0, answers)
+        outcomes = []
+        pool.run(tmp_path, [(a_cell(), False)], lambda cell, outcome: outcomes.append(outcome))  # noqa: B023
+        assert [outcome.error for outcome in outcomes] == [error]
+        assert stub.started == started
