@@ -16,6 +16,7 @@ from crild.methods import find_method
 from crild.models.cut import parse_layers
 from crild.models.loading import load_tokenizer_or_path
 from crild.objectives import OBJECTIVES, load_plugin, parse_features
+from crild.randomness import own_random_state
 from crild.run.estimate import estimate_minutes
 from crild.run.execute import Prepared, Scorer, execute
 from crild.run.folder import RunFolder
@@ -69,6 +70,7 @@ def finetune(config: FinetuneConfig | None = None, **options: Any) -> Result:
     return run(configure(FinetuneConfig, config, options))
 
 
+@own_random_state()
 def run(config: Config, timed: bool = True, may_idle: Collection[str] = ()) -> Result:
     """Return the result of a run: of the finished one, else prepare it, tell what it will do, and execute it.
 
