@@ -35,10 +35,12 @@ def content(name: str) -> str:
 
 
 def files_in(path: Path) -> list[Path]:
-    """Return a file itself, or the files below a folder that count."""
+    """Return a file itself, or a folder's files that count: all below a `datasets` directory, else those in it."""
     if path.is_file():
         return [path]
-    return [file for file in path.rglob("*") if file.is_file() and file.suffix not in SHIPPED_BESIDE]
+    nested = (path / "dataset_dict.json").exists()
+    found = path.rglob("*") if nested else path.iterdir()
+    return [file for file in found if file.is_file() and file.suffix not in SHIPPED_BESIDE]
 
 
 def hash_of(file: Path) -> str:

@@ -12,7 +12,7 @@ from crild.data.task import Task
 from crild.errors import CrildError
 from crild.models import loading
 from crild.models.capture import capture, evaluation_mode
-from crild.models.cut import cut, describe, parse_layers
+from crild.models.cut import cut, describe, parse_layers, same_size
 from crild.models.head import copy_head, renew_head
 from crild.models.interpolation import Mixing
 from crild.models.narrow import narrow
@@ -145,6 +145,8 @@ def with_student(
                 init = f"fresh weights, {len(layers)} layers of width {config.student_width}"
             else:
                 renew_head(student, config.seed)
+        if warning := same_size(student.config, source.config):
+            notes.append(warning)
     depth, most = student.config.num_hidden_layers, models.teacher.config.num_hidden_layers
     if depth > most:
         raise CrildError(f"--student {config.student} has {depth} layers, more than the teacher's {most}")
