@@ -1,7 +1,7 @@
 """Texts are tokenised once, and the same with and without a cache."""
 
 import pytest
-from datasets import Dataset, disable_caching, enable_caching
+from datasets import Dataset, Value, disable_caching, enable_caching
 
 from crild.config import FinetuneConfig
 from crild.data import tokenise as module
@@ -44,6 +44,16 @@ def test_texts_are_tokenised_once(cache, encoded):
     assert again.to_dict() == first.to_dict()
     assert again.features == first.features
     assert len(list(cache.glob("*.arrow"))) == 1
+
+
+def test_later_steps_write_nothing_into_the_cache(cache):
+    for _ in range(2):
+        rows = tokenise(pairs(), tiny_tokenizer(), 12)
+        rows.select(range(0, 200, 3)).add_column("teacher_logits", [[0.0, 1.0]] * 67).cast_column(
+            "length", Value("int32")
+        )
+    assert len(list(cache.iterdir())) == 1
+    assert not rows.cache_files
 
 
 def test_the_cache_changes_no_result(cache, encoded, monkeypatch):

@@ -47,7 +47,9 @@ def tokenise(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int,
         tokenised = tokenise_texts(cache_file_name=file, keep_in_memory=file is None)
     except (OSError, ArrowInvalid):  # a full disk, a broken file: the cache is a convenience
         tokenised = tokenise_texts(load_from_cache_file=False, keep_in_memory=True)
-    return tokenised.add_column("labels", rows["labels"][:])
+    # As a table that is in no file (though its pages are the file's): from one that is, `datasets` would write what is
+    # selected or added later into the cache too.
+    return Dataset(tokenised.data.table).add_column("labels", rows["labels"][:])
 
 
 def encode(
