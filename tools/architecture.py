@@ -68,6 +68,11 @@ def height(graph: nx.DiGraph, node: str) -> float:
     return 0.32 + LINE * len(lines(graph, node)) if node in graph else 0.0
 
 
+def places_in(row: list[str]) -> dict[str, float]:
+    """Return where each of a row stands, from 0 to 1."""
+    return {node: index / max(1, len(row) - 1) for index, node in enumerate(row)}
+
+
 def ordered(graph: nx.DiGraph, arrows: nx.DiGraph) -> tuple[list[list[str]], dict[tuple[str, str], list[str]]]:
     """Return rows in an order in which few arrows cross, and each arrow's way through them.
 
@@ -75,7 +80,8 @@ def ordered(graph: nx.DiGraph, arrows: nx.DiGraph) -> tuple[list[list[str]], dic
     """
     layout = rows(graph)
     row_of = {node: number for number, row in enumerate(layout) for node in row}
-    ways, links = {}, nx.Graph()
+    ways: dict[tuple[str, str], list[str]] = {}
+    links = nx.Graph()
     for top, bottom in sorted(arrows.edges):
         places = [f"{top}>{bottom}@{number}" for number in range(row_of[top] + 1, row_of[bottom])]
         for place in places:
@@ -85,16 +91,12 @@ def ordered(graph: nx.DiGraph, arrows: nx.DiGraph) -> tuple[list[list[str]], dic
     for sweep in range(24):  # down, up, down, ...: each row in the order of its neighbours' middles
         step = 1 if sweep % 2 == 0 else -1
         for number in range(len(layout))[::step]:
-            other = layout[number - step] if 0 <= number - step < len(layout) else []
-            place = {node: index / max(1, len(other) - 1) for index, node in enumerate(other)}
-            here = {node: index / max(1, len(layout[number]) - 1) for index, node in enumerate(layout[number])}
-            wish = {
-                node: mean([place[n] for n in links[node] if n in place] or [here[node]])
-                if node in links
-                else here[node]
-                for node in here
-            }
-            layout[number].sort(key=lambda node, wish=wish: (wish[node], node))
+            above = places_in(layout[number - step]) if 0 <= number - step < len(layout) else {}
+            wish = places_in(layout[number])
+            for node in wish:
+                if found := [above[n] for n in links.adj.get(node, ()) if n in above]:
+                    wish[node] = mean(found)
+            layout[number] = sorted(wish, key=lambda node, wish=wish: (wish[node], node))  # type: ignore[misc]
     return layout, ways
 
 

@@ -10,27 +10,33 @@ import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
+
+from crild.grid.spec import cells, read_grid
+from crild.run.folder import RunFolder
 
 SAME_TERMS = ("l-ild", "cr-ild")
 
 
-def loss(terms):
+def loss(terms: dict[str, float] | None) -> float | None:
     """Return the sum of a history entry's terms; none before any step."""
     return sum(value for name, value in terms.items() if not name.startswith("consistency/")) if terms else None
 
 
-def mean(values):
+def mean(values: list[float | None]) -> float | None:
     """Return the mean, or none where any value is missing."""
-    return None if None in values else round(sum(values) / len(values), 5)
+    known = [value for value in values if value is not None]
+    return None if len(known) < len(values) else round(sum(known) / len(known), 5)
 
 
-def series(folder, tasks, methods):
+def series(folder: str, tasks: list[str], methods: list[str]) -> list[dict[str, Any]]:
     """Return one entry for each task, method and stage."""
     found = defaultdict(list)
-    for path in sorted(Path(folder).glob("runs/*/*/*/*/stages/*/history.jsonl")):
-        task, _, method, _, _, stage = path.relative_to(Path(folder) / "runs").parts[:6]
-        if task in tasks and method in methods and (stage == "kd" or (stage == "ild" and method in SAME_TERMS)):
-            found[task, method, stage].append([json.loads(line) for line in path.open(encoding="utf-8")])
+    for cell in cells(read_grid(f"{folder}/grid.yaml")):
+        run = RunFolder(Path(folder) / cell.folder)
+        for stage in ("ild", "kd") if cell.method in SAME_TERMS else ("kd",):
+            if cell.task in tasks and cell.method in methods and run.stage(stage).history.exists():
+                found[cell.task, cell.method, stage].append(run.history(stage))
     out = []
     for (task, method, stage), runs in sorted(found.items()):
         points = [

@@ -6,7 +6,7 @@ its tables, ranks and gaps are looked up in the result files here.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any
 
@@ -304,7 +304,7 @@ def page() -> str:
     environment = Environment(
         loader=FileSystemLoader(TOOLS), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    functions = [
+    functions: list[Callable[..., Any]] = [
         agreement, block_table, distance, gain, gains, gap, gaps, grids, held_out, kept_in_tuning, last_gain, machine,
         passes_gain, passes_table, rank_line, rate_gain, row, score, seeds, selection_table, summary, table, told_apart,
         tuned, tuning,

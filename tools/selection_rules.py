@@ -10,12 +10,14 @@ loss, `last` the last epoch, and `best` what no rule can know.
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from crild.grid.spec import cells, read_grid
 from crild.methods.registry import find_method
+from crild.run.folder import RunFolder
 
 
-def keep(entries):
+def keep(entries: list[dict[str, Any]]) -> dict[str, float]:
     """Return the validation score of the epoch that each rule keeps, and the epoch that crild's keeps."""
     latest_first = entries[::-1]
     kept = max(latest_first, key=lambda entry: entry["score"])
@@ -28,17 +30,15 @@ def keep(entries):
     }
 
 
-def rules(folder):
+def rules(folder: Path) -> list[dict[str, Any]]:
     """Return one entry for each finished student of the grid in ``folder`` that followed validation."""
     out = []
     for cell in cells(read_grid(str(folder / "grid.yaml"))):
-        run = folder / cell.folder
-        if cell.teacher is None or not (run / "result.json").exists():
+        run = RunFolder(folder / cell.folder)
+        if cell.teacher is None or not run.is_finished:
             continue
         last = find_method(cell.options["method"]).two_stage[-1]
-        history = run / "stages" / last.name / "history.jsonl"
-        entries = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
-        entries = [entry for entry in entries if "validation" in entry and "score" in entry]
+        entries = [entry for entry in run.history(last.name) if "validation" in entry and "score" in entry]
         if entries:
             names = {name: getattr(cell, name) for name in ("task", "condition", "method", "seed")}
             out.append({"grid": folder.name, **names, **keep(entries)})
