@@ -27,6 +27,7 @@ from crild.objectives import Shape, compose
 from crild.run.folder import environment
 from crild.run.plan import stage_recipe
 from crild.training.distiller import Distiller
+from crild.training.terms import TERMS
 
 SEED, ROWS, LAYERS = 42, 32, [0, 1, 2]
 EPSILON = 1e-8  # of AdamW, where a recipe names none
@@ -62,17 +63,16 @@ def measure(method: Method, matches: str, epsilon: float | None, teacher: Any, b
         torch.manual_seed(SEED)  # the same dropout for every term
         distiller.zero_grad()
         state = {name: buffer.clone() for name, buffer in distiller.named_buffers()}
-        kept = distiller.weights
-        if term is not None:
-            distiller.weights = lambda terms, progress: {name: float(name == term) for name in terms}  # type: ignore[method-assign]
-        output = distiller(batch, lam=0.7, progress=0.0)
-        distiller.weights = kept  # type: ignore[method-assign]
-        output["loss"].backward()
+        step = distiller.step(batch, lam=0.7)
+        acting = [each for each in TERMS if each.acts(step)]
+        values = {name: total / count for each in acting for name, (total, count) in each.value(step).items()}
+        weights = {k: w for each in acting for k, w in each.weights(recipe, 0.0, objective.weights).items()}
+        loss = sum(weights[name] * value for name, value in values.items()) if term is None else values[term]
+        loss.backward()
         for name, buffer in distiller.named_buffers():
             buffer.copy_(state[name])
         flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
-        weight = 1.0 if term is None else distiller.weights(output["terms"], 0.0)[term]
-        return float(flat.norm()), flat, weight
+        return float(flat.norm()), flat, weights.get(term, 1.0)
 
     norms = {}
     for term in distiller.counts(batch, 0.7):
@@ -81,7 +81,7 @@ def measure(method: Method, matches: str, epsilon: float | None, teacher: Any, b
     total, flat, _ = gradient(None)
     clipped = flat.abs() * min(1.0, CLIP / max(total, 1e-30))
     reached = clipped[clipped > 0]
-    small = epsilon if epsilon is not None else getattr(recipe, "adam_epsilon", EPSILON)
+    small = epsilon if epsilon is not None else recipe.adam_epsilon
     return {
         "matches": matches,
         "terms": norms,

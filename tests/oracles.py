@@ -170,7 +170,11 @@ def slow_head_relations(part, student, target, pairs):
     heads = {name: getattr(next(iter(target.layers.values())), name).shape[1] for name in ("query", "key", "value")}
     return {
         term: slow_relation(student, target, pairs, name, lambda a, b, name=name: heads[name])
-        for term, name in (("relation_qq", "query"), ("relation_kk", "key"), ("relation_vv", "value"))
+        for term, name in (
+            ("head_relation_qq", "query"),
+            ("head_relation_kk", "key"),
+            ("head_relation_vv", "value"),
+        )
     }
 
 

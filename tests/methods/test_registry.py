@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import crild
-import crild.training.distiller
+import crild.training.terms
 from crild.methods import METHODS
 from crild.methods.recipe import Recipe
 from crild.objectives import Shape, captured, compose
@@ -34,7 +34,7 @@ def test_the_documented_number_of_tensors_is_captured(name, depths, monkeypatch)
     objective = compose(method.matches, method.layer_map, Shape.of(student.config), Shape.of(teacher.config))
     recipe = Recipe(intermediate_weight=1.0, interpolate=method.interpolate)
     seen = {}
-    original = crild.training.distiller.capture
+    original = crild.training.terms.capture
 
     def counted(model, *args):
         features = original(model, *args)
@@ -44,7 +44,7 @@ def test_the_documented_number_of_tensors_is_captured(name, depths, monkeypatch)
         seen[id(model)] = sum(x is not None for x in tensors)
         return features
 
-    monkeypatch.setattr(crild.training.distiller, "capture", counted)
+    monkeypatch.setattr(crild.training.terms, "capture", counted)
     batch = padded_batch() | {"words": torch.arange(9).expand(5, -1) // 2}
     Distiller(student, recipe, teacher, objective)(batch, lam=0.7)
     found = [seen[id(model)] for model in (student, teacher)]

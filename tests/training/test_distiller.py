@@ -71,7 +71,7 @@ def test_what_a_method_sees_equals_an_independent_recomputation(name, method):
     teacher, batch = small_model(name), padded_batch()
     student = cut(small_model(name, seed=2), [0, 1])
     module = distiller(method, student, teacher)
-    objective, mixing = module.objective, module.mixing(batch["attention_mask"], LAM)
+    objective, mixing = module.objective, module.step(batch, LAM).mixing
     assert (mixing is not None) == (method == "cr-ild")
     assert 0 in objective.layers("teacher") if method == "tinybert" else objective.layers("teacher") == [DEPTH]
     for side, model in (("student", student.eval()), ("teacher", teacher)):

@@ -12,7 +12,8 @@ from crild.models.capture import capture
 from crild.models.cut import cut
 from crild.models.interpolation import Mixing
 from crild.objectives import OBJECTIVES, Shape, compose
-from crild.training.distiller import CONSISTENCY, Distiller, consistency_terms
+from crild.training.distiller import Distiller
+from crild.training.terms import CONSISTENCY, Consistency, consistency_terms
 from tests.architectures import padded_batch, small_model
 
 LAM = 0.8
@@ -54,7 +55,7 @@ def mean(terms):
 
 def consistency_loss(module, batch):
     """0.1 times the consistency terms, with their gradient (the distiller's output detaches them for the log)."""
-    return 0.1 * mean(own_consistency(module._feature_terms(batch, LAM)[0]))
+    return 0.1 * mean(own_consistency(Consistency().value(module.step(batch, LAM))))
 
 
 def clean_targets(module, batch):
@@ -83,7 +84,7 @@ def check_derivatives(gradient, weight, loss):
 @every_mixable_objective
 def test_consistency_gradient_equals_finite_differences(features, layer_map):
     module, batch = make(features, layer_map, double=True), padded_batch()
-    objective, mixing = module.objective, module.mixing(batch["attention_mask"], LAM)
+    objective, mixing = module.objective, module.step(batch, LAM).mixing
     # Whatever an objective looks at, it depends on the embeddings of positions.
     weight = module.student.bert.embeddings.position_embeddings.weight
     clean = clean_targets(module, batch)  # a constant in the loss: held fixed while the weight is moved
@@ -100,7 +101,7 @@ def test_consistency_gradient_equals_finite_differences(features, layer_map):
 def test_consistency_on_attention_and_hidden_states_reaches_the_last_layers_queries():
     for features in ("ah", "qkv"):
         module, batch = make(features, double=True), padded_batch()
-        objective, mixing = module.objective, module.mixing(batch["attention_mask"], LAM)
+        objective, mixing = module.objective, module.step(batch, LAM).mixing
         weight = module.student.bert.encoder.layer[-1].attention.self.query.weight
         clean = clean_targets(module, batch)
         (gradient,) = torch.autograd.grad(consistency_loss(module, batch), weight)
@@ -128,7 +129,7 @@ def test_no_gradient_reaches_a_learned_map_through_the_targets(features, layer_m
     (part,) = module.objective.parts
     part = getattr(part, "part", part)
     layers = sorted({s for s, _ in module.objective.pairs})
-    mixing = module.mixing(batch["attention_mask"], LAM)
+    mixing = module.step(batch, LAM).mixing
     with torch.no_grad():
         mixed = capture(module.student, batch, ("hidden",), layers, mixing)
     clean, weight = clean_targets(module, batch), part.get_parameter(learned)
@@ -168,7 +169,7 @@ def test_no_gradient_flows_into_the_targets():
 
 def test_consistency_agrees_with_a_loop_over_examples():
     module, batch = make("h"), padded_batch()
-    mixing = module.mixing(batch["attention_mask"], LAM)
+    mixing = module.step(batch, LAM).mixing
     with torch.no_grad():
         mixed = capture(module.student, batch, ("hidden",), [3], mixing).layers[3].hidden
         clean = capture(module.student, batch, ("hidden",), [3]).layers[3].hidden
@@ -203,7 +204,7 @@ def test_consistency_is_zero_for_equal_inputs_without_dropout(features, layer_ma
 @every_mixable_objective
 def test_consistency_sees_the_targets_mask_alone(features, layer_map):
     module, batch = make(features, layer_map, double=True), padded_batch()
-    objective, mixing = module.objective, module.mixing(batch["attention_mask"], LAM)
+    objective, mixing = module.objective, module.step(batch, LAM).mixing
     with torch.no_grad():
         mixed, clean = (
             capture(module.student, batch, objective.needs, objective.layers("student"), how) for how in (mixing, None)
@@ -284,7 +285,7 @@ def test_as_released_relations_depend_on_padding_and_count_every_position():
             assert {k: int(n) for k, (_, n) in output["terms"].items()} == {k: int(n) for k, n in counts.items()}
             if name == "released":  # 5 rows of 9 tokens at most
                 assert {int(n) for n in counts.values()} == {5 * (9 + extra)}
-    terms = {"relation_qq", "relation_kk", "relation_vv"}
+    terms = {"head_relation_qq", "head_relation_kk", "head_relation_vv"}
     assert found["released"][0].keys() == terms
     assert found["default"][0].keys() == terms | {CONSISTENCY + term for term in terms}
     few, many = found["released"]
@@ -305,4 +306,4 @@ def test_as_released_relations_agree_with_a_loop_over_all_positions_of_the_rever
             pieces = torch.cat([*x[row]], -1).chunk(heads, -1)
             logs.append([(y @ y.T / y.shape[-1] ** 0.5).log_softmax(-1) for y in pieces])
         total += sum(float((t.exp() * (t - s)).sum()) for s, t in zip(*logs, strict=True)) / heads
-    assert values(module(batch, lam=LAM))["relation_qq"] == pytest.approx(total / (5 * 11), rel=1e-5)
+    assert values(module(batch, lam=LAM))["head_relation_qq"] == pytest.approx(total / (5 * 11), rel=1e-5)

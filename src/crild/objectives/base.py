@@ -15,14 +15,8 @@ from crild.models.shape import Shape
 Term = tuple[Tensor, Tensor]
 """A term as (sum, count): add sums and counts over micro-batches and processes, then divide once."""
 
-STAGE_TERMS = {
-    "kd": "distillation",
-    "task": "task",
-    "mixed_task": "mixed_task",
-    "filter_student": "filters",
-    "filter_teacher": "filters",
-}
-"""Terms of a stage that belong to no objective, and the weight in a recipe that each has."""
+STAGE_TERMS = ("filter_student", "filter_teacher", "mixed_task", "kd", "task")
+"""Names of a stage's terms that belong to no objective (`crild.training.terms`), so no objective may have them."""
 
 Side = Literal["student", "teacher", "own"]
 """Whose features an objective looks at; ``own``: both sides are the student's (the consistency term)."""

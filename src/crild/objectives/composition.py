@@ -76,7 +76,7 @@ class Composition(Objective):
         self.extra = tuple(sorted({layer for part in parts for layer in part.extra}))
         self.terms = tuple(term for part in parts for term in part.terms)
         twice = next((term for term in self.terms if self.terms.count(term) > 1), None)
-        require(twice is None, f"two objectives have a term {twice!r}: match one of them, or rename your own one")
+        require(twice is None, f"two objectives have a term {twice!r}: rename your own one")
         self.weights = {
             term: weight * part.weights.get(term, 1.0)
             for part, weight in zip(parts, weights, strict=True)

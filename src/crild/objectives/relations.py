@@ -22,7 +22,8 @@ class Relations(PairObjective):
     """
 
     needs = ("query", "key", "value")
-    terms = tuple(TENSOR_OF_TERM)
+    tensors = TENSOR_OF_TERM
+    terms = tuple(tensors)
     takes_heads = True
 
     def __init__(self, between: Between) -> None:
@@ -36,14 +37,14 @@ class Relations(PairObjective):
                 require(
                     width % self.heads[term] == 0,
                     f"relation_heads {self.heads[term]} does not divide the {who}'s width {width} "
-                    f"({TENSOR_OF_TERM[term]}); leave it out, or use a divisor such as "
+                    f"({self.tensors[term]}); leave it out, or use a divisor such as "
                     f"{math.gcd(self.heads[term], *wide)}",
                 )
 
     def view(self, features: LayerFeatures, mask: Tensor, layer: int, side: Side) -> dict[str, Relation]:
         """Return the three self-relations."""
         out = {}
-        for term, name in TENSOR_OF_TERM.items():
+        for term, name in self.tensors.items():
             x = self.split(full_precision(getattr(features, name)), term)
             out[term] = Relation(relation_logits(x, x), features.window)
         return out
@@ -65,6 +66,8 @@ class HeadRelations(Relations):
     Source: the CR-ILD authors' script (Ko et al. 2023), which `cr-ild-as-released` reproduces.
     """
 
+    tensors = {f"head_{term}": name for term, name in TENSOR_OF_TERM.items()}  # noqa: RUF012 (as in its parent)
+    terms = tuple(tensors)
     takes_heads = False
 
     def __init__(self, between: Between) -> None:

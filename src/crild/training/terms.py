@@ -1,0 +1,298 @@
+"""The terms of a stage, one small object each: when it acts, its weight, its count and its value.
+
+A new term is a subclass of `StageTerm` in `TERMS`, and the weight that it reads from the recipe.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from crild.features import Features, full_precision
+from crild.methods.recipe import Recipe
+from crild.models.architecture import model_inputs
+from crild.models.capture import capture, evaluation_mode
+from crild.models.interpolation import Mixing
+from crild.objectives import Composition, Term, distillation_loss, mixed_task_loss, task_loss
+
+CONSISTENCY = "consistency/"
+
+
+@dataclass(frozen=True)
+class Models:
+    """Who takes part in a step: the student, its moving average or itself as ``clean_student``, teacher, objective."""
+
+    student: PreTrainedModel
+    clean_student: PreTrainedModel
+    teacher: PreTrainedModel | None
+    objective: Composition | None
+
+
+class Step:
+    """One (micro-)batch and the passes over it; each pass runs when a term first asks for it, and once.
+
+    Args:
+        recipe: what the stage minimises.
+        models: who takes part; `count` needs the objective alone.
+        batch: model inputs (B, L), ``labels`` (B,), perhaps ``teacher_logits`` (B, C) and ``words`` (B, L).
+        lam: the step's interpolation weight.
+    """
+
+    def __init__(self, recipe: Recipe, models: Models, batch: dict[str, Tensor], lam: float | None) -> None:
+        self.recipe, self.models, self.batch = recipe, models, batch
+        self.mask = batch["attention_mask"]
+        interpolated = lam is not None and recipe.interpolate
+        self.mixing = (
+            Mixing.of(recipe.partners, lam, len(self.mask), self.mask.device)  # type: ignore[arg-type]
+            if interpolated
+            else None
+        )
+
+    @property
+    def objective(self) -> Composition:
+        """The intermediate objective."""
+        assert self.models.objective is not None, "this recipe needs an objective"
+        return self.models.objective
+
+    @property
+    def teacher(self) -> PreTrainedModel:
+        """The frozen teacher."""
+        assert self.models.teacher is not None, "this recipe needs a teacher"
+        return self.models.teacher
+
+    @property
+    def labelled(self) -> Tensor:
+        """The number of rows with a label."""
+        return (~self.batch["labels"].isnan()).sum()
+
+    def full_precision(self) -> AbstractContextManager:
+        """Return a context for relations and divergences, whatever precision the models' passes run in."""
+        return torch.autocast(self.mask.device.type, enabled=False)
+
+    # ---- passes ----
+
+    @cached_property
+    def target(self) -> Features:
+        """The teacher's features, with what the objective is to see of the batch: words, and the mask."""
+        with torch.no_grad():
+            seen = capture(
+                self.teacher, self.batch, self.objective.needs, self.objective.layers("teacher"), self.mixing
+            )
+        mask = seen.mask if self.recipe.masked else torch.ones_like(seen.mask)
+        return replace(seen, mask=mask, words=self.batch.get("words"))
+
+    @cached_property
+    def student(self) -> Features:
+        """The student's features, with its logits where another term looks at those of the same inputs."""
+        with_logits = self.recipe.mixed_task if self.mixing is not None else self.recipe.uses_logits
+        needs = {*self.objective.needs, *(("logits",) if with_logits else ())}
+        return capture(self.models.student, self.batch, needs, self.objective.layers("student"), self.mixing)
+
+    @cached_property
+    def clean(self) -> Features:
+        """The features of the student (or its moving average) on plain inputs, without dropout and gradient."""
+        with evaluation_mode(self.models.clean_student):
+            return capture(
+                self.models.clean_student, self.batch, self.objective.needs, self.objective.layers("student")
+            )
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """The student's logits on plain inputs; of the pass that gave its features, where that was plain."""
+        if self.recipe.intermediate_weight and self.mixing is None:
+            return full_precision(self.student.logits)
+        student = self.models.student
+        return full_precision(student(**model_inputs(self.batch, student)).logits)
+
+    @cached_property
+    def teacher_logits(self) -> Tensor:
+        """The teacher's logits on plain inputs, from the batch where they were computed before."""
+        if "teacher_logits" in self.batch:
+            return self.batch["teacher_logits"]
+        with torch.no_grad():
+            return full_precision(self.teacher(**model_inputs(self.batch, self.teacher)).logits)
+
+
+class StageTerm:
+    """One term of a stage, or several of a kind.
+
+    Attributes:
+        names: of its terms; empty where the objective names them.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ()
+
+    def acts(self, step: Step) -> bool:
+        """Return whether the recipe has it, on this batch."""
+        raise NotImplementedError
+
+    def weights(self, recipe: Recipe, progress: float, inside: dict[str, float]) -> dict[str, float]:
+        """Return each name's weight when the share ``progress`` of the stage is done.
+
+        Args:
+            recipe: of the stage.
+            progress: 0 to 1.
+            inside: the weights of the objective's own terms.
+        """
+        raise NotImplementedError
+
+    def count(self, step: Step) -> dict[str, Tensor]:
+        """Return each name's count, from the batch alone: no model runs."""
+        raise NotImplementedError
+
+    def value(self, step: Step) -> dict[str, Term]:
+        """Return each name's (sum, count)."""
+        raise NotImplementedError
+
+
+class Filters(StageTerm):
+    """What trains an objective's filters on labels, the backbones frozen (TED)."""
+
+    names = ("filter_student", "filter_teacher")
+
+    def acts(self, step: Step) -> bool:
+        return step.recipe.filters > 0
+
+    def weights(self, recipe: Recipe, progress: float, inside: dict[str, float]) -> dict[str, float]:
+        return dict.fromkeys(self.names, recipe.filters)
+
+    def count(self, step: Step) -> dict[str, Tensor]:
+        return dict.fromkeys(self.names, step.labelled)
+
+    def value(self, step: Step) -> dict[str, Term]:
+        objective, student = step.objective, step.models.student
+        with evaluation_mode(student):
+            ours = capture(student, step.batch, objective.needs, objective.layers("student"))
+            theirs = capture(step.teacher, step.batch, objective.needs, objective.layers("teacher"))
+        with step.full_precision():
+            return objective.filter_terms(ours, theirs, step.batch["labels"])
+
+
+class Intermediate(StageTerm):
+    """The objective's own terms between student and teacher."""
+
+    def acts(self, step: Step) -> bool:
+        return step.recipe.intermediate_weight > 0
+
+    def weights(self, recipe: Recipe, progress: float, inside: dict[str, float]) -> dict[str, float]:
+        return {name: recipe.intermediate_weight * weight for name, weight in inside.items()}
+
+    def count(self, step: Step) -> dict[str, Tensor]:
+        seen = step.mask if step.mixing is None else step.mixing.union(step.mask)
+        return step.objective.counts(seen if step.recipe.masked else torch.ones_like(seen))
+
+    def value(self, step: Step) -> dict[str, Term]:
+        target, student = step.target, step.student
+        with step.full_precision():
+            return step.objective(student, target)
+
+
+class Consistency(StageTerm):
+    """The objective's terms between the student on interpolated and on plain inputs (`method.md` 6.3)."""
+
+    def acts(self, step: Step) -> bool:
+        return step.recipe.intermediate_weight > 0 and step.recipe.consistency > 0 and step.mixing is not None
+
+    def weights(self, recipe: Recipe, progress: float, inside: dict[str, float]) -> dict[str, float]:
+        return {CONSISTENCY + name: recipe.consistency * progress * weight for name, weight in inside.items()}
+
+    def count(self, step: Step) -> dict[str, Tensor]:
+        return {CONSISTENCY + name: n for name, n in step.objective.consistency_counts(step.mask).items()}
+
+    def value(self, step: Step) -> dict[str, Term]:
+        assert step.mixing is not None
+        clean, student = step.clean, step.student
+        with step.full_precision():
+            return consistency_terms(step.objective, student, clean, step.mixing)
+
+
+class MixedTask(StageTerm):
+    """The task's loss on interpolated inputs against interpolated labels (MixKD)."""
+
+    names = ("mixed_task",)
+
+    def acts(self, step: Step) -> bool:
+        return step.recipe.intermediate_weight > 0 and step.recipe.mixed_task > 0 and step.mixing is not None
+
+    def weights(self, recipe: Recipe, progress: float, inside: dict[str, float]) -> dict[str, float]:
+        return {"mixed_task": recipe.mixed_task}
+
+    def count(self, step: Step) -> dict[str, Tensor]:
+        return {"mixed_task": step.labelled}
+
+    def value(self, step: Step) -> dict[str, Term]:
+        assert step.mixing is not None
+        logits = step.student.logits
+        with step.full_precision():
+            labels, lam, partners = step.batch["labels"], step.mixing.lam, step.mixing.partners
+            return {"mixed_task": mixed_task_loss(full_precision(logits), labels, lam, partners)}
+
+
+class Distillation(StageTerm):
+    """The teacher's logits on plain inputs."""
+
+    names = ("kd",)
+
+    def acts(self, step: Step) -> bool:
+        return step.recipe.distillation > 0
+
+    def weights(self, recipe: Recipe, progress: float, inside: dict[str, float]) -> dict[str, float]:
+        return {"kd": recipe.distillation}
+
+    def count(self, step: Step) -> dict[str, Tensor]:
+        return {"kd": torch.tensor(len(step.mask), device=step.mask.device)}
+
+    def value(self, step: Step) -> dict[str, Term]:
+        return {"kd": distillation_loss(step.logits, step.teacher_logits, step.recipe.temperature)}
+
+
+class Labels(StageTerm):
+    """The task's own loss on labelled rows."""
+
+    names = ("task",)
+
+    def acts(self, step: Step) -> bool:
+        return step.recipe.task > 0
+
+    def weights(self, recipe: Recipe, progress: float, inside: dict[str, float]) -> dict[str, float]:
+        return {"task": recipe.task}
+
+    def count(self, step: Step) -> dict[str, Tensor]:
+        return {"task": step.labelled}
+
+    def value(self, step: Step) -> dict[str, Term]:
+        return {"task": task_loss(step.logits, step.batch["labels"])}
+
+
+TERMS: tuple[StageTerm, ...] = (
+    Filters(),
+    Intermediate(),
+    Consistency(),
+    MixedTask(),
+    Distillation(),
+    Labels(),
+)
+"""In the order of their passes, which draw dropout from one stream."""
+
+
+def consistency_terms(objective: Composition, mixed: Features, clean: Features, mixing: Mixing) -> dict[str, Term]:
+    """Return ``lam * D(F~_i, F_i) + (1 - lam) * D(F~_i, F_partner(i))`` for each of the objective's terms.
+
+    ``D`` has the clean side as target, over the tokens that are real in the target (`method.md` 6.3).
+
+    Args:
+        objective: the features' divergences.
+        mixed: the student on interpolated inputs, with gradient.
+        clean: the student (or its moving average) on the clean inputs, without.
+        mixing: ``lam`` and partners.
+    """
+    to_own = objective.consistency(mixed, clean)
+    to_partner = objective.consistency(mixed, clean.take(mixing.partners))
+    return {
+        CONSISTENCY + name: (mixing.lam * total + (1.0 - mixing.lam) * to_partner[name][0], count)
+        for name, (total, count) in to_own.items()
+    }
