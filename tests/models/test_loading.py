@@ -16,6 +16,7 @@ from transformers import (
 from crild.errors import CrildError
 from crild.models.architecture import longest
 from crild.models.loading import check_same_tokenizer, load_model
+from crild.tasks.registry import TASK_TYPES
 from tests.architectures import ARCHITECTURES, SMALL_GPT, padded_batch, small_model
 from tests.conftest import WORDS, save_tiny, tiny_tokenizer
 
@@ -53,7 +54,9 @@ def test_the_longest_input_still_fits(name):
 
 def test_a_head_that_is_not_in_the_file_is_noticed(tmp_path):
     assert load_model(str(save_tiny(tmp_path / "with", head=True)), "teacher")[1]
-    model, trained = load_model(str(save_tiny(tmp_path / "without")), "base", ["x", "y", "z"], 3)
+    model, trained = load_model(
+        str(save_tiny(tmp_path / "without")), "base", TASK_TYPES["classification"].head(["x", "y", "z"])
+    )
     assert not trained
     assert model.config.id2label == {0: "x", 1: "y", 2: "z"}
     assert model.dtype == torch.float32

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from crild.tasks.registry import TASK_TYPES
 from tests.objectives.situations import SITUATIONS, Situation, check_values, shape, situations_of
 from tests.oracles import average, cross_entropy, mean, through
 
@@ -31,8 +32,9 @@ def test_filters_learn_the_task_from_the_first_token_of_each_layer(features, out
     situation = Situation(features, "uniform", shape(outputs=outputs), shape(layers=5, width=18, outputs=outputs))
     objective, student, teacher = situation.make()
     part = objective.parts[0]
+    loss = TASK_TYPES["regression" if outputs == 1 else "classification"].loss
     student, teacher = only_mapped(objective, student, teacher)
-    terms = objective.filter_terms(student, teacher, torch.tensor(labels, dtype=torch.float64))
+    terms = objective.filter_terms(student, teacher, torch.tensor(labels, dtype=torch.float64), loss)
     expected = []
     for side, x, layers in (("student", student, (1, 2, 3)), ("teacher", teacher, (2, 4, 5))):
         losses = []

@@ -12,7 +12,6 @@ from crild.objectives.composition import (
     objective,
     parse_features,
 )
-from crild.objectives.logits import distillation_loss, mixed_task_loss, task_loss
 from crild.objectives.transport import Transport
 
 __all__ = [
@@ -29,11 +28,8 @@ __all__ = [
     "captured",
     "compose",
     "default_map",
-    "distillation_loss",
     "load_plugin",
-    "mixed_task_loss",
     "objective",
     "parse_features",
-    "task_loss",
     "weighted_mean",
 ]

@@ -123,13 +123,15 @@ class Composition(Objective):
         """Return the counts of all parts."""
         return {k: v for part in self for k, v in part.counts(mask).items()}
 
-    def filter_terms(self, student: Features, teacher: Features, labels: Tensor) -> dict[str, Term]:
-        """Return the terms of the stage that trains filters on labels."""
+    def filter_terms(
+        self, student: Features, teacher: Features, labels: Tensor, loss: Callable[[Tensor, Tensor], Term]
+    ) -> dict[str, Term]:
+        """Return the terms of the stage that trains filters on labels, by the task's ``loss``."""
         return {
             k: v
             for part in self
             if isinstance(part, TaskAwareFilters)
-            for k, v in part.filter_terms(student, teacher, labels).items()
+            for k, v in part.filter_terms(student, teacher, labels, loss).items()
         }
 
 

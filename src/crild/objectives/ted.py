@@ -1,11 +1,12 @@
 """TED: hidden states through filters that know the task (`method.md` 5)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from crild.features import Features, LayerFeatures, full_precision
 from crild.objectives.base import Between, PairObjective, Side, Term
-from crild.objectives.logits import task_loss
 
 
 class TaskAwareFilters(PairObjective):
@@ -46,8 +47,10 @@ class TaskAwareFilters(PairObjective):
         """Return the squared difference of each token (B, L)."""
         return {"filtered": (student - target).square().mean(-1)}
 
-    def filter_terms(self, student: Features, teacher: Features, labels: Tensor) -> dict[str, Term]:
-        """Return the filters' own task loss on labelled examples, mean over layers, for either model."""
+    def filter_terms(
+        self, student: Features, teacher: Features, labels: Tensor, loss: Callable[[Tensor, Tensor], Term]
+    ) -> dict[str, Term]:
+        """Return the task's ``loss`` of the filters' own heads on labelled examples, mean over layers, a model each."""
         out: dict[str, Term] = {}
         for side, features in (("student", student), ("teacher", teacher)):
             losses = []
@@ -55,7 +58,7 @@ class TaskAwareFilters(PairObjective):
                 if f"{side}_{layer}" not in self.filters:  # captured for another objective
                     continue
                 cls = self.filters[f"{side}_{layer}"](full_precision(captured.hidden)[:, 0])
-                total, count = task_loss(self.heads[f"{side}_{layer}"](cls), labels)
+                total, count = loss(self.heads[f"{side}_{layer}"](cls), labels)
                 losses.append(total)
             out[f"filter_{side}"] = (torch.stack(losses).mean(), count)
         return out

@@ -14,6 +14,11 @@ Term = tuple[Tensor, Tensor]
 """A sum over examples, and their number."""
 
 
+def known(labels: Tensor) -> Tensor:
+    """Return which examples of a batch have a label (B,), of labels (B,) or (B, C) that are NaN where there is none."""
+    return ~labels.flatten(1).isnan().any(1) if labels.ndim > 1 else ~labels.isnan()
+
+
 class TaskType:
     """How labels are read, what head a model has, what is minimised, what logits answer, and how answers are scored.
 
@@ -98,6 +103,23 @@ class TaskType:
             labels: (B,) or (B, C); NaN where an example has none.
         """
         raise NotImplementedError
+
+    def mixed_loss(self, logits: Tensor, labels: Tensor, lam: float, partners: Tensor) -> Term:
+        """Return the loss of interpolated inputs: ``lam`` against a row's own label, the rest against its partner's.
+
+        That is the cross-entropy against interpolated labels; in regression it differs from the squared error against
+        the interpolated number by a constant.
+
+        Args:
+            logits: (B, C), of ``lam * row_i + (1 - lam) * row_partners[i]``.
+            labels: as in `loss`; a row without one learns from the other share alone.
+            lam, partners: the interpolation.
+
+        Source: Liang et al. 2021 (MixKD), section 3.1, the data-augmented task loss.
+        """
+        to_own, count = self.loss(logits, labels)
+        to_partner, _ = self.loss(logits, labels[partners])
+        return lam * to_own + (1 - lam) * to_partner, count
 
     def distillation(self, student: Tensor, teacher: Tensor, temperature: float) -> Term:
         """Return the divergence of the student's logits (B, C) from the teacher's (`method.md` 3, stage 2)."""

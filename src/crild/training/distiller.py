@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from crild.methods.recipe import Recipe
 from crild.objectives import Composition, Term, weighted_mean
+from crild.tasks.registry import task_type_of
 from crild.training.terms import TERMS, Models, Step
 
 
@@ -37,6 +38,7 @@ class Distiller(nn.Module):
         super().__init__()
         self.student = student
         self.recipe = recipe
+        self.task_type = task_type_of(student.config)
         self.objective = objective
         self.ema = None
         if recipe.ema_decay is not None and recipe.consistency:
@@ -57,7 +59,8 @@ class Distiller(nn.Module):
     def step(self, batch: dict[str, Tensor], lam: float | None) -> Step:
         """Return a batch with the passes that its terms may ask for."""
         teacher = self._teacher[0] if self._teacher else None
-        models = Models(self.student, self.student if self.ema is None else self.ema, teacher, self.objective)
+        clean = self.student if self.ema is None else self.ema
+        models = Models(self.student, clean, teacher, self.objective, self.task_type)
         return Step(self.recipe, models, batch, lam)
 
     def counts(self, batch: dict[str, Tensor], lam: float | None) -> dict[str, Tensor]:
@@ -75,8 +78,8 @@ class Distiller(nn.Module):
         """Run all passes on one (micro-)batch.
 
         Args:
-            batch: model inputs (B, L), ``labels`` (B,) with NaN where there is none, and ``teacher_logits`` (B, C)
-                where they were computed before.
+            batch: model inputs (B, L), ``labels`` (B,) or (B, C) with NaN where there is none, and ``teacher_logits``
+                (B, C) where they were computed before.
             lam: the interpolation weight of this step.
             progress: the share of the stage that is done, 0 to 1.
             totals: each term's count over all micro-batches of the step; by default this batch's.

@@ -17,19 +17,24 @@ from crild.methods.recipe import Recipe
 from crild.models.architecture import model_inputs
 from crild.models.capture import capture, evaluation_mode
 from crild.models.interpolation import Mixing
-from crild.objectives import Composition, Term, distillation_loss, mixed_task_loss, task_loss
+from crild.objectives import Composition, Term
+from crild.tasks.base import TaskType, known
 
 CONSISTENCY = "consistency/"
 
 
 @dataclass(frozen=True)
 class Models:
-    """Who takes part in a step: the student, its moving average or itself as ``clean_student``, teacher, objective."""
+    """Who takes part in a step: the student, its moving average or itself as ``clean_student``, teacher, objective.
+
+    The task type is the student's.
+    """
 
     student: PreTrainedModel
     clean_student: PreTrainedModel
     teacher: PreTrainedModel | None
     objective: Composition | None
+    task_type: TaskType
 
 
 class Step:
@@ -38,7 +43,7 @@ class Step:
     Args:
         recipe: what the stage minimises.
         models: who takes part; `count` needs the objective alone.
-        batch: model inputs (B, L), ``labels`` (B,), perhaps ``teacher_logits`` (B, C) and ``words`` (B, L).
+        batch: model inputs (B, L), ``labels`` (B,) or (B, C), perhaps ``teacher_logits`` (B, C) and ``words`` (B, L).
         lam: the step's interpolation weight.
     """
 
@@ -67,7 +72,7 @@ class Step:
     @property
     def labelled(self) -> Tensor:
         """The number of rows with a label."""
-        return (~self.batch["labels"].isnan()).sum()
+        return known(self.batch["labels"]).sum()
 
     def full_precision(self) -> AbstractContextManager:
         """Return a context for relations and divergences, whatever precision the models' passes run in."""
@@ -169,7 +174,7 @@ class Filters(StageTerm):
             ours = capture(student, step.batch, objective.needs, objective.layers("student"))
             theirs = capture(step.teacher, step.batch, objective.needs, objective.layers("teacher"))
         with step.full_precision():
-            return objective.filter_terms(ours, theirs, step.batch["labels"])
+            return objective.filter_terms(ours, theirs, step.batch["labels"], step.models.task_type.loss)
 
 
 class Intermediate(StageTerm):
@@ -229,7 +234,7 @@ class MixedTask(StageTerm):
         logits = step.student.logits
         with step.full_precision():
             labels, lam, partners = step.batch["labels"], step.mixing.lam, step.mixing.partners
-            return {"mixed_task": mixed_task_loss(full_precision(logits), labels, lam, partners)}
+            return {"mixed_task": step.models.task_type.mixed_loss(full_precision(logits), labels, lam, partners)}
 
 
 class Distillation(StageTerm):
@@ -247,7 +252,8 @@ class Distillation(StageTerm):
         return {"kd": torch.tensor(len(step.mask), device=step.mask.device)}
 
     def value(self, step: Step) -> dict[str, Term]:
-        return {"kd": distillation_loss(step.logits, step.teacher_logits, step.recipe.temperature)}
+        distance = step.models.task_type.distillation
+        return {"kd": distance(step.logits, step.teacher_logits, step.recipe.temperature)}
 
 
 class Labels(StageTerm):
@@ -265,7 +271,7 @@ class Labels(StageTerm):
         return {"task": step.labelled}
 
     def value(self, step: Step) -> dict[str, Term]:
-        return {"task": task_loss(step.logits, step.batch["labels"])}
+        return {"task": step.models.task_type.loss(step.logits, step.batch["labels"])}
 
 
 TERMS: tuple[StageTerm, ...] = (
