@@ -69,7 +69,7 @@ def test_what_is_searched():
         ("ild_epoch=1|2", "did you mean 'ild_epochs'"),
         ("ild_epochs", "is not option=low:high"),
         ("temperature=4:1", "0 < low < high"),
-        ("ild_epochs=a|b", "is not int"),
+        ("ild_epochs=a|b", "is not a whole number"),
     ],
 )
 def test_a_search_that_cannot_be_read_is_refused(text, message):

@@ -6,14 +6,14 @@ from typing import Any, get_type_hints
 
 import yaml
 
-from crild.config import DistillConfig, TuneConfig, as_dict, configure, convert, option_names
+from crild.config import DistillConfig, FinetuneConfig, TuneConfig, as_dict, configure, convert, option_names
 from crild.console import say, warn
 from crild.errors import CrildError, nearest
 from crild.files import write_whole
 from crild.grid.cells import run_cell
 from crild.grid.spec import Cell, teacher_cell
 from crild.methods import Method, find_method
-from crild.run.identity import check_output
+from crild.run.identity import CHANGES_NOTHING, check_output
 
 BEST, STUDY, OPTIONS = "best.yaml", "study.db", "tune.yaml"
 RATES, WEIGHTS = "1e-5:1e-3", "0.01:1"
@@ -49,8 +49,8 @@ def tune(config: TuneConfig | None = None, **options: Any) -> dict[str, Any]:
     if config.validation is not None:
         raise CrildError("--validation: a search scores its trials on held-out training rows; leave it out")
     space = search_space(config, find_method(config.method))
-    mine = {name: value for name, value in as_dict(config).items() if name not in ("output", "trials", "cache")}
-    folder = check_output(config.output, mine, OPTIONS, "crild search")
+    mine = {name: value for name, value in as_dict(config).items() if name not in (*CHANGES_NOTHING, "trials")}
+    folder = check_output(config.output, mine, OPTIONS, "search")
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / OPTIONS, yaml.safe_dump(mine, sort_keys=False))
     passed_on = [name for name in option_names(DistillConfig) if name not in ("output", "cache")]
@@ -70,7 +70,7 @@ def tune(config: TuneConfig | None = None, **options: Any) -> dict[str, Any]:
         trial = study.ask()
         chosen = {name: suggest(trial, name, choices) for name, choices in space.items()}
         cell = Cell(config.data or "", "tuning", config.method, config.seed, f"trials/{trial.number}",
-                    common | chosen, teacher)  # fmt: skip
+                    common | chosen, teacher, frozenset(option_names(FinetuneConfig)))  # fmt: skip
         outcome = run_cell(str(folder), cell, keep_weights=False)
         if outcome.result is None:
             study.tell(trial, state=state.FAIL)

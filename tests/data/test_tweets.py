@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from crild.config import DataConfig, TrainConfig
+from crild.config import DataConfig, FinetuneConfig
 from crild.data.sources import read_source
 from crild.data.task import load_task, load_texts
 from crild.data.tweets import encoder, model_folder, read_tweets, split_tweets
@@ -61,7 +61,7 @@ def test_the_name_says_how_many_tweets_to_score_on_and_which():
 
 
 def test_tweets_are_a_task_and_further_texts():
-    task = load_task(TrainConfig(data="demo:30"))
+    task = load_task(FinetuneConfig(data="demo:30"))
     assert task.names == ["negative", "neutral", "positive"]
     assert [len(rows) for rows in (task.train, task.selection, task.validation["validation"])] == [990, 110, 30]
     texts, notes = load_texts(DataConfig(), "demo:30")

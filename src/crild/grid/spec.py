@@ -59,8 +59,8 @@ class Cell:
         folder: of its run directory, inside the grid's output.
         options: of the run, without ``output``.
         teacher: the folder of the teacher's run; ``None`` for teachers, and where a fine-tuned teacher is given.
-        shared: names of the options that are not the method's own but come from its task, its condition or the whole
-            grid: where one does nothing with this method, it is left out.
+        shared: names of the options that may do nothing in this run, for they are not the method's own: they come from
+            its task, its condition or the whole grid, or are for the teacher that is fine-tuned apart.
     """
 
     task: str
@@ -194,14 +194,16 @@ def cells(grid: Grid) -> list[Cell]:
                 shared = {**grid.options, **data, **changes}
                 for number, seed in enumerate(grid.seeds):
                     options = {**shared, **methods_own, "data_seed": seed_at(grid.data_seeds, number)}
-                    teacher = None
+                    teacher, not_its_own = None, shared.keys() - methods_own.keys()
                     if not options.get("teacher"):
                         cell = teacher_cell(task, condition, options, seed_at(grid.teacher_seeds, number))
                         teacher = teachers.setdefault(cell.folder, cell).folder
+                        not_its_own |= options.keys() & set(option_names(FinetuneConfig))
                     options |= {"seed": seed, "control": False}
                     folder = f"runs/{slug(task)}/{slug(condition)}/{slug(method)}/{seed}"
-                    not_its_own = frozenset(shared.keys() - methods_own.keys())
-                    students.append(Cell(task, condition, method, seed, folder, options, teacher, not_its_own))
+                    students.append(
+                        Cell(task, condition, method, seed, folder, options, teacher, frozenset(not_its_own))
+                    )
     folders = [cell.folder for cell in students]
     if len(set(folders)) < len(folders):
         raise CrildError("two tasks, conditions or methods have names that differ in punctuation alone; rename one")

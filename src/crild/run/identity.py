@@ -83,7 +83,8 @@ class Identity:
 
         Where both know what a path holds, that counts and not its name.
         """
-        for name in dict.fromkeys([*there.options, *self.options]):
+        names = dict.fromkeys([*there.options, *self.options])
+        for name in sorted(names, key=lambda name: name == "teacher"):  # last: a grid's follows from the other options
             mine, theirs = self.options.get(name), there.options.get(name)
             if name in self.contents and name in there.contents:
                 if self.contents[name] == there.contents[name]:
