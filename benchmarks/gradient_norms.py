@@ -19,17 +19,19 @@ from crild.config import DistillConfig
 from crild.console import quiet_libraries
 from crild.data.batching import Collator
 from crild.data.tokenise import tokenise
-from crild.demo import encoder, read_tweets
+from crild.data.tweets import encoder, read_tweets
 from crild.methods import METHODS, Method
 from crild.models import loading
 from crild.models.cut import cut
 from crild.objectives import Shape, compose
 from crild.run.folder import environment
 from crild.run.plan import stage_recipe
+from crild.tasks.registry import TASK_TYPES
 from crild.training.distiller import Distiller
 from crild.training.terms import TERMS
 
 SEED, ROWS, LAYERS = 42, 32, [0, 1, 2]
+LABELS = ["negative", "neutral", "positive"]
 EPSILON = 1e-8  # of AdamW, where a recipe names none
 CLIP = 1.0  # the trainer's max_grad_norm
 BEFORE = {
@@ -131,10 +133,10 @@ def main() -> None:
     quiet_libraries()
     name = str(encoder())
     torch.manual_seed(SEED)
-    teacher, _ = loading.load_model(name, "teacher", ["negative", "neutral", "positive"], 3)
+    teacher, _ = loading.load_model(name, "teacher", TASK_TYPES["classification"].head(LABELS))
     tokenizer = loading.load_tokenizer(name, "teacher")
     tweets = read_tweets()[:ROWS]
-    labels = [float(("negative", "neutral", "positive").index(t.label)) for t in tweets]
+    labels = [float(LABELS.index(t.label)) for t in tweets]
     rows = tokenise(Dataset.from_dict({"text": [t.text for t in tweets], "labels": labels}), tokenizer, 128, words=True)
 
     def measured(matched: dict[str, str], epsilon: float | None) -> dict[str, dict]:

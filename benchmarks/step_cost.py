@@ -27,6 +27,7 @@ from crild.objectives import Shape, compose
 from crild.run.folder import environment
 from crild.run.plan import stage_recipe
 from crild.run.start import cpu_has_bf16
+from crild.tasks.registry import TASK_TYPES
 from crild.training.distiller import Distiller
 
 ROWS = 32
@@ -40,7 +41,7 @@ def main() -> None:
     quiet_libraries()
     name = str(encoder())
     torch.manual_seed(0)
-    teacher, _ = loading.load_model(name, "teacher", ["negative", "positive"], 2)
+    teacher, _ = loading.load_model(name, "teacher", TASK_TYPES["classification"].head(["negative", "positive"]))
     tokenizer = loading.load_tokenizer(name, "teacher")
     texts = [tweet.text for tweet in read_tweets()[: ROWS * (options.rounds + 1)]]
     rows = tokenise(Dataset.from_dict({"text": texts, "labels": [0.0] * len(texts)}), tokenizer, 128, words=True)

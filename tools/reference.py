@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from crild.methods import METHODS, Method
-from crild.methods.describe import example, facts
+from crild.describe import example, facts
 from crild.objectives import OBJECTIVES, SHORT, Objective, Transport, captured, parse_features
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"

@@ -207,7 +207,7 @@ def methods(config: MethodsConfig, switches: Any) -> int:
             print(f"{method.name:18} {method.summary} [{method.source}]")
         print("\nteachers and students: " + ", ".join(NAMES))
         return 0
-    from crild.methods.describe import facts
+    from crild.describe import facts
 
     if switches.json:
         entries = [{"name": m.name, "summary": m.summary, **facts(m)} for m in chosen]

@@ -1,4 +1,4 @@
-"""What a method does, in words: for `crild methods NAME` and for the reference pages."""
+"""What a method does, in words: for `crild methods NAME` and the reference pages; loads torch, `methods` does not."""
 
 from crild.config import DistillConfig
 from crild.layers import MAPS

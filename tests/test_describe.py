@@ -2,8 +2,8 @@
 
 import pytest
 
+from crild.describe import stages
 from crild.methods import find_method
-from crild.methods.describe import stages
 
 
 @pytest.mark.parametrize(
