@@ -6,7 +6,14 @@ import pytest
 
 from crild.errors import CrildError
 from crild.tasks.labels import align_labels, parse_label_map
+from crild.tasks.registry import TASK_TYPES
 from tests.data.files import load, write
+
+
+@pytest.mark.parametrize("name", ["classification", "regression"])
+def test_lists_are_no_labels_where_a_row_has_one(name):
+    with pytest.raises(CrildError, match=f"lists of labels, and a {name} task has one a row"):
+        TASK_TYPES[name].read(["1", ["1", "2"]], "data.jsonl, labels")
 
 
 def test_labels_align_by_name_whatever_their_order_and_spelling():

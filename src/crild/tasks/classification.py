@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from crild.errors import CrildError
 from crild.metrics import Measure, about, accuracy, f1, macro_f1, matthews, mean_of
 from crild.tasks.base import TaskType, Term
-from crild.tasks.labels import MOST_CODED_CLASSES, Labels, as_number, class_name, is_missing
+from crild.tasks.labels import MOST_CODED_CLASSES, Labels, as_number, class_name, is_missing, refuse_lists
 
 TWO_CLASSES = ("f1", "accuracy_f1")
 
@@ -38,6 +38,7 @@ class Classification(TaskType):
 
     def read(self, raw: Sequence[Any], where: str, names: Sequence[str] | None = None, coded: bool = False) -> Labels:
         """Return class indices: in the order of ``names``, else of the numbers or of the alphabet."""
+        refuse_lists(raw, where, self.name)
         present = [value for value in raw if not is_missing(value)]
         numbers = [as_number(value) for value in present]
         numeric = bool(present) and all(n is not None for n in numbers)

@@ -32,6 +32,12 @@ def simple(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum())
 
 
+def refuse_lists(raw: Sequence[Any], where: str, name: str) -> None:
+    """Raise `CrildError` where a row has a list of labels and the task has one label a row."""
+    if any(isinstance(value, list) for value in raw):
+        raise CrildError(f"{where}: rows have lists of labels, and a {name} task has one a row")
+
+
 def is_missing(value: Any) -> bool:
     """Whether a raw label stands for no label."""
     return value is None or (isinstance(value, float) and math.isnan(value)) or str(value).strip() == ""

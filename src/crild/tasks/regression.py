@@ -10,7 +10,7 @@ from torch import Tensor
 from crild.errors import CrildError
 from crild.metrics import mean_of, pearson, spearman
 from crild.tasks.base import TaskType, Term
-from crild.tasks.labels import MOST_CODED_CLASSES, Labels, as_number, is_missing
+from crild.tasks.labels import MOST_CODED_CLASSES, Labels, as_number, is_missing, refuse_lists
 
 
 class Regression(TaskType):
@@ -35,6 +35,7 @@ class Regression(TaskType):
 
     def read(self, raw: Sequence[Any], where: str, names: Sequence[str] | None = None, coded: bool = False) -> Labels:
         """Return numbers."""
+        refuse_lists(raw, where, self.name)
         values = [None if is_missing(value) else as_number(value) for value in raw]
         for value, number in zip(raw, values, strict=True):
             if number is None and not is_missing(value):
