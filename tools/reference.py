@@ -4,8 +4,8 @@ import inspect
 import re
 from pathlib import Path
 
-from crild.methods import METHODS, Method
 from crild.describe import example, facts
+from crild.methods import METHODS, Method
 from crild.objectives import OBJECTIVES, SHORT, Objective, Transport, captured, parse_features
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
