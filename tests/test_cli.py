@@ -1,12 +1,15 @@
 """The command line: errors for people, configuration, JSON, dry run; run in this process."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from crild.cli import VERBS, main
+from crild.config import CompareConfig, DistillConfig, EvaluateConfig, FinetuneConfig, TuneConfig, option_names
 from crild.methods import METHODS
 from tests.architectures import SMALL_GPT
 from tests.conftest import WORDS, complaint, reviews, save_tiny
@@ -192,13 +195,28 @@ def test_incomplete_commands_say_what_is_missing(arguments, message, cli):
     assert message in complaint(err)
 
 
-def test_help_lists_every_option_of_the_dataclass(cli):
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    [
+        ("distill", DistillConfig),
+        ("finetune", FinetuneConfig),
+        ("evaluate", EvaluateConfig),
+        ("compare", CompareConfig),
+        ("tune", TuneConfig),
+    ],
+)
+def test_help_lists_every_option_of_the_dataclass(verb, options, capsys):
     with pytest.raises(SystemExit) as stopped:
-        cli("distill", "--help")
+        main([verb, "--help"])
     assert stopped.value.code == 0
+    listed = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+    assert {"--" + name.replace("_", "-") for name in option_names(options)} <= listed
+
+
+def test_help_lists_every_verb(cli):
     code, out, _ = cli("--help")
     assert code == 0
-    assert "distill" in out
+    assert {line.split()[0] for line in out.splitlines() if line.startswith("  ")} == set(VERBS)
 
 
 def test_methods_lists_all_and_explains_one(cli):
