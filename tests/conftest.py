@@ -1,40 +1,46 @@
 """Fixtures: the demo's real encoder, tiny saved models, tiny data."""
 
+import gc
 import json
 import os
 from pathlib import Path
 from shutil import which
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # models are tiny, and several processes share the cores
 
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
 
+# What is imported by now lives as long as the tests: a quarter of their time went into looking for garbage among it.
+gc.collect()
+gc.freeze()
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WORDS = ["good", "bad", "fine", "great", "awful", "nice", "poor", "the", "a", "film", "plot", "was", "is", "very",
          "not", "really", "story", "acting", "music", "end", "slow", "fast", "dull"]  # fmt: skip
-COUNTS = {"needs_shared": 0, "needs_gpu": 0, "needs_browser": 0}
+WANTED = {"needs_shared": "../shared", "needs_gpu": "a GPU", "needs_browser": "chromium and chromium-driver"}
 
 
 def pytest_collection_modifyitems(items):
-    absent = {
-        "needs_shared": (not (SHARED / "glue").is_dir(), "needs ../shared"),
-        "needs_gpu": (not torch.cuda.is_available(), "needs a GPU"),
-        "needs_browser": (not (which("chromium") and which("chromedriver")), "needs chromium and chromium-driver"),
+    there = {
+        "needs_shared": (SHARED / "glue").is_dir(),
+        "needs_gpu": torch.cuda.is_available(),
+        "needs_browser": bool(which("chromium") and which("chromedriver")),
     }
     for item in items:
-        for mark, (missing, reason) in absent.items():
-            if item.get_closest_marker(mark):
-                COUNTS[mark] += missing
-                if missing:
-                    item.add_marker(pytest.mark.skip(reason=reason))
+        for mark, what in WANTED.items():
+            if item.get_closest_marker(mark) and not there[mark]:
+                item.add_marker(pytest.mark.skip(reason=f"needs {what}"))
 
 
 def pytest_terminal_summary(terminalreporter):
-    skipped = {mark: count for mark, count in COUNTS.items() if count}
-    text = ", ".join(f"{count} marked {mark}" for mark, count in skipped.items()) or "none"
+    """Say what was skipped; counted from the reports, for with several processes nothing is collected in this one."""
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    counts = {mark: sum(f"needs {what}" in reason for reason in reasons) for mark, what in WANTED.items()}
+    text = ", ".join(f"{count} marked {mark}" for mark, count in counts.items() if count) or "none"
     terminalreporter.write_line(f"skipped for want of ../shared, a GPU or a browser: {text}")
 
 

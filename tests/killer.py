@@ -1,29 +1,34 @@
-"""Run crild in this process and kill it with SIGKILL at a chosen place: ``killer.py PLACE verb options...``.
+"""Kill this process with SIGKILL at a chosen place of a run.
 
-PLACE is ``step:STAGE:N`` (after optimiser step N), ``checkpoint:STAGE:N`` (half-way through writing the N-th one) or
+A place is ``step:STAGE:N`` (after optimiser step N), ``checkpoint:STAGE:N`` (half-way through writing the N-th one) or
 ``end:STAGE:N`` (after the last checkpoint, before the stage's result is saved).
 """
 
 import os
 import signal
-import sys
 from pathlib import Path
 
+import crild
 import crild.training.trainer as trainer
 from crild.cli import main
+
+__all__ = ["arrange", "main"]
+LOADED = crild.distill, crild.compare  # with all that they need, once for every process that is forked from here
 
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def arrange(kind: str, stage: str, number: int) -> None:
+def arrange(place: str) -> None:
+    """Let this process die at a place."""
+    kind, stage, number = place.split(":")
     if kind == "step":
         original = trainer._Rhythm.on_step_end
 
         def on_step_end(self, args, state, control, **kwargs):
             original(self, args, state, control, **kwargs)
-            if self.trainer.stage == stage and state.global_step == number:
+            if self.trainer.stage == stage and state.global_step == int(number):
                 die()
 
         trainer._Rhythm.on_step_end = on_step_end
@@ -43,15 +48,9 @@ def arrange(kind: str, stage: str, number: int) -> None:
             original_save(tensors, path, **kwargs)
             if stage in Path(path).parts and trainer.INCOMPLETE in Path(path).parts:
                 seen.append(path)
-                if len(seen) == number:
+                if len(seen) == int(number):
                     with open(path, "r+b") as file:
                         file.truncate(100)
                     die()
 
         trainer.save_file = save_file
-
-
-if __name__ == "__main__":
-    kind, stage, number = sys.argv[1].split(":")
-    arrange(kind, stage, int(number))
-    sys.exit(main(sys.argv[2:]))

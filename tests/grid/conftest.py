@@ -2,14 +2,32 @@
 
 import json
 
+from pathlib import Path
+
 import pytest
 
 from crild.cli import main
+from crild.training.trainer import DistillationTrainer
 from tests.grid.grids import SMALL
 
 
 @pytest.fixture(scope="package")
-def done(tmp_path_factory, tiny, film_data):
+def trained_on():
+    """The rows, token numbers and label, that every stage which starts in this process trains on or is chosen by."""
+    seen, original = {}, DistillationTrainer.__init__
+
+    def noted(self, distiller, train, held_out, tokenizer, settings, folder, *args, **kwargs):
+        parts = [[(*row["input_ids"], row["labels"]) for row in rows] for rows in (train, held_out)]
+        seen[Path(folder)] = tuple(map(tuple, parts))
+        original(self, distiller, train, held_out, tokenizer, settings, folder, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DistillationTrainer, "__init__", noted)
+        yield seen
+
+
+@pytest.fixture(scope="package")
+def done(tmp_path_factory, tiny, film_data, trained_on):
     """A grid that ran through, with one condition that cannot work."""
     folder = tmp_path_factory.mktemp("grid")
     path = folder / "grid.yaml"

@@ -61,13 +61,15 @@ def test_a_part_of_a_grid_has_the_numbers_of_the_whole(done, tmp_path):
     assert not (tmp_path / "no").exists()
 
 
-def test_every_run_of_a_seed_sees_the_same_rows_and_flips(done, film_data):
+def test_every_run_of_a_seed_sees_the_same_rows_and_flips(done, trained_on):
     _, out = done
-    seen = set()
-    for config in out.glob("runs/films/few-noisy/*/*/result.json"):
-        seen.add(json.dumps(json.loads(config.read_text())["rows"]))
-    assert len(seen) == 1
-    assert json.loads(seen.pop())["train"] == 54
+    noisy = {folder: rows for folder, rows in trained_on.items() if out / "runs/films/few-noisy" in folder.parents}
+    runs = {folder.relative_to(out / "runs/films/few-noisy").parts[:2] for folder in noisy}
+    assert runs == {(method, seed) for method in ("kd", "cr-ild", "ft") for seed in ("1", "2")}
+    (teacher,) = {json.loads(path.read_text())["teacher"] for path in out.glob("runs/films/few-noisy/*/*/plan.json")} or {
+        None
+    }
+    assert len(set(noisy.values())) == 1
 
 
 def test_a_second_start_repeats_nothing_and_ends_with_the_same_bytes(done):

@@ -2,19 +2,13 @@
 
 import hashlib
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import reviews, write_jsonl
-
-ROOT = Path(__file__).resolve().parents[2]
-ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+from tests.processes import Running
 
 
 def command(output, teacher, data, *more):
@@ -26,9 +20,7 @@ def command(output, teacher, data, *more):
 
 
 def run(arguments, place=None):
-    program = ["-m", "tests.killer", place] if place else ["-m", "crild"]
-    line = [sys.executable, *program, *map(str, arguments)]
-    return subprocess.run(line, cwd=ROOT, env=ONE_THREAD, capture_output=True, text=True, timeout=600)
+    return Running(arguments, place).finish()
 
 
 def sha256(path):

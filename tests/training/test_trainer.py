@@ -210,6 +210,60 @@ def test_what_a_stage_cannot_reach_is_frozen(features, frozen, trained, tmp_path
             assert not torch.equal(value, before[name]), name
 
 
+class Optimiser(TrainerCallback):
+    """Note parameters, gradients and the rate just before and after every optimiser step."""
+
+    def __init__(self):
+        self.before, self.gradients, self.after, self.rates = [], [], [], []
+
+    @staticmethod
+    def trained(model):
+        return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, optimizer=None, **kwargs):
+        self.rates.append(optimizer.param_groups[0]["lr"])
+        self.before.append({name: p.detach().double() for name, p in self.trained(model).items()})
+        self.gradients.append({name: p.grad.double() for name, p in self.trained(model).items()})
+
+    def on_optimizer_step(self, args, state, control, model=None, **kwargs):
+        self.after.append({name: p.detach().double() for name, p in self.trained(model).items()})
+
+
+def test_a_stage_is_trained_by_adamw_with_decay_warm_up_a_linear_schedule_and_clipping(tmp_path):
+    """`method.md` section 3: every step against AdamW written out, and the gradients against unclipped ones."""
+    watch, peak, steps = Optimiser(), 1e-3, 30
+    options = {"recipe": replace(JOINT, task=60.0), "count": 48, "epochs": 5, "learning_rate": peak}
+    trainer = trainer_of(tmp_path, callbacks=[watch], **options)
+    twin = deepcopy(trainer.distiller).train()
+    trainer.run()
+    # warm-up over a tenth of all steps, from 0; then a line that ends at 0
+    expected = [peak * (n / 3 if n < 3 else (steps - n) / (steps - 3)) for n in range(steps)]
+    assert watch.rates == pytest.approx(expected, rel=1e-9)
+    assert [entry["learning_rate"] for entry in log(tmp_path)] == pytest.approx(expected, rel=1e-9)
+    # clipped at norm 1, all parameters together: the first step's gradient is that of the loss but for its length
+    norms = [float(sum(g.square().sum() for g in gradients.values()).sqrt()) for gradients in watch.gradients]
+    assert norms[0] == pytest.approx(1.0, rel=1e-3)
+    assert max(norms) < 1.0001
+    batch = [trainer.train_dataset[i] for i in list(trainer._get_train_sampler())[:8]]
+    twin(trainer._prepare_inputs(trainer.data_collator(batch)), progress=0.0)["loss"].backward()
+    unclipped = {name: p.grad.double() for name, p in twin.named_parameters() if name in watch.gradients[0]}
+    norm = float(sum(g.square().sum() for g in unclipped.values()).sqrt())
+    assert norm > 2
+    for name, gradient in unclipped.items():
+        torch.testing.assert_close(watch.gradients[0][name], gradient / norm, atol=1e-6, rtol=1e-3, msg=name)
+    # decoupled decay of 0.01, but for biases and norms
+    kinds = {name: "bias" in name or "LayerNorm" in name for name in watch.before[0]}
+    assert set(kinds.values()) == {True, False}
+    for name, plain in kinds.items():
+        first, second = torch.zeros_like(watch.before[0][name]), torch.zeros_like(watch.before[0][name])
+        for n, rate in enumerate(expected):
+            gradient = watch.gradients[n][name]
+            first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+            step = first / (1 - 0.9 ** (n + 1)) / ((second / (1 - 0.999 ** (n + 1))).sqrt() + 1e-8)
+            wanted = watch.before[n][name] * (1 - rate * (0.0 if plain else 0.01)) - rate * step
+            torch.testing.assert_close(watch.after[n][name], wanted, atol=3e-7, rtol=3e-6, msg=f"{name}, step {n}")
+
+
 def test_precisions_can_follow_each_other_in_one_process(tmp_path):
     full, half = train(tmp_path / "a"), train(tmp_path / "b", precision="bf16")
     assert full.dtype == half.dtype == torch.float32
