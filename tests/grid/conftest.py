@@ -1,7 +1,6 @@
 """A grid that ran through."""
 
 import json
-
 from pathlib import Path
 
 import pytest

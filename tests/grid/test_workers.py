@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,6 @@ from crild.grid import workers
 from crild.grid.cells import Outcome
 from crild.grid.spec import Cell
 from crild.grid.workers import LocalProcesses, RayPool, visible_gpus
-
 from tests.processes import Running
 
 

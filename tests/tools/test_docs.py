@@ -74,7 +74,7 @@ def test_step_costs_are_the_measured_ones():
         assert f"{each['ratio_to_kd']:.2f} ({each['lowest']:.2f} to {each['highest']:.2f}) |" in page, name
 
 
-@pytest.mark.parametrize("page", ["README.md", "src/crild/report/card.md"])
+@pytest.mark.parametrize("page", ["README.md", "src/crild/run/card.md"])
 def test_the_pipeline_call_that_a_page_shows_takes_a_text_of_any_length(page, tmp_path):
     folder = save_tiny(tmp_path, head=True)
     tokenizer = tiny_tokenizer()

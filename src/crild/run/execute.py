@@ -18,7 +18,7 @@ from crild.files import cached_array, load_weights, save_weights, write_whole
 from crild.inference import bytes_on_disk, latencies, parameters, predict
 from crild.models.architecture import input_names
 from crild.models.head import copy_head, name_labels
-from crild.report.card import write_card
+from crild.run.card import write_card
 from crild.run.folder import Clock, RunFolder
 from crild.run.identity import Identity, fingerprint
 from crild.run.inputs import Inputs
