@@ -3,10 +3,12 @@
 import gc
 import json
 import os
+import tempfile
 from pathlib import Path
 from shutil import which
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_DATASETS_CACHE", tempfile.mkdtemp(prefix="crild-cache-"))  # the user's stays as it is
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models are tiny, and several processes share the cores
 
 import pytest

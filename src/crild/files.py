@@ -1,9 +1,10 @@
-"""Files that appear whole or not at all, and folders that a user may write to."""
+"""Files that appear whole or not at all, folders that a user may write to, and the files of one stage."""
 
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,39 @@ def check_folder(output: str | None, marker: str, what: str) -> Path:
 def passing(path: Path) -> bool:
     """Whether a file is a trace of a start that came to nothing: half-written, or a lock."""
     return path.name.endswith((".part", ".lock"))
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """The files of one stage.
+
+    Attributes:
+        path: the folder; checkpoints are in it.
+    """
+
+    path: Path
+
+    @property
+    def weights(self) -> Path:
+        """Of the model that the stage trained, at its end."""
+        return self.path / "model.safetensors"
+
+    @property
+    def objective(self) -> Path:
+        """State of the objective at its end: learned maps, masses, filters."""
+        return self.path / "objective.safetensors"
+
+    @property
+    def done(self) -> Path:
+        """There when the stage is finished."""
+        return self.path / "done.json"
+
+    @property
+    def steps(self) -> Path:
+        """Every term of every step, a line each."""
+        return self.path / "steps.jsonl"
+
+    @property
+    def history(self) -> Path:
+        """Every evaluation on the selection rows, a line each."""
+        return self.path / "history.jsonl"

@@ -46,7 +46,7 @@ def evaluate(config: EvaluateConfig | None = None, **options: Any) -> dict[str, 
         raise CrildError(f"{config.data} holds a {task.task_type.name} task, and {config.model} does {task_type.name}")
     names, notes = loading.label_names(model.config), list(task.notes)
     tokenised = tokenise(rows, tokenizer, min(task.max_length, longest(model)))
-    labels = list(tokenised["labels"])
+    labels = tokenised["labels"][:]
     known = np.array([i for i, label in enumerate(labels) if label is not None], dtype=int)
     if not len(known):
         raise CrildError(f"{config.data} has no labels to score against (--label names the column)")

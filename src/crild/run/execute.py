@@ -211,7 +211,7 @@ def stage_rows(prepared: Prepared, stage: PlannedStage) -> Dataset:
     """Return the rows that a stage trains on."""
     inputs = prepared.inputs
     if stage.on == "labelled":
-        return inputs.train.select([i for i, label in enumerate(inputs.train["labels"]) if label is not None])
+        return inputs.train.select([i for i, label in enumerate(inputs.train["labels"][:]) if label is not None])
     if stage.on == "supplementary":
         assert inputs.supplementary is not None
         return inputs.supplementary

@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -21,7 +20,7 @@ from filelock import FileLock, Timeout
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crild.errors import CrildError
-from crild.files import check_folder, load_weights, write_folder, write_whole
+from crild.files import StageFolder, check_folder, load_weights, write_folder, write_whole
 from crild.run.identity import Identity, read_options, refuse
 from crild.run.plan import Plan
 from crild.run.result import Result
@@ -34,42 +33,6 @@ CONFIG, FACTS, PLAN, RESULT, SECONDS, LOCK = (
 )  # fmt: skip
 PREDICTIONS, SELECTION, OBJECTIVE = "predictions.parquet", "selection.parquet", "objective.safetensors"
 PACKAGES = ("crild", "torch", "transformers", "datasets", "accelerate", "numpy", "scikit-learn")
-
-
-@dataclass(frozen=True)
-class StageFolder:
-    """The files of one stage.
-
-    Attributes:
-        path: the folder; checkpoints are in it.
-    """
-
-    path: Path
-
-    @property
-    def weights(self) -> Path:
-        """Of the model that the stage trained, at its end."""
-        return self.path / "model.safetensors"
-
-    @property
-    def objective(self) -> Path:
-        """State of the objective at its end: learned maps, masses, filters."""
-        return self.path / "objective.safetensors"
-
-    @property
-    def done(self) -> Path:
-        """There when the stage is finished."""
-        return self.path / "done.json"
-
-    @property
-    def steps(self) -> Path:
-        """Every term of every step, a line each."""
-        return self.path / "steps.jsonl"
-
-    @property
-    def history(self) -> Path:
-        """Every evaluation on the selection rows, a line each."""
-        return self.path / "history.jsonl"
 
 
 class RunFolder:

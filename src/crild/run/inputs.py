@@ -123,7 +123,7 @@ def realign(task: Task, alignment: Alignment, names: list[str]) -> Task:
     def moved(rows: Dataset) -> Dataset:
         labels: list[Any] = [
             None if label is None else task.task_type.aligned(label, alignment.index, len(names))
-            for label in rows["labels"]
+            for label in rows["labels"][:]
         ]
         return rows.remove_columns("labels").add_column("labels", labels)
 

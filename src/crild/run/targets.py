@@ -64,7 +64,7 @@ def target_of(task: Task, rows: Dataset, teacher_logits: Callable[[], np.ndarray
         teacher_logits: of the split; asked for where no row has a label.
         metric: what the user names, for agreement with the teacher.
     """
-    labels = list(rows["labels"])
+    labels = rows["labels"][:]
     known = np.array([i for i, label in enumerate(labels) if label is not None], dtype=int)
     classes = max(1, task.task_type.outputs(task.names))
     if len(known):

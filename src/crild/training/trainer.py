@@ -29,7 +29,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from crild.config import StageSettings
 from crild.data.batching import Collator, LengthGroupedSampler, batches_by_length
 from crild.errors import CrildError
-from crild.files import write_whole
+from crild.files import StageFolder, write_whole
 from crild.models.interpolation import draw_lambda
 from crild.objectives import Term
 from crild.training.distiller import Distiller
@@ -167,8 +167,8 @@ class DistillationTrainer(Trainer):
     def _run(self) -> None:
         shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
         checkpoint, done = next(reversed(self.checkpoints()), None), self.steps_done()
-        steps = trim_log(self.folder / "steps.jsonl", done)
-        history = trim_log(self.folder / "history.jsonl", done)
+        steps = trim_log(StageFolder(self.folder).steps, done)
+        history = trim_log(StageFolder(self.folder).history, done)
         evaluated = history[-1]["step"] if history else 0
         for entry in steps:
             if entry["step"] > evaluated:
@@ -294,7 +294,7 @@ class DistillationTrainer(Trainer):
         pending, self.pending = self.pending, []
         if not pending or not self.is_world_process_zero():
             return
-        with (self.folder / "steps.jsonl").open("a") as log:
+        with (StageFolder(self.folder).steps).open("a") as log:
             for entry in pending:
                 sums, weights = entry.pop("sums"), entry.pop("weights")
                 terms = {}
@@ -352,7 +352,7 @@ class DistillationTrainer(Trainer):
                 self.state.best_metric = entry["score"]
                 self.best = {k: v.detach().cpu().clone() for k, v in self.distiller.student.state_dict().items()}
         if self.is_world_process_zero():
-            with (self.folder / "history.jsonl").open("a") as log:
+            with (StageFolder(self.folder).history).open("a") as log:
                 print(json.dumps(entry), file=log)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, entry)
         return held_out
