@@ -138,7 +138,7 @@ def test_csv_is_whole(nasty):
 @pytest.mark.parametrize("text", ["=1+1", "+ema", "-x", "@SUM(A1)", "\t=1", "\r\n=1"])
 def test_csv_runs_no_formula(text):
     assert csv_cell(text)[0] == "'"
-    assert csv_cell(-0.25) == "-0.25"
+    assert csv_cell(-0.25) == -0.25  # a number stays one
 
 
 def test_terminal_of_80_characters_cuts_nothing():
