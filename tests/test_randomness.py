@@ -20,6 +20,9 @@ def disturb():
 
 
 def test_random_states_are_the_callers_again_afterwards():
+    torch.manual_seed(11)
+    np.random.seed(11)
+    random.seed(11)
     before = streams()
     with own_random_state():
         disturb()

@@ -81,7 +81,7 @@ def test_state_is_kept_beside_the_student_and_never_in_it(name, tiny_teacher, fi
     output = tmp_path / "out"
     crild.distill(
         teacher=str(tiny_teacher), data=str(film_data), student=2, student_width=16, method=name, output=str(output),
-        max_steps=3, **QUICK,
+        max_steps=3, keep_stages=True, **QUICK,
     )  # fmt: skip
     state = load_file(output / "stages/ild/objective.safetensors")
     expected = {"bert-emd": "student_mass", "rail-kd": "layer_map.drawn", "ted": "teacher_3.weight", "tinybert": "map"}

@@ -53,5 +53,5 @@ def test_an_objective_without_a_gradient_is_refused_before_training(tiny_teacher
 
 def test_as_released_matches_on_the_models_own_heads(tiny_teacher, film_data, tmp_path):
     objective = prepared(tiny_teacher, film_data, tmp_path, method="cr-ild-as-released").models.objective
-    assert objective.terms == ("relation_qq", "relation_kk", "relation_vv")
+    assert objective.terms == ("head_relation_qq", "head_relation_kk", "head_relation_vv")
     assert not objective.takes_heads
