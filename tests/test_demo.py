@@ -19,7 +19,7 @@ def test_a_small_demo_from_end_to_end(tmp_path, capsys):
     assert (result["rows"]["supplementary"], result["rows"]["validation"]) == (2500, 100)
     show_demo(result)
     out = capsys.readouterr().out
-    for name in ("student without teacher", "plain KD", "CR-ILD", "crild evaluate"):
+    for name in ("student without teacher", "plain KD", "CR-ILD", "always the same answer", "crild evaluate"):
         assert name in out
     assert run_demo(str(tmp_path / "demo"), values)["student"]["score"] == result["student"]["score"]
     with pytest.raises(CrildError, match="another version"):

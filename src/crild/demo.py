@@ -100,9 +100,10 @@ def show_demo(result: dict[str, Any]) -> None:
     """Print the demo's table and what to do next."""
     from rich.console import Console
 
-    from crild.report.table import Row, summary
+    from crild.report.table import Row, constant_row, summary
 
     rows = [Row(name, result[key], result[key]) for key, name in FOUR.items()]
+    rows += constant_row(result)
     out = Console(highlight=False, width=120)
     title = f"{result['rows']['validation']} held-out tweets on which the whole crowd agreed"
     out.print(summary(rows, result["metric"], title))

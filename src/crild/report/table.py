@@ -52,6 +52,9 @@ def result_rows(result: dict[str, Any]) -> list[Row]:
         if result.get("control"):
             rows.append(Row("student without teacher", result["control"], student))
         rows.append(Row(f"student, {result['method']}", student, student))
-    if constant := result.get("constant"):
-        rows.append(Row("always the same answer", constant, {}))
-    return rows
+    return rows + constant_row(result)
+
+
+def constant_row(result: dict[str, Any]) -> list[Row]:
+    """Return the row of whoever always gives the same answer, if the result has its score."""
+    return [Row("always the same answer", result["constant"], {})] if result.get("constant") else []
