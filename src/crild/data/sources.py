@@ -18,7 +18,7 @@ from pyarrow.parquet import read_table as read_parquet
 
 from crild import hub
 from crild.data import glue, tweets
-from crild.errors import CrildError
+from crild.errors import CrildError, first_line
 
 VALIDATION_NAMES = ("validation", "dev", "valid", "val", "eval", "dev_matched", "validation_matched", "test")
 EXTRA_VALIDATION = ("dev_mismatched", "validation_mismatched")
@@ -296,8 +296,3 @@ def read_jsonl(path: Path) -> Dataset:
         return Dataset.from_dict({name: [record.get(name) for record in records] for name in columns})
     except Exception as error:
         raise CrildError(f"{path}: a column mixes kinds of values ({first_line(error)})") from None
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

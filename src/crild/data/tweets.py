@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from datasets import Dataset
 
 from crild.errors import CrildError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 NAME = "demo"
 SOURCE = re.compile(rf"{NAME}(?::([1-9]\d*))?(:tuning)?")
@@ -71,7 +74,7 @@ def is_tweets(name: str) -> bool:
     return SOURCE.fullmatch(name) is not None
 
 
-def tweet_splits(name: str) -> dict[str, Dataset]:
+def tweet_splits(name: str) -> "dict[str, Dataset]":
     """Return the splits of a source name.
 
     Args:
@@ -91,6 +94,8 @@ def tweet_splits(name: str) -> dict[str, Dataset]:
     splits = split_tweets(read_tweets(), held_out)
     if len(splits["tuning"]) < held_out:
         raise CrildError(f"{name}: there are not so many tweets on which the whole crowd agreed; ask for fewer")
+
+    from datasets import Dataset  # the encoder's name is asked for without it
 
     def labelled(tweets: list[Tweet]) -> Dataset:
         return Dataset.from_dict({"text": [t.text for t in tweets], "label": [t.label for t in tweets]})

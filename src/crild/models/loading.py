@@ -19,9 +19,8 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from crild import hub
-from crild.data.sources import first_line
 from crild.data.tweets import model_folder
-from crild.errors import CrildError
+from crild.errors import CrildError, first_line
 from crild.models.architecture import longest
 from crild.tasks.registry import TASK_TYPES
 

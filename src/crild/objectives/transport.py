@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import numpy as np
-import ot
 import torch
 from torch import Tensor
 
@@ -66,6 +65,8 @@ class Transport(Objective):
 
 def optimal_plan(student: np.ndarray, teacher: np.ndarray, costs: np.ndarray) -> np.ndarray:
     """Return the transport plan of least cost (M, N) with marginals ``student`` (M,) and ``teacher`` (N,)."""
+    import ot  # takes a second to load, which only BERT-EMD has to wait for
+
     return ot.emd(student / student.sum(), teacher / teacher.sum(), np.ascontiguousarray(costs))
 
 

@@ -17,7 +17,6 @@ import pandas as pd
 import torch
 import yaml
 from filelock import FileLock, Timeout
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crild.errors import CrildError
 from crild.files import StageFolder, check_folder, load_weights, write_folder, write_whole
@@ -26,6 +25,8 @@ from crild.run.plan import Plan
 from crild.run.result import Result
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
     from crild.objectives import Composition
 
 CONFIG, FACTS, PLAN, RESULT, SECONDS, LOCK = (
@@ -94,23 +95,23 @@ class RunFolder:
         return Result.of(json.loads((self.path / RESULT).read_text(encoding="utf-8")))
 
     @cached_property
-    def teacher(self) -> PreTrainedModel:
+    def teacher(self) -> "PreTrainedModel":
         """The teacher: fine-tuned here, or from where it was given."""
         return self._load("teacher", self.teacher_path)
 
     @cached_property
-    def student(self) -> PreTrainedModel:
+    def student(self) -> "PreTrainedModel":
         """The student."""
         return self._load("student", self.path / "student")
 
     @cached_property
-    def control(self) -> PreTrainedModel | None:
+    def control(self) -> "PreTrainedModel | None":
         """The same student without a teacher; ``None`` where the run had none."""
         path = self.path / "control"
         return self._load("control", path) if path.exists() else None
 
     @cached_property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
         """The tokenizer of all its models."""
         from crild.models.loading import load_tokenizer
 
@@ -154,7 +155,7 @@ class RunFolder:
         here = self.path / "teacher"
         return here if here.exists() else Path(str(self.result["teacher"]["path"]))
 
-    def _load(self, role: str, path: Path) -> PreTrainedModel:
+    def _load(self, role: str, path: Path) -> "PreTrainedModel":
         from crild.models.loading import load_model
 
         if not path.exists() and role != "teacher":
