@@ -45,7 +45,7 @@ def test_real_task(name, glue, encoder, tmp_path, capsys):
     output = tmp_path / "out"
     code = main(
         ["distill", "--teacher", str(encoder), "--data", str(glue / name), "--student", "3", "--method", "cr-ild",
-         "--output", str(output), "--max-steps", "4", "--no-control", "--json"]
+         "--output", str(output), "--train-rows", "400", "--max-steps", "4", "--no-control", "--json"]
     )  # fmt: skip
     out, err = capsys.readouterr()
     assert code == 0, err
