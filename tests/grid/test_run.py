@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.torch import load_file
+from transformers import BertForSequenceClassification
 
 from crild.cli import main
 from crild.errors import CrildError
@@ -13,7 +16,7 @@ from crild.grid.cells import Outcome
 from crild.grid.run import compare, write_results
 from crild.grid.spec import cells, make_grid, select
 from tests.conftest import reviews, write_jsonl
-from tests.grid.grids import grid
+from tests.grid.grids import SMALL, grid
 
 
 def test_a_teacher_alone_is_a_part_too_and_is_in_the_results(tmp_path):
@@ -62,11 +65,22 @@ def test_a_part_of_a_grid_has_the_numbers_of_the_whole(done, tmp_path):
 
 
 def test_every_run_of_a_seed_sees_the_same_rows_and_flips(done, trained_on):
+    """Token numbers and labels, row for row, of what each run trained on; and its teacher before it."""
     _, out = done
-    noisy = {folder: rows for folder, rows in trained_on.items() if out / "runs/films/few-noisy" in folder.parents}
-    runs = {folder.relative_to(out / "runs/films/few-noisy").parts[:2] for folder in noisy}
-    assert runs == {(method, seed) for method in ("kd", "cr-ild", "ft") for seed in ("1", "2")}
-    assert len(set(noisy.values())) == 1
+    noisy = out / "runs/films/few-noisy"
+    found = {folder.relative_to(noisy).parts[:2] for folder in trained_on if noisy in folder.parents}
+    assert found == {(method, seed) for method in ("kd", "cr-ild", "ft") for seed in ("1", "2")}
+    data = {rows for folder, rows in trained_on.items() if noisy in folder.parents}
+    assert len(data) == 1
+    train, held_out = data.pop()
+    assert (len(train), len(held_out)) == (54, 6)
+    teachers = {rows for folder, rows in trained_on.items() if out / "teachers" in folder.parents}
+    assert (train, held_out) in teachers
+    # the other condition has the same texts with their right labels: some of these are flipped
+    full = {rows for folder, rows in trained_on.items() if out / "runs/films/full" in folder.parents}
+    assert len(full) == 1
+    right = {row[:-1]: row[-1] for part in full.pop() for row in part}
+    assert 0.1 < sum(right[row[:-1]] != row[-1] for row in train + held_out) / 60 < 0.5
 
 
 def test_a_second_start_repeats_nothing_and_ends_with_the_same_bytes(done):
@@ -187,10 +201,32 @@ def test_nothing_is_written_before_everything_was_checked(done, tmp_path):
     assert (tmp_path / "out" / "grid.yaml").read_bytes() == before
 
 
-def test_teachers_outputs_are_computed_once_for_all_students(done):
-    _, out = done
-    assert list((out / "cache").glob("*.safetensors"))
-    assert not list(out.glob("runs/**/cache"))
+def test_teachers_outputs_are_computed_once_for_all_students(tiny, film_data, trained_on, tmp_path, monkeypatch):
+    """Counted where it costs: how often the fine-tuned teacher reads each row that students are trained on."""
+    read, original = Counter(), BertForSequenceClassification.forward
+
+    def counted(self, input_ids=None, attention_mask=None, **kwargs):
+        if len(self.bert.encoder.layer) == 4 and not self.training:
+            name = float(self.classifier.weight.sum().detach())
+            texts = zip(input_ids.tolist(), attention_mask.tolist(), strict=True)
+            read.update((name, tuple(i for i, real in zip(*text, strict=True) if real)) for text in texts)
+        return original(self, input_ids=input_ids, attention_mask=attention_mask, **kwargs)
+
+    monkeypatch.setattr(BertForSequenceClassification, "forward", counted)
+    options = {"base": str(tiny), **SMALL, "max_steps": 8}  # 5 an epoch: all rows are met
+    compare(
+        {"tasks": {"films": str(film_data)}, "methods": ["kd"], "seeds": [1, 2], "threads": 1, "options": options},
+        str(tmp_path),
+    )
+    (weights,) = tmp_path.glob("teachers/*/teacher/model.safetensors")
+    teacher = float(load_file(weights)["classifier.weight"].sum())
+    stages = [rows for folder, rows in trained_on.items() if tmp_path in folder.parents and "kd" in folder.parts]
+    assert len(stages) == 2
+    train, _ = stages[0]
+    expected = Counter(row[:-1] for row in train)
+    assert len(expected) > 100
+    assert {text: read[teacher, text] for text in expected} == dict(expected)
+    assert not list(tmp_path.glob("runs/**/cache"))
 
 
 @pytest.mark.parametrize(("workers", "message"), [("0", "a number of local"), ("many", "a number of local")])
