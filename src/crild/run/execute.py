@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -306,8 +306,8 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
         save_model(prepared, models["student"], "student", fill=lambda path: fill_card(prepared, path, result))
         student = result.models["student"]
         assert student is not None
-        saved = Scores.of(student.to_dict() | {"bytes": bytes_on_disk(folder.model("student"))})
-        result = Result.of(result.to_dict() | {"student": saved.to_dict()})
+        saved = replace(student, bytes=bytes_on_disk(folder.model("student")))
+        result = replace(result, models={**result.models, "student": saved})
     return result
 
 
