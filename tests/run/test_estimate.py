@@ -34,6 +34,10 @@ def test_under_a_cap_only_the_rows_of_its_steps_are_counted():
     assert seconds(capped) == pytest.approx(4 * 32 * (1.5 + 1.0) + 2 * 10 * 0.5)
 
 
+def test_rewrites_ask_the_live_teacher_at_every_step():
+    assert seconds(replace(KD, augmented=240)) == pytest.approx(640 * (1.5 + 1.0) + 3 * 10 * 0.5)
+
+
 def test_features_need_the_teacher_live_and_consistency_a_second_pass():
     ild = replace(KD, recipe=Recipe(intermediate_weight=1.0, interpolate=True))
     consistent = replace(ild, recipe=replace(ild.recipe, consistency=0.1))

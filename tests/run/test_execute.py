@@ -12,6 +12,7 @@ from transformers import DistilBertConfig, DistilBertForSequenceClassification, 
 import crild
 from crild.errors import CrildError
 from crild.objectives import OBJECTIVES
+from crild.training.distiller import Distiller
 from tests.conftest import WORDS, complaint, save_tiny, tiny_tokenizer, write_jsonl
 from tests.runs import QUICK, history, prepared, run_distill, sha256
 
@@ -139,6 +140,44 @@ def test_words_are_known_of_supplementary_texts_too(mode, tiny_teacher, film_dat
         max_steps=2, supplementary=str(film_data / "train.jsonl"), supplementary_mode=mode, **QUICK,
     )  # fmt: skip
     assert (tmp_path / "out/stages/supplementary").exists() == (mode == "first")
+
+
+def test_rewrites_beside_the_training_rows(tiny_teacher, film_data, tmp_path, monkeypatch):
+    seen = []
+    forward = Distiller.forward
+
+    def noted(self, batch, **passes):
+        if self.training:
+            seen.append(batch)
+        return forward(self, batch, **passes)
+
+    monkeypatch.setattr(Distiller, "forward", noted)
+    result = crild.distill(
+        teacher=str(tiny_teacher), data=str(film_data), student=2, method="mgskd", hard_label_weight=0.5,
+        augment="all", augment_ratio=2, ild_epochs=1, kd_epochs=2, output=str(tmp_path / "out"), **QUICK,
+    )  # fmt: skip
+    assert result["rows"]["train"] == 144
+    assert result["rows"]["augmented"] == 288
+    assert "2 rewritten texts (all) beside each of 144, drawn anew in every epoch" in result["notes"]
+    steps = [json.loads(line) for line in (tmp_path / "out/stages/kd/steps.jsonl").open()]
+    assert len(steps) == 2 * -(-432 // 32)
+    for first, last in ((0, 14), (14, 28)):
+        epoch = [step["terms"] for step in steps[first:last]]
+        assert sum(terms["kd"]["count"] for terms in epoch) == 432
+        assert sum(terms["task"]["count"] for terms in epoch) == 144
+    batches = [batch for batch in seen if "teacher_logits" not in batch]  # the teacher answers while the student learns
+    assert len(batches) == len(seen)
+    assert {"words"} <= set(seen[0])  # for what looks at the words of a text
+    epochs = [
+        {tuple(row) for batch in part for row in batch["input_ids"].tolist()} for part in (seen[-28:-14], seen[-14:])
+    ]
+    assert len(epochs[0] - epochs[1]) > 144  # others in every epoch
+    assert {"input_ids", "labels"} <= set(seen[-1])
+
+
+def test_a_rewrite_that_the_data_cannot_have_is_refused_before_training(tiny_teacher, film_data, tmp_path):
+    with pytest.raises(CrildError, match="--augment pairing: pairing is of pairs"):
+        prepared(tiny_teacher, film_data, tmp_path, method="kd", augment="pairing")
 
 
 def test_the_result_says_what_was_matched(tiny_teacher, film_data, tmp_path):

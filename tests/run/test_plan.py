@@ -75,6 +75,27 @@ def test_supplementary_texts_are_a_stage_of_their_own_or_rows_beside(mode, names
     assert run.stage("ild").rows == rows
 
 
+def test_rewrites_are_rows_beside_where_the_teacher_is_asked_and_nowhere_else():
+    more = replace(FACTS, supplementary=300, teacher_is_trained=False)
+    run = plan(more, method="ted", augment="all", augment_ratio=1.5, supplementary="more.txt")
+    rows = {stage.name: (stage.rows, stage.augmented) for stage in run.stages}
+    assert rows == {
+        "teacher": (144, 0), "filters": (144, 0), "supplementary": (300, 0), "ild": (360, 216), "kd": (360, 216),
+        "control": (144, 0),
+    }  # fmt: skip
+    assert run.stage("ild").steps == 10 * -(-360 // 32)
+    assert run.notes == ("1.5 rewritten texts (all) beside each of 144, drawn anew in every epoch",)
+    joined = plan(more, augment="deletion", supplementary="more.txt", supplementary_mode="join")
+    assert joined.stage("kd").rows == 144 + 432 + 300
+    assert plan(method="kd").notes == ()
+
+
+@pytest.mark.parametrize("method", ["kd", "ft"])
+def test_an_unknown_rewrite_is_refused_and_the_nearest_suggested(method):
+    with pytest.raises(CrildError, match=r"^--augment: there is no rewrite 'crosing' \(did you mean 'crossing'\?\)"):
+        plan(method=method, augment="deletion+crosing")
+
+
 @pytest.mark.parametrize(
     ("options", "facts", "idle"),
     [
@@ -95,6 +116,8 @@ def test_supplementary_texts_are_a_stage_of_their_own_or_rows_beside(mode, names
         ({"method": "cr-ild", "supplementary_mode": "join"}, FACTS, "supplementary-mode"),
         ({"method": "ft", "supplementary": "more.txt"}, replace(FACTS, supplementary=9), "supplementary"),
         ({"method": "kd", "supplementary": "more.txt"}, replace(FACTS, supplementary=9), "supplementary-mode first"),
+        ({"method": "ft", "augment": "all"}, FACTS, "augment"),
+        ({"method": "kd", "augment_ratio": 2.0}, FACTS, "augment-ratio"),
         ({"method": "kd", "epochs": 2, "kd_epochs": 3, "control": False}, FACTS, "epochs"),
     ],
 )
@@ -112,6 +135,8 @@ def test_an_option_that_acts_nowhere_is_refused(options, facts, idle):
         {"method": "kd", "finetune_epochs": 3},  # the control's
         {"method": "minilmv2", "relation_heads": 12, "layer_map": "1-3", "ild_epochs": 1, "epochs": 2},
         {"method": "cr-ild", "ema": True, "ema_decay": 0.9, "consistency_features": "h"},
+        {"method": "kd", "augment": "all", "augment_ratio": 2.0},
+        {"method": "kd", "augment": "deletion+crossing"},
         {"method": "ft", "control": False, "finetune_learning_rate": 1e-4},
     ],
 )

@@ -86,6 +86,21 @@ def history(output):
 
 
 @pytest.mark.slow
+def test_a_killed_run_draws_the_same_rewrites(tmp_path, tiny_teacher, data):
+    arguments = [
+        "distill", "--teacher", tiny_teacher, "--data", data, "--student", "2", "--method", "kd", "--kd-epochs", "2",
+        "--save-steps", "3", "--no-control", "--augment", "all", "--augment-ratio", "1", "--output",
+    ]  # fmt: skip
+    whole = run([*arguments, tmp_path / "whole"])
+    assert whole.returncode == 0, whole.stderr
+    assert run([*arguments, tmp_path / "run"], "step:kd:11").returncode == -signal.SIGKILL  # in the second epoch of 7
+    again = run([*arguments, tmp_path / "run"])
+    assert "resuming from step 9 of 14" in again.stderr
+    students = [tmp_path / name / "student/model.safetensors" for name in ("whole", "run")]
+    assert sha256(students[0]) == sha256(students[1])
+
+
+@pytest.mark.slow
 def test_the_logged_weight_is_the_ramp_at_every_step(undisturbed):
     steps = [json.loads(line) for line in (undisturbed / "stages/ild/steps.jsonl").open()]
     assert [s["step"] for s in steps] == list(range(1, 22))

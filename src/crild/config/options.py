@@ -184,6 +184,13 @@ class Supplementary:
         "first",
         "first: an own stage before the target data (the paper); join: rows beside the target's in both stages",
     )
+    augment: str | None = option(
+        None,
+        "rewrites of the training texts, labelled by the teacher alone: all, or some of deletion, masking, "
+        "replacement, crossing, pairing, joined with +",
+        unset="none",
+    )
+    augment_ratio: Number = option(3.0, "rewritten texts beside each training text, drawn anew in every epoch", above=0)
 
 
 @options

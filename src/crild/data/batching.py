@@ -25,14 +25,23 @@ class LengthGroupedSampler(Sampler[int]):
         seed: any number of integers.
         grouped: else batches are random.
         drop_last: leave an incomplete last batch out, if there is a complete one.
+        anew: rows are made anew in every epoch, so they are numbered through all of them: row i of epoch e is
+            ``e * rows + i``.
     """
 
     def __init__(
-        self, lengths: Sequence[int], batch_size: int, *seed: int, grouped: bool = True, drop_last: bool = False
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        *seed: int,
+        grouped: bool = True,
+        drop_last: bool = False,
+        anew: bool = False,
     ) -> None:
         self.lengths = np.asarray(lengths)
         self.batch_size = batch_size
         self.grouped = grouped
+        self.anew = anew
         rows = len(self.lengths)
         self.rows = rows - rows % batch_size if drop_last and rows >= batch_size else rows
         self.seed = seed
@@ -48,8 +57,9 @@ class LengthGroupedSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((*self.seed, self.epoch))
         order = rng.permutation(len(self.lengths))[: self.rows]
+        before = self.epoch * len(self.lengths) if self.anew else 0
         if not self.grouped:
-            yield from order.tolist()
+            yield from (order + before).tolist()
             return
         group = max(1, min(MOST_GROUPED, len(order) // (4 * self.batch_size))) * self.batch_size
         batches: list[np.ndarray] = []
@@ -62,7 +72,7 @@ class LengthGroupedSampler(Sampler[int]):
         last = [batches.pop()] if batches and len(batches[-1]) < self.batch_size else []
         rng.shuffle(batches)
         for batch in batches + last:
-            yield from batch.tolist()
+            yield from (batch + before).tolist()
 
 
 class Collator:
@@ -107,5 +117,10 @@ def batches_by_length(
     order = np.argsort(np.asarray(rows["length"][:]), kind="stable")
     for start in range(0, len(rows), batch_size):
         chosen = order[start : start + batch_size]
-        columns = rows[chosen]  # a slice of the table, several times faster than its rows one by one
-        yield chosen, collate([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+        # A slice of the table, several times faster than its rows one by one.
+        yield chosen, collate(list(as_rows(rows[chosen])))
+
+
+def as_rows(columns: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of columns."""
+    return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))

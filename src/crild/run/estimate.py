@@ -51,7 +51,8 @@ def stage_seconds(
     each *= (settings.pad_to or mean_length) / mean_length
     epoch = settings.steps_per_epoch(stage.rows)
     evaluations = 1 - (-stage.steps // epoch) + (stage.steps // settings.eval_steps if settings.eval_steps else 0)
-    rows_once = stage.rows if recipe.distillation and stage.steps >= epoch else 0  # teacher logits, else live
+    cached = recipe.distillation and stage.steps >= epoch and not stage.augmented
+    rows_once = stage.rows if cached else 0  # teacher logits, else live
     live = stage.steps * settings.batch_size if recipe.distillation and not rows_once else 0
     return (
         stage.steps * settings.batch_size * each

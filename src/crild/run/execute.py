@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 
 from crild.config import DistillConfig, FinetuneConfig
 from crild.console import say, warn
+from crild.data.augment import Augmented
 from crild.files import cached_array, load_weights, save_weights, write_whole
 from crild.inference import bytes_on_disk, latencies, parameters, predict
 from crild.models.architecture import input_names
@@ -29,7 +30,7 @@ from crild.run.result import Result, Scores
 from crild.run.targets import Target, target_of
 from crild.training.distiller import Distiller
 from crild.training.progress import StageProgress
-from crild.training.trainer import DistillationTrainer
+from crild.training.trainer import DistillationTrainer, stream
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,14 @@ def train_stage(prepared: Prepared, stage: PlannedStage, model: PreTrainedModel,
             load_weights(files.objective, objective)
         return
     files.path.mkdir(parents=True, exist_ok=True)
-    rows, held_out = stage_rows(prepared, stage), inputs.selection
-    if recipe.distillation and stage.steps >= stage.settings.steps_per_epoch(len(rows)):  # else most were for nothing
-        rows, held_out = with_teacher_logits(prepared, rows), with_teacher_logits(prepared, held_out)
+    rows: Dataset | Augmented = stage_rows(prepared, stage)
+    held_out = inputs.selection
+    if recipe.distillation and stage.steps >= stage.settings.steps_per_epoch(stage.rows):  # else most were for nothing
+        held_out = with_teacher_logits(prepared, held_out)
+        if not stage.augmented:
+            rows = with_teacher_logits(prepared, rows)
+    if stage.augmented:
+        rows = augmented(prepared, stage, rows)
     model.requires_grad_(True)
     needs_teacher = recipe.uses_objective or recipe.distillation
     follows = prepared.plan.method is not None and getattr(config, "track_validation", False)
@@ -215,9 +221,17 @@ def stage_rows(prepared: Prepared, stage: PlannedStage) -> Dataset:
     if stage.on == "supplementary":
         assert inputs.supplementary is not None
         return inputs.supplementary
-    if inputs.supplementary is not None and stage.rows > len(inputs.train):
+    if inputs.supplementary is not None and stage.rows - stage.augmented > len(inputs.train):
         return concatenate_datasets([inputs.train, inputs.supplementary.cast(inputs.train.features)])
     return inputs.train
+
+
+def augmented(prepared: Prepared, stage: PlannedStage, rows: Dataset) -> Augmented:
+    """Return a stage's rows with rewrites of the training texts beside them."""
+    inputs = prepared.inputs
+    assert inputs.corpus is not None
+    seed = stream(prepared.config.seed, stage.name, "augment")
+    return Augmented(rows, inputs.corpus, stage.augmented, inputs.tokenizer, inputs.max_length, *seed)
 
 
 def with_teacher_logits(prepared: Prepared, rows: Dataset) -> Dataset:
@@ -286,6 +300,7 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
             "train": len(inputs.train),
             "labelled": len(inputs.train) - inputs.checks.unlabelled,
             "supplementary": len(inputs.supplementary) if inputs.supplementary else 0,
+            "augmented": max(stage.augmented for stage in prepared.plan.stages),
             "selection": len(inputs.selection),
             "validation": len(inputs.validation[inputs.scored_on]),
         },

@@ -8,6 +8,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from crild.config import DistillConfig, FinetuneConfig, TrainConfig
+from crild.data.augment import Corpus
 from crild.data.splits import keys
 from crild.data.task import Task, load_task, load_texts
 from crild.data.tokenise import Checks, check_data, tokenise
@@ -26,6 +27,7 @@ class Inputs:
         tokenizer: of both models.
         train, selection, validation: tokenised.
         supplementary: further texts, tokenised; or ``None``.
+        corpus: what rewrites of the training texts are made from; ``None`` without ``--augment``.
         checks: what is known about the rows.
         max_length: tokens kept of a row.
         labels_by_position: labels were matched with the teacher's by position alone.
@@ -38,6 +40,7 @@ class Inputs:
     selection: Dataset
     validation: Mapping[str, Dataset]
     supplementary: Dataset | None
+    corpus: Corpus | None
     checks: Checks
     max_length: int
     labels_by_position: bool
@@ -54,7 +57,11 @@ class Inputs:
 
 
 def read_inputs(
-    config: DistillConfig | FinetuneConfig, origin: Origin, words: bool, supplementary: str | None
+    config: DistillConfig | FinetuneConfig,
+    origin: Origin,
+    words: bool,
+    supplementary: str | None,
+    augment: str | None = None,
 ) -> Inputs:
     """Read, split, check and tokenise.
 
@@ -63,6 +70,7 @@ def read_inputs(
         origin: where the run starts: it names labels, and its tokenizer is used.
         words: an objective looks at the words of a text.
         supplementary: further texts, if there are any.
+        augment: which rewrites of the training texts, if any.
 
     Raises:
         CrildError: the data cannot be used; the message says why.
@@ -89,6 +97,7 @@ def read_inputs(
         selection=tokenise(task.selection, tokenizer, length, words),
         validation={name: tokenise(rows, tokenizer, length) for name, rows in task.validation.items()},
         supplementary=texts,
+        corpus=Corpus.of(task.train, augment, tokenizer.mask_token) if augment else None,
         checks=check_data(task, train),
         max_length=length,
         labels_by_position=alignment is not None and alignment.by_index,

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from crild.config import DistillConfig, FinetuneConfig, StageSettings, TrainConfig, stage_settings
+from crild.data.augment import parse_rewrites
 from crild.errors import CrildError
 from crild.methods import Method, Recipe, find_method
 from crild.objectives import OBJECTIVES, default_map, parse_features
@@ -41,10 +42,11 @@ class PlannedStage:
         title: what a user reads.
         trains: which model.
         on: which rows: the ``labelled`` ones, those of ``supplementary`` data, or the ``joined``: all training rows,
-            with the supplementary ones beside them where the run says so.
+            with the supplementary ones and rewrites beside them where the run says so.
         rows: how many.
         settings: how long and how fast.
         recipe: what is minimised.
+        augmented: of the rows, rewritten texts, which are others in every epoch.
     """
 
     name: str
@@ -54,6 +56,7 @@ class PlannedStage:
     rows: int
     settings: StageSettings
     recipe: Recipe
+    augmented: int = 0
 
     @property
     def steps(self) -> int:
@@ -149,13 +152,15 @@ def stages_of(config: DistillConfig, facts: Facts) -> Plan:
     recipes = {phase.name: stage_recipe(phase.recipe, config, method, facts) for phase in phases}
     refuse_contradictions(config, facts, method, matching, list(recipes.values()))
     joins = config.supplementary_mode == "join"
+    rewrites = parse_rewrites(config.augment) if config.augment else ()
     stages = []
     if not facts.teacher_is_trained:
         stages.append(fine_tuning(config, "teacher", "teacher", facts.labelled))
     for phase in phases:
         recipe = recipes[phase.name]
         on_labels = phase.preset_key == "finetune"
-        count = facts.labelled if on_labels else facts.rows + facts.supplementary * joins
+        augmented = round(facts.rows * config.augment_ratio) if rewrites and not on_labels else 0
+        count = facts.labelled if on_labels else facts.rows + facts.supplementary * joins + augmented
         settings = stage_settings(config, phase.preset_key, count)
         if method.released and not on_labels:
             # Padding acts on relations alone, where it is not masked.
@@ -169,10 +174,15 @@ def stages_of(config: DistillConfig, facts: Facts) -> Plan:
                              replace(settings, epochs=epochs), recipe)
             )  # fmt: skip
         on: Literal["labelled", "joined"] = "labelled" if on_labels else "joined"
-        stages.append(PlannedStage(phase.name, phase.title, "student", on, count, settings, recipe))
+        stages.append(PlannedStage(phase.name, phase.title, "student", on, count, settings, recipe, augmented))
     if config.control and facts.labelled and method.uses_teacher:
         stages.append(fine_tuning(config, "control", "control", facts.labelled))
     notes = []
+    if any(stage.augmented for stage in stages):
+        notes.append(
+            f"{config.augment_ratio:g} rewritten texts ({config.augment}) beside each of {facts.rows}, drawn anew in "
+            "every epoch"
+        )
     if config.schedule == "paper" and method.paper is None:
         notes.append(f"the paper schedule of {method.name} is its two-stage schedule")
     return Plan(method.name, config.schedule, matching, tuple(stages), tuple(notes))
@@ -337,7 +347,9 @@ def other_values(config: DistillConfig, name: str, hints: dict[str, Any]) -> Ite
         elif kind in (int, float):
             candidates = (kind(1), kind(2), kind(0)) if kind is int else (0.5, 0.25)
         else:
-            candidates = {"features": ("hidden", "relations"), "consistency_features": ("hidden", "attention-kl")}.get(
-                name, ("1-1", "last")
-            )
+            candidates = {
+                "features": ("hidden", "relations"),
+                "consistency_features": ("hidden", "attention-kl"),
+                "augment": ("all", "deletion"),
+            }.get(name, ("1-1", "last"))
         yield from (value for value in candidates if value != now)

@@ -145,7 +145,7 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Col
     others = [name for name in (config.base, student) if name]
     missing = "--teacher is missing: a fine-tuned classifier, or an encoder to fine-tune first"
     origin = read_origin(config, config.teacher, others, missing)
-    inputs = read_inputs(config, origin, any(part.needs_words for part in parts), config.supplementary)
+    inputs = read_inputs(config, origin, any(part.needs_words for part in parts), config.supplementary, config.augment)
     models = distillation_models(config, origin, inputs, matching)
     facts = Facts(
         rows=len(inputs.train),

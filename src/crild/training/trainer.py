@@ -27,6 +27,7 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from crild.config import StageSettings
+from crild.data.augment import Augmented
 from crild.data.batching import Collator, LengthGroupedSampler, batches_by_length
 from crild.errors import CrildError
 from crild.files import StageFolder, write_whole
@@ -79,7 +80,8 @@ class DistillationTrainer(Trainer):
 
     Args:
         distiller: what to train.
-        train: tokenised rows (``input_ids``, ``attention_mask``, ``labels``, ``length``, perhaps ``teacher_logits``).
+        train: tokenised rows (``input_ids``, ``attention_mask``, ``labels``, ``length``, perhaps ``teacher_logits``),
+            perhaps with rewrites beside them.
         held_out: the selection split, tokenised alike.
         tokenizer: for padding.
         settings: epochs, rates, rhythm.
@@ -95,7 +97,7 @@ class DistillationTrainer(Trainer):
     def __init__(
         self,
         distiller: Distiller,
-        train: Dataset,
+        train: Dataset | Augmented,
         held_out: Dataset,
         tokenizer: PreTrainedTokenizerBase,
         settings: StageSettings,
@@ -212,8 +214,8 @@ class DistillationTrainer(Trainer):
 
         In stage 1 that is the head; under Q/K/V features of the last layer also what follows them.
         """
-        rows = self.train_dataset.select(range(min(2, len(self.train_dataset))))  # type: ignore[union-attr, arg-type]
-        batch = self._prepare_inputs(self.data_collator(list(rows)))
+        rows = self.train_dataset
+        batch = self._prepare_inputs(self.data_collator([rows[i] for i in range(min(2, len(rows)))]))  # type: ignore[index, arg-type]
         state = {name: x.clone() for name, x in self.distiller.named_buffers()}
         self.distiller.train()
         self.distiller(batch, lam=0.5, progress=1.0)["loss"].backward()
@@ -227,10 +229,14 @@ class DistillationTrainer(Trainer):
     # ---- one step ----
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        lengths = self.train_dataset["length"]  # type: ignore[index]
+        rows: Any = self.train_dataset
+        anew = isinstance(rows, Augmented)
+        lengths = rows.lengths if anew else rows["length"]
         size = self.settings.batch_size * self.args.world_size
         seed, settings = stream(self.seed, self.stage, "order"), self.settings
-        return LengthGroupedSampler(lengths, size, *seed, grouped=settings.grouped, drop_last=settings.drop_last)
+        return LengthGroupedSampler(
+            lengths, size, *seed, grouped=settings.grouped, drop_last=settings.drop_last, anew=anew
+        )
 
     def lam(self, step: int) -> float | None:
         """Return the interpolation weight of an optimiser step."""
