@@ -192,6 +192,14 @@ def test_rewrites_are_spread_evenly_and_grouped_by_the_length_of_their_source(co
     assert rows.lengths.tolist() == own + [own[rows.source(k)] for k in range(count)]
 
 
+def test_a_rewrite_is_in_no_fold():
+    rows = augmented(fold_logits=[[0.5, float("nan")]] * len(PAIRS))
+    batch = Collator(tiny_tokenizer())(rows.__getitems__([30, 31, 32]))
+    assert batch["fold_logits"].shape == (3, 2)
+    assert batch["fold_logits"].isnan().all()
+    assert rows[0]["fold_logits"][0] == 0.5
+
+
 def test_words_are_numbered_where_the_rows_have_them():
     assert "words" in augmented(words=True)[len(PAIRS)]
     assert "words" not in augmented()[len(PAIRS)]

@@ -2,7 +2,7 @@
 
 from datasets import Dataset
 
-from crild.data.splits import carve, keys
+from crild.data.splits import carve, folds, keys
 from tests.data.files import load, write
 
 
@@ -64,3 +64,18 @@ def test_unlabelled_copies_leave_with_their_text_but_not_by_the_hundred():
         assert None not in split["raw_label"][:]
         assert len(left) == 700 - 40
         assert not set(left["text"]) & set(split["text"])
+
+
+def test_folds_are_seeded_share_out_labelled_rows_evenly_and_cut_no_text():
+    texts = [f"text {i}" if i < 80 else f"Text, {i % 10}!" for i in range(101)]
+    rows = Dataset.from_dict({"text": texts, "labels": [None if i % 4 == 3 else 1.0 for i in range(101)]})
+    dealt = folds(rows, 5, 42)
+    assert dealt == folds(rows, 5, 42) != folds(rows, 5, 43)
+    assert [fold is None for fold in dealt] == [i % 4 == 3 for i in range(101)]
+    sizes = [dealt.count(fold) for fold in range(1, 6)]
+    assert sum(sizes) == 76
+    assert max(sizes) - min(sizes) <= 3  # of a text with so many rows
+    of_text = {key: {f for k, f in zip(keys(rows), dealt, strict=True) if k == key and f} for key in keys(rows)}
+    assert max(map(len, of_text.values())) == 1
+    distinct = Dataset.from_dict({"text": [f"text {i}" for i in range(23)], "labels": [0.0] * 23})
+    assert sorted(folds(distinct, 4, 1).count(fold) for fold in range(1, 5)) == [5, 6, 6, 6]

@@ -38,6 +38,11 @@ def test_rewrites_ask_the_live_teacher_at_every_step():
     assert seconds(replace(KD, augmented=240)) == pytest.approx(640 * (1.5 + 1.0) + 3 * 10 * 0.5)
 
 
+def test_a_fold_takes_as_long_as_a_teacher():
+    teacher = replace(KD, trains="teacher", on="labelled", recipe=Recipe(task=1.0))
+    assert seconds(replace(teacher, trains="fold", fold=1)) == seconds(teacher) == 640 * 3.0 + 3 * 10 * 1.0
+
+
 def test_features_need_the_teacher_live_and_consistency_a_second_pass():
     ild = replace(KD, recipe=Recipe(intermediate_weight=1.0, interpolate=True))
     consistent = replace(ild, recipe=replace(ild.recipe, consistency=0.1))

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -11,8 +12,14 @@ from transformers import DistilBertConfig, DistilBertForSequenceClassification, 
 
 import crild
 from crild.errors import CrildError
+from crild.inference import predict
+from crild.methods import Recipe
 from crild.objectives import OBJECTIVES
+from crild.run.execute import execute
+from crild.run.models import fresh_classifier
 from crild.training.distiller import Distiller
+from crild.training.terms import Step
+from crild.training.trainer import DistillationTrainer
 from tests.conftest import WORDS, complaint, save_tiny, tiny_tokenizer, write_jsonl
 from tests.runs import QUICK, history, prepared, run_distill, sha256
 
@@ -178,6 +185,86 @@ def test_rewrites_beside_the_training_rows(tiny_teacher, film_data, tmp_path, mo
 def test_a_rewrite_that_the_data_cannot_have_is_refused_before_training(tiny_teacher, film_data, tmp_path):
     with pytest.raises(CrildError, match="--augment pairing: pairing is of pairs"):
         prepared(tiny_teacher, film_data, tmp_path, method="kd", augment="pairing")
+
+
+def trained_apart(run, fold, tmp_path):
+    """The logits of all training rows, from a teacher that is fine-tuned on those of other folds by plain calls."""
+    inputs, config = run.inputs, run.config
+    model = fresh_classifier(config.base, "base", inputs.task, config)
+    labels = inputs.train["labels"][:]
+    others = [i for i in range(len(inputs.train)) if labels[i] is not None and inputs.folds[i] != fold]
+    settings = run.plan.stage(f"fold-{fold}").settings
+    DistillationTrainer(
+        Distiller(model, Recipe(task=1.0)), inputs.train.select(others), inputs.selection, inputs.tokenizer, settings,
+        tmp_path / f"apart-{fold}", f"fold-{fold}", config.seed, score=run.scorer.target("selection").score,
+    ).run()  # fmt: skip
+    return predict(model, inputs.train, inputs.tokenizer)
+
+
+@pytest.mark.parametrize("augment", [{}, {"augment": "all", "augment_ratio": 1.0}])
+def test_a_labelled_rows_logits_come_from_a_teacher_that_never_saw_its_label(
+    augment, tiny, tiny_teacher, film_data, tmp_path, monkeypatch
+):
+    path = tmp_path / "data"
+    found = [json.loads(line) for line in (film_data / "train.jsonl").open()]
+    write_jsonl(path / "train.jsonl", [row | ({"label": None} if i % 5 == 0 else {}) for i, row in enumerate(found)])
+    write_jsonl(path / "validation.jsonl", found[:40])
+    options = {
+        "base": str(tiny), "data": str(path), "method": "kd", "cross_fit": 2, "finetune_epochs": 1, "kd_epochs": 1,
+        "finetune_learning_rate": 3e-3, **augment, **QUICK,
+    }  # fmt: skip
+    run = prepared(tiny_teacher, path, tmp_path, **options)
+    trained, used, teacher = {}, {}, run.models.teacher
+    init, forward = DistillationTrainer.__init__, Step.teacher_logits.func
+
+    def started(self, distiller, train, *args, **more):
+        trained[args[4]] = [tuple(ids) for ids in train["input_ids"][:]] if args[4].startswith("fold") else train
+        init(self, distiller, train, *args, **more)
+
+    def answered(step):
+        logits = forward(step)
+        if step.models.student.training:
+            for ids, row in zip(step.batch["input_ids"].tolist(), logits, strict=True):
+                used.setdefault(tuple(ids), []).append(row)
+        return logits
+
+    monkeypatch.setattr(DistillationTrainer, "__init__", started)
+    monkeypatch.setattr(Step, "teacher_logits", property(answered))
+    execute(run)
+    monkeypatch.undo()
+    inputs = run.inputs
+    ids = [tuple(row) for row in inputs.train["input_ids"][:]]
+    by_fold = {fold: trained_apart(run, fold, tmp_path) for fold in (1, 2)}
+    main = predict(teacher, inputs.train, inputs.tokenizer)
+    assert sum(fold is None for fold in inputs.folds) > 20
+    for one, other in ((main, by_fold[1]), (main, by_fold[2]), (by_fold[1], by_fold[2])):
+        assert np.abs(one - other).max(1).min() > 1e-3  # none can be taken for another
+    for i, fold in enumerate(inputs.folds):
+        rows = next(v for k, v in used.items() if k[: len(ids[i])] == ids[i] and not any(k[len(ids[i]) :]))
+        expected = torch.tensor(main[i] if fold is None else by_fold[fold][i])
+        assert any(torch.allclose(row, expected, atol=1e-5) for row in rows), i
+        for other in (1, 2):
+            assert (ids[i] in trained[f"fold-{other}"]) == (fold is not None and fold != other)
+    assert not list((tmp_path / "out/stages").glob("fold-*/*.safetensors"))
+    assert (tmp_path / "out/stages/fold-1/history.jsonl").exists()
+
+
+def test_folds_are_shared_by_runs_with_the_same_cache_and_an_untrained_teacher_gives_them_its_encoder(
+    tiny, film_data, tmp_path, monkeypatch
+):
+    options = {
+        "teacher": str(tiny), "data": str(film_data), "student": 2, "cross_fit": 2, "max_steps": 2,
+        "cache": str(tmp_path / "cache"), **QUICK,
+    }  # fmt: skip
+    result = crild.distill(**options, method="kd", output=str(tmp_path / "a"))
+    assert result["teacher"]["fine_tuned_here"]
+    fitted = sorted((tmp_path / "cache").glob("fold-logits-*"))
+    assert len(fitted) == 2
+    crild.distill(**options, method="l-ild", output=str(tmp_path / "b"))
+    assert not (tmp_path / "b/stages/fold-1").exists()
+    assert sorted((tmp_path / "cache").glob("fold-logits-*")) == fitted
+    crild.distill(**options, method="kd", seed=7, output=str(tmp_path / "c"))
+    assert len(list((tmp_path / "cache").glob("fold-logits-*"))) == 4
 
 
 def test_the_result_says_what_was_matched(tiny_teacher, film_data, tmp_path):

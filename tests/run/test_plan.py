@@ -90,6 +90,20 @@ def test_rewrites_are_rows_beside_where_the_teacher_is_asked_and_nowhere_else():
     assert plan(method="kd").notes == ()
 
 
+def test_a_teacher_for_each_fold_is_fine_tuned_before_the_student_learns():
+    run = plan(method="l-ild", cross_fit=5, base="encoder", control=False)
+    folds = [stage for stage in run.stages if stage.trains == "fold"]
+    assert [stage.name for stage in run.stages] == [*(f"fold-{k}" for k in range(1, 6)), "ild", "kd"]
+    assert [(stage.fold, stage.on, stage.rows) for stage in folds] == [(k, "labelled", 144 - 28) for k in range(1, 6)]
+    assert {(stage.recipe.task, stage.settings.epochs) for stage in folds} == {(1.0, 10)}
+    known = plan(replace(FACTS, folds=(70, 74), teacher_is_trained=False), cross_fit=2, finetune_epochs=3)
+    assert [(stage.rows, stage.settings.epochs) for stage in known.stages if stage.fold] == [(74, 3), (70, 3)]
+    assert known.notes == (
+        "the logits of 144 labelled rows come from 2 further teachers: of each row from one that never saw its label",
+    )
+    assert Plan.of(json.loads(json.dumps(run.to_dict()))) == run
+
+
 @pytest.mark.parametrize("method", ["kd", "ft"])
 def test_an_unknown_rewrite_is_refused_and_the_nearest_suggested(method):
     with pytest.raises(CrildError, match=r"^--augment: there is no rewrite 'crosing' \(did you mean 'crossing'\?\)"):
@@ -117,6 +131,8 @@ def test_an_unknown_rewrite_is_refused_and_the_nearest_suggested(method):
         ({"method": "ft", "supplementary": "more.txt"}, replace(FACTS, supplementary=9), "supplementary"),
         ({"method": "kd", "supplementary": "more.txt"}, replace(FACTS, supplementary=9), "supplementary-mode first"),
         ({"method": "ft", "augment": "all"}, FACTS, "augment"),
+        ({"method": "ft", "cross_fit": 3, "base": "encoder"}, FACTS, "cross-fit"),
+        ({"method": "kd", "hard_label_weight": 1.0, "cross_fit": 3, "base": "encoder"}, FACTS, "cross-fit"),
         ({"method": "kd", "augment_ratio": 2.0}, FACTS, "augment-ratio"),
         ({"method": "kd", "epochs": 2, "kd_epochs": 3, "control": False}, FACTS, "epochs"),
     ],
@@ -136,6 +152,7 @@ def test_an_option_that_acts_nowhere_is_refused(options, facts, idle):
         {"method": "minilmv2", "relation_heads": 12, "layer_map": "1-3", "ild_epochs": 1, "epochs": 2},
         {"method": "cr-ild", "ema": True, "ema_decay": 0.9, "consistency_features": "h"},
         {"method": "kd", "augment": "all", "augment_ratio": 2.0},
+        {"method": "u-ild", "cross_fit": 2, "base": "encoder"},
         {"method": "kd", "augment": "deletion+crossing"},
         {"method": "ft", "control": False, "finetune_learning_rate": 1e-4},
     ],
@@ -169,6 +186,9 @@ def test_labels_are_asked_for_where_there_are_none():
     [
         ({"accumulation": 5}, "--accumulation 5 does not divide the batch size 32 of the ILD stage"),
         ({"ild_batch_size": 4, "accumulation": 4}, "mixes rows of a micro-batch"),
+        ({"cross_fit": 5}, "--cross-fit 5 fine-tunes teachers of its own: give --base"),
+        ({"cross_fit": 5, "teacher": "t", "base": "t"}, "--cross-fit 5 fine-tunes teachers of its own: give --base"),
+        ({"cross_fit": 145, "base": "b"}, "--cross-fit 145: there are too few different labelled texts"),
         ({"features": "mgskd"}, "looks at the words of one text"),
         ({"method": "mixkd", "schedule": "paper", "interpolate": False}, "learns labels of interpolated inputs"),
     ],

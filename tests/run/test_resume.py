@@ -101,6 +101,22 @@ def test_a_killed_run_draws_the_same_rewrites(tmp_path, tiny_teacher, data):
 
 
 @pytest.mark.slow
+def test_a_run_that_is_killed_in_a_fold_goes_on_from_there(tmp_path, tiny, tiny_teacher, data):
+    arguments = [
+        "distill", "--teacher", tiny_teacher, "--base", tiny, "--data", data, "--student", "2", "--method", "kd",
+        "--epochs", "1", "--finetune-epochs", "3", "--save-steps", "3", "--no-control", "--cross-fit", "2", "--output",
+    ]  # fmt: skip
+    whole = run([*arguments, tmp_path / "whole"])
+    assert whole.returncode == 0, whole.stderr
+    assert run([*arguments, tmp_path / "run"], "step:fold-2:8").returncode == -signal.SIGKILL
+    again = run([*arguments, tmp_path / "run"])
+    assert "teacher without fold 2: resuming from step 6 of 12" in again.stderr
+    assert "teacher without fold 1" not in again.stderr.split("plan:")[1].split("\n", 1)[1]  # its logits are there
+    students = [tmp_path / name / "student/model.safetensors" for name in ("whole", "run")]
+    assert sha256(students[0]) == sha256(students[1])
+
+
+@pytest.mark.slow
 def test_the_logged_weight_is_the_ramp_at_every_step(undisturbed):
     steps = [json.loads(line) for line in (undisturbed / "stages/ild/steps.jsonl").open()]
     assert [s["step"] for s in steps] == list(range(1, 22))

@@ -9,7 +9,7 @@ from crild.models.cut import cut
 from crild.objectives import Shape, compose
 from crild.objectives.base import STAGE_TERMS
 from crild.training.distiller import Distiller
-from crild.training.terms import TERMS
+from crild.training.terms import TERMS, Step
 from tests.architectures import padded_batch, small_model
 
 EVERYTHING = Recipe(
@@ -62,6 +62,19 @@ def test_terms_share_their_passes(name, passes, monkeypatch):
     module(labelled_batch(), lam=0.7, progress=0.5)
     assert len(runs) == passes
     assert runs.count(module.teacher) == 1
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_logits_of_a_rows_own_fold_go_before_the_teachers(cached):
+    module, batch = distiller(Recipe(distillation=1.0)), labelled_batch()
+    live = Step(module.recipe, module.step(batch, None).models, batch, None).teacher_logits
+    given = {"teacher_logits": live + 1} if cached else {}
+    folds = torch.full_like(live, float("nan"))
+    folds[1], folds[3] = 7.0, 9.0
+    found = module.step(batch | given | {"fold_logits": folds}, None).teacher_logits
+    expected = live + cached
+    expected[1], expected[3] = 7.0, 9.0
+    torch.testing.assert_close(found, expected)
 
 
 def test_no_objective_may_have_the_name_of_a_stages_term():

@@ -171,6 +171,12 @@ class Method:
         at_least=0,
         at_most=1,
     )
+    cross_fit: Whole | None = option(
+        None,
+        "folds of a cross-fitted teacher: each labelled row's logits come from a teacher that never saw its label",
+        unset="one teacher for all rows",
+        at_least=2,
+    )
 
 
 @options

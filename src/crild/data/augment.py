@@ -231,6 +231,9 @@ class Augmented(torch.utils.data.Dataset):
     ) -> None:
         self.rows, self.corpus, self.count, self.seed = rows, corpus, count, seed
         self.encode = partial(encode, tokenizer=tokenizer, max_length=max_length, words="words" in rows.column_names)
+        self.blank: dict[str, Any] = {"labels": None}
+        if "fold_logits" in rows.column_names:
+            self.blank["fold_logits"] = [float("nan")] * len(rows[0]["fold_logits"])
         lengths = np.asarray(rows["length"][:])
         self.lengths = np.concatenate([lengths, lengths[[self.source(k) for k in range(count)]]])
 
@@ -259,9 +262,9 @@ class Augmented(torch.utils.data.Dataset):
         return REWRITES[names[int(rng.integers(len(names)))]](rng, self.corpus.rows[i], i, self.corpus)
 
     def made(self, which: Iterable[tuple[int, int]]) -> dict[str, list[Any]]:
-        """Return rewrites, by (epoch, number), as tokenised columns without labels."""
+        """Return rewrites, by (epoch, number), as tokenised columns; what only real rows have is blank."""
         texts = [self.texts(epoch, k) for epoch, k in which]
         if not texts:
             return {}
         columns = dict(zip(("text", "text_pair"), map(list, zip(*texts, strict=True)), strict=False))
-        return self.encode(columns) | {"labels": [None] * len(texts)}
+        return self.encode(columns) | {name: [value] * len(texts) for name, value in self.blank.items()}

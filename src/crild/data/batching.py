@@ -76,7 +76,7 @@ class LengthGroupedSampler(Sampler[int]):
 
 
 class Collator:
-    """Pad the rows of a batch to its longest (or to ``length``); labels and teacher logits become tensors."""
+    """Pad the rows of a batch to its longest (or to ``length``); labels and logits become tensors."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, length: int | None = None) -> None:
         self.tokenizer = tokenizer
@@ -85,7 +85,7 @@ class Collator:
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Return ``input_ids``, ``attention_mask``, ... (B, L), ``labels`` (B,) or (B, C), ``teacher_logits`` (B, C).
 
-        Labels are NaN where a row has none.
+        Labels are NaN where a row has none; so are ``fold_logits`` (B, C), where the rows have such a column.
 
         ``words`` (B, L) where the rows have them; padding belongs to no word, -1.
         """
@@ -98,7 +98,7 @@ class Collator:
             out["words"] = torch.full_like(out["input_ids"], -1)
             real = out["attention_mask"].bool()  # wherever the tokenizer puts its padding
             out["words"][real] = torch.tensor([word for row in rows for word in row["words"]])
-        for name in ("labels", "teacher_logits"):
+        for name in ("labels", "teacher_logits", "fold_logits"):
             if name in rows[0]:
                 out[name] = padded_numbers([row[name] for row in rows])
         return out

@@ -7,6 +7,7 @@ from crild.data.corruption import labelled
 
 HOLD_OUT_SHARE, MOST_HELD_OUT = 0.2, 2000
 SELECTION_SHARE, MOST_SELECTION = 0.1, 1000
+FOLDS = 4  # a random stream of its own, beside those of `crild.data.corruption`
 # Only what sentences are punctuated with: "C", "C++" and "C#" differ, and so do ":)" and ":(".
 PUNCTUATION = str.maketrans(dict.fromkeys(".,;:!?\"'`…“”„‘’‚«»。，、；：！？", " "))  # noqa: RUF001
 
@@ -56,3 +57,23 @@ def carve(rows: Dataset, share: float, most: int, seed: int) -> tuple[Dataset, D
         chosen = drawn[:wanted]
         removed.update(chosen)
     return rows.select([i for i in range(len(rows)) if i not in removed]), rows.select(sorted(chosen))
+
+
+def folds(rows: Dataset, count: int, seed: int) -> list[int | None]:
+    """Return the fold, 1 to ``count``, of each row with a label; rows with equal texts share one.
+
+    Texts are dealt out in a random order, each with all its labelled rows to the fold that has the fewest so far.
+    """
+    groups: dict[str, list[int]] = {}
+    for i, (row_key, label) in enumerate(zip(keys(rows), rows["labels"][:], strict=True)):
+        if label is not None:
+            groups.setdefault(row_key, []).append(i)
+    texts = list(groups.values())
+    out: list[int | None] = [None] * len(rows)
+    sizes = np.zeros(count, int)
+    for place in np.random.default_rng((seed, FOLDS)).permutation(len(texts)):
+        fold = int(sizes.argmin())
+        sizes[fold] += len(texts[place])
+        for i in texts[place]:
+            out[i] = fold + 1
+    return out

@@ -44,7 +44,7 @@ def stage_seconds(
         mean_length: tokens of a training row.
     """
     recipe, settings = stage.recipe, stage.settings
-    forward, step = teacher if stage.trains == "teacher" else student
+    forward, step = teacher if stage.trains in ("teacher", "fold") else student
     each = forward + teacher[0] if recipe.filters else step
     if recipe.intermediate_weight:
         each += teacher[0] + forward * bool(recipe.consistency) + step * (recipe.interpolate and recipe.uses_logits)

@@ -1,7 +1,7 @@
 """Run the stages of a plan, each from where it was, then score, time and save the models."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from crild.run.card import write_card
 from crild.run.folder import Clock, RunFolder
 from crild.run.identity import Identity, fingerprint
 from crild.run.inputs import Inputs
-from crild.run.models import Models
+from crild.run.models import Models, fold_teacher
 from crild.run.plan import Plan, PlannedStage
 from crild.run.predictions import predictions_frame
 from crild.run.result import Result, Scores
@@ -113,7 +113,11 @@ def execute(prepared: Prepared) -> Result:
             "teacher": models.teacher, "student": models.student, "control": control
         }  # fmt: skip
         done = 0.0
+        fold_logits: dict[int, np.ndarray] = {}
         for number, stage in enumerate(plan.stages):
+            if stage.fold is not None:
+                fold_logits[stage.fold] = logits_of_fold(prepared, stage, clock)
+                continue
             model = trained[stage.trains]
             assert model is not None
             if (
@@ -123,7 +127,7 @@ def execute(prepared: Prepared) -> Result:
             ):
                 copy_head(model, models.teacher)
             before = clock.seconds
-            train_stage(prepared, stage, model, clock)
+            train_stage(prepared, stage, model, clock, fold_logits)
             done += prepared.minutes.get(stage.name, 0.0)
             say_time_left(prepared, plan.stages[number + 1 :], (clock.seconds - before) / 60, stage)
             if stage.trains == "teacher":
@@ -143,11 +147,17 @@ def say_time_left(prepared: Prepared, left: tuple[PlannedStage, ...], took: floa
         say(f"about {rest * took / planned:.1f} minutes left")
 
 
-def train_stage(prepared: Prepared, stage: PlannedStage, model: PreTrainedModel, clock: Clock) -> None:
+def train_stage(
+    prepared: Prepared,
+    stage: PlannedStage,
+    model: PreTrainedModel,
+    clock: Clock,
+    fold_logits: Mapping[int, np.ndarray],
+) -> None:
     """Train ``model`` in place through one stage, from where an earlier call was killed; or load its result.
 
     The objective's state (learned maps, masses, filters) goes on from stage to stage, beside the student and apart
-    from it.
+    from it. Where there are ``fold_logits``, of the rows of each fold, they go before the teacher's.
     """
     files, inputs, config, recipe = prepared.folder.stage(stage.name), prepared.inputs, prepared.config, stage.recipe
     objective = prepared.models.objective if recipe.uses_objective else None
@@ -164,6 +174,8 @@ def train_stage(prepared: Prepared, stage: PlannedStage, model: PreTrainedModel,
         held_out = with_teacher_logits(prepared, held_out)
         if not stage.augmented:
             rows = with_teacher_logits(prepared, rows)
+    if recipe.distillation and fold_logits:
+        rows = with_fold_logits(prepared, rows, fold_logits)
     if stage.augmented:
         rows = augmented(prepared, stage, rows)
     model.requires_grad_(True)
@@ -217,7 +229,9 @@ def stage_rows(prepared: Prepared, stage: PlannedStage) -> Dataset:
     """Return the rows that a stage trains on."""
     inputs = prepared.inputs
     if stage.on == "labelled":
-        return inputs.train.select([i for i, label in enumerate(inputs.train["labels"][:]) if label is not None])
+        left_out = set(inputs.fold(stage.fold)) if stage.fold is not None else ()
+        labels = inputs.train["labels"][:]
+        return inputs.train.select([i for i, label in enumerate(labels) if label is not None and i not in left_out])
     if stage.on == "supplementary":
         assert inputs.supplementary is not None
         return inputs.supplementary
@@ -242,6 +256,42 @@ def with_teacher_logits(prepared: Prepared, rows: Dataset) -> Dataset:
     path = folder / f"teacher-logits-{name[:16]}.safetensors"
     logits = cached_array(path, lambda: predict(teacher, rows, prepared.inputs.tokenizer, precision=config.precision))
     return rows.add_column("teacher_logits", logits.tolist())
+
+
+def logits_of_fold(prepared: Prepared, stage: PlannedStage, clock: Clock) -> np.ndarray:
+    """Return the logits (rows of the fold, C) of a teacher that never saw the labels of these rows.
+
+    It is fine-tuned for them, unless they are in the cache: of this run, or of another one with the same rows, labels,
+    settings and seed. Its weights are not kept.
+    """
+    config, inputs, files = prepared.config, prepared.inputs, prepared.folder.stage(stage.name)
+    assert stage.fold is not None
+    teacher = fold_teacher(config, prepared.models, inputs.task)
+    own, others, held_out = inputs.train.select(inputs.fold(stage.fold)), stage_rows(prepared, stage), inputs.selection
+    name = fingerprint(
+        teacher,
+        [ids for rows in (own, others, held_out) for ids in rows["input_ids"][:]],
+        [rows["labels"][:] for rows in (others, held_out)],
+        (stage.name, stage.settings, config.seed, config.precision, prepared.scorer.target("selection").metric),
+    )
+
+    def compute() -> np.ndarray:
+        train_stage(prepared, stage, teacher, clock, {})
+        return predict(teacher, own, inputs.tokenizer, precision=config.precision)
+
+    path = prepared.folder.cache(getattr(config, "cache", None)) / f"fold-logits-{name[:16]}.safetensors"
+    logits = cached_array(path, compute)
+    for file in (files.done, files.weights):  # in this order: a stage that is done has its weights
+        file.unlink(missing_ok=True)
+    return logits
+
+
+def with_fold_logits(prepared: Prepared, rows: Dataset, fold_logits: Mapping[int, np.ndarray]) -> Dataset:
+    """Return the rows with the column ``fold_logits``: of the teacher of a row's fold, NaN where it is in none."""
+    column = np.full((len(rows), next(iter(fold_logits.values())).shape[1]), np.nan, np.float32)
+    for fold, logits in fold_logits.items():
+        column[prepared.inputs.fold(fold)] = logits
+    return rows.add_column("fold_logits", column.tolist())
 
 
 def save_model(

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from crild.config import DistillConfig, FinetuneConfig, TrainConfig
 from crild.data.augment import Corpus
-from crild.data.splits import keys
+from crild.data.splits import folds, keys
 from crild.data.task import Task, load_task, load_texts
 from crild.data.tokenise import Checks, check_data, tokenise
 from crild.errors import CrildError
@@ -28,6 +28,7 @@ class Inputs:
         train, selection, validation: tokenised.
         supplementary: further texts, tokenised; or ``None``.
         corpus: what rewrites of the training texts are made from; ``None`` without ``--augment``.
+        folds: the fold of each training row, ``None`` where it has no label; ``None`` without ``--cross-fit``.
         checks: what is known about the rows.
         max_length: tokens kept of a row.
         labels_by_position: labels were matched with the teacher's by position alone.
@@ -41,6 +42,7 @@ class Inputs:
     validation: Mapping[str, Dataset]
     supplementary: Dataset | None
     corpus: Corpus | None
+    folds: list[int | None] | None
     checks: Checks
     max_length: int
     labels_by_position: bool
@@ -49,6 +51,11 @@ class Inputs:
     def split(self, name: str) -> Dataset:
         """Return ``selection`` or a validation split."""
         return self.selection if name == "selection" else self.validation[name]
+
+    def fold(self, number: int) -> list[int]:
+        """Return the training rows of a fold."""
+        assert self.folds is not None
+        return [i for i, fold in enumerate(self.folds) if fold == number]
 
     @property
     def scored_on(self) -> str:
@@ -62,6 +69,7 @@ def read_inputs(
     words: bool,
     supplementary: str | None,
     augment: str | None = None,
+    cross_fit: int | None = None,
 ) -> Inputs:
     """Read, split, check and tokenise.
 
@@ -71,6 +79,7 @@ def read_inputs(
         words: an objective looks at the words of a text.
         supplementary: further texts, if there are any.
         augment: which rewrites of the training texts, if any.
+        cross_fit: folds of the labelled training rows, if any.
 
     Raises:
         CrildError: the data cannot be used; the message says why.
@@ -98,6 +107,7 @@ def read_inputs(
         validation={name: tokenise(rows, tokenizer, length) for name, rows in task.validation.items()},
         supplementary=texts,
         corpus=Corpus.of(task.train, augment, tokenizer.mask_token) if augment else None,
+        folds=folds(task.train, cross_fit, config.data_seed) if cross_fit else None,
         checks=check_data(task, train),
         max_length=length,
         labels_by_position=alignment is not None and alignment.by_index,

@@ -102,6 +102,13 @@ def fresh_classifier(name: str, role: str, task: Task, config: TrainConfig) -> P
     return loaded.model
 
 
+def fold_teacher(config: TrainConfig, models: Models, task: Task) -> PreTrainedModel:
+    """Return what the teacher of a fold starts from: the encoder that the teacher was fine-tuned from, a fresh head."""
+    name, role = (config.base, "base") if models.teacher_is_trained else (models.teacher_name, "teacher")
+    assert name is not None
+    return fresh_classifier(name, role, task, config).to(device())  # type: ignore[arg-type]
+
+
 def with_student(
     models: Models, config: DistillConfig, inputs: Inputs, source: PreTrainedModel, source_name: str
 ) -> Models:

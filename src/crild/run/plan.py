@@ -23,6 +23,7 @@ class Facts:
         max_length: tokens kept of a row.
         task_type: its name.
         teacher_is_trained: a fine-tuned teacher was given.
+        folds: how many labelled rows are in each fold of ``--cross-fit``; by default equally many.
     """
 
     rows: int = 1000
@@ -31,6 +32,7 @@ class Facts:
     max_length: int = 128
     task_type: str = "classification"
     teacher_is_trained: bool = True
+    folds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,23 +42,25 @@ class PlannedStage:
     Attributes:
         name: its folder in the run directory, and its random streams.
         title: what a user reads.
-        trains: which model.
+        trains: which model; ``fold`` is a teacher for one fold of the rows, of whom its logits there are kept alone.
         on: which rows: the ``labelled`` ones, those of ``supplementary`` data, or the ``joined``: all training rows,
             with the supplementary ones and rewrites beside them where the run says so.
         rows: how many.
         settings: how long and how fast.
         recipe: what is minimised.
         augmented: of the rows, rewritten texts, which are others in every epoch.
+        fold: the fold of labelled rows that it leaves out, counted from 1.
     """
 
     name: str
     title: str
-    trains: Literal["teacher", "student", "control"]
+    trains: Literal["teacher", "student", "control", "fold"]
     on: Literal["labelled", "supplementary", "joined"]
     rows: int
     settings: StageSettings
     recipe: Recipe
     augmented: int = 0
+    fold: int | None = None
 
     @property
     def steps(self) -> int:
@@ -156,6 +160,11 @@ def stages_of(config: DistillConfig, facts: Facts) -> Plan:
     stages = []
     if not facts.teacher_is_trained:
         stages.append(fine_tuning(config, "teacher", "teacher", facts.labelled))
+    notes = []
+    if config.cross_fit and any(recipe.distillation for recipe in recipes.values()):
+        stages += [without_fold(config, facts, fold) for fold in range(1, config.cross_fit + 1)]
+        notes.append(f"the logits of {facts.labelled} labelled rows come from {config.cross_fit} further teachers: of "
+                     "each row from one that never saw its label")  # fmt: skip
     for phase in phases:
         recipe = recipes[phase.name]
         on_labels = phase.preset_key == "finetune"
@@ -177,7 +186,6 @@ def stages_of(config: DistillConfig, facts: Facts) -> Plan:
         stages.append(PlannedStage(phase.name, phase.title, "student", on, count, settings, recipe, augmented))
     if config.control and facts.labelled and method.uses_teacher:
         stages.append(fine_tuning(config, "control", "control", facts.labelled))
-    notes = []
     if any(stage.augmented for stage in stages):
         notes.append(
             f"{config.augment_ratio:g} rewritten texts ({config.augment}) beside each of {facts.rows}, drawn anew in "
@@ -211,11 +219,27 @@ def matching_of(config: DistillConfig, method: Method) -> Matching | None:
     )
 
 
-def fine_tuning(config: TrainConfig, which: Literal["teacher", "control"], title: str, rows: int) -> PlannedStage:
-    """Return the stage that fine-tunes the teacher, or the student without a teacher, on labels."""
+def fine_tuning(
+    config: TrainConfig, which: Literal["teacher", "control", "fold"], title: str, rows: int
+) -> PlannedStage:
+    """Return the stage that fine-tunes a teacher, or the student without a teacher, on labels."""
     return PlannedStage(
         which, title, which, "labelled", rows, stage_settings(config, "finetune", rows), Recipe(task=1.0)
     )
+
+
+def without_fold(config: DistillConfig, facts: Facts, fold: int) -> PlannedStage:
+    """Return the stage that fine-tunes a teacher on the labelled rows of all folds but one."""
+    stage = fine_tuning(
+        config, "fold", f"teacher without fold {fold}", facts.labelled - fold_sizes(config, facts)[fold - 1]
+    )
+    return replace(stage, name=f"fold-{fold}", fold=fold)
+
+
+def fold_sizes(config: DistillConfig, facts: Facts) -> tuple[int, ...]:
+    """Return how many labelled rows are in each fold: as is known of the data, or equally many."""
+    count = config.cross_fit or 0
+    return facts.folds if len(facts.folds) == count else (facts.labelled // count,) * count
 
 
 def stage_recipe(recipe: Recipe, config: DistillConfig, method: Method, facts: Facts = Facts()) -> Recipe:
@@ -253,6 +277,17 @@ def refuse_contradictions(
         what = "--hard-label-weight" if config.hard_label_weight else f"{what}, {config.schedule} schedule,"
         hint = "; use --schedule two-stage, or method kd" if config.schedule == "paper" else "; use method kd"
         raise CrildError(f"{what} learns from labels, and {config.data} has none{hint}")
+    if config.cross_fit:
+        option = f"--cross-fit {config.cross_fit}"
+        if min(fold_sizes(config, facts)) == 0:
+            raise CrildError(f"{option}: there are too few different labelled texts for so many folds "
+                             f"({facts.labelled} labelled training rows): give a smaller number")  # fmt: skip
+        if facts.teacher_is_trained and config.base in (None, config.teacher):
+            raise CrildError(f"{option} fine-tunes teachers of its own: give --base, the encoder that the teacher was "
+                             "fine-tuned from")  # fmt: skip
+        if getattr(config, "kd_inputs", "plain") == "interpolated":
+            raise CrildError(f"{option} gives logits of plain texts, and with --kd-inputs interpolated the teacher "
+                             "answers interpolated ones: leave one of them out")  # fmt: skip
 
 
 def check_batches(plan: Plan) -> None:

@@ -145,7 +145,8 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Col
     others = [name for name in (config.base, student) if name]
     missing = "--teacher is missing: a fine-tuned classifier, or an encoder to fine-tune first"
     origin = read_origin(config, config.teacher, others, missing)
-    inputs = read_inputs(config, origin, any(part.needs_words for part in parts), config.supplementary, config.augment)
+    words = any(part.needs_words for part in parts)
+    inputs = read_inputs(config, origin, words, config.supplementary, config.augment, config.cross_fit)
     models = distillation_models(config, origin, inputs, matching)
     facts = Facts(
         rows=len(inputs.train),
@@ -154,6 +155,7 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Col
         max_length=inputs.max_length,
         task_type=inputs.task.task_type.name,
         teacher_is_trained=models.teacher_is_trained,
+        folds=tuple(len(inputs.fold(number + 1)) for number in range(config.cross_fit or 0)),
     )
     plan = plan_distillation(config, facts, may_idle)
     scorer = Scorer(inputs, models.teacher, config.metric)

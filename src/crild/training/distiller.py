@@ -79,7 +79,7 @@ class Distiller(nn.Module):
 
         Args:
             batch: model inputs (B, L), ``labels`` (B,) or (B, C) with NaN where there is none, and ``teacher_logits``
-                (B, C) where they were computed before.
+                and ``fold_logits`` (B, C) where they were computed before.
             lam: the interpolation weight of this step.
             progress: the share of the stage that is done, 0 to 1.
             totals: each term's count over all micro-batches of the step; by default this batch's.

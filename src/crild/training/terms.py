@@ -43,7 +43,8 @@ class Step:
     Args:
         recipe: what the stage minimises.
         models: who takes part; `count` needs the objective alone.
-        batch: model inputs (B, L), ``labels`` (B,) or (B, C), perhaps ``teacher_logits`` (B, C) and ``words`` (B, L).
+        batch: model inputs (B, L), ``labels`` (B,) or (B, C), perhaps ``teacher_logits`` (B, C), ``fold_logits``
+            (B, C) with NaN where a row is in no fold, and ``words`` (B, L).
         lam: the step's interpolation weight.
     """
 
@@ -115,11 +116,16 @@ class Step:
 
     @cached_property
     def teacher_logits(self) -> Tensor:
-        """The teacher's logits on plain inputs, from the batch where they were computed before."""
-        if "teacher_logits" in self.batch:
-            return self.batch["teacher_logits"]
-        with torch.no_grad():
-            return full_precision(self.teacher(**model_inputs(self.batch, self.teacher)).logits)
+        """The teacher's logits on plain inputs, from the batch where they were computed before.
+
+        Those of the teacher of a row's own fold go before them.
+        """
+        logits = self.batch.get("teacher_logits")
+        if logits is None:
+            with torch.no_grad():
+                logits = full_precision(self.teacher(**model_inputs(self.batch, self.teacher)).logits)
+        folds = self.batch.get("fold_logits")
+        return logits if folds is None else torch.where(folds.isnan(), logits, folds)
 
 
 class StageTerm:
