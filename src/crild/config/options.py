@@ -123,7 +123,7 @@ class Student:
         "sliced", "weights of a narrower student: slices of its source's, or drawn anew"
     )
     student_head: Literal["auto", "fresh", "teacher"] = option(
-        "auto", "the student's head: fresh or the teacher's (auto: the teacher's where the layers are its own too)"
+        "auto", "the student's head: fresh or the teacher's (auto: the teacher's wherever shapes are equal)"
     )
     control: Switch = option(
         True, "also fine-tune the same student without a teacher", off="leave out the student without a teacher"

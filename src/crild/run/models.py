@@ -10,10 +10,11 @@ from crild.config import DistillConfig, TrainConfig
 from crild.data.batching import Collator
 from crild.data.task import Task
 from crild.errors import CrildError
+from crild.methods import find_method
 from crild.models import loading
 from crild.models.capture import capture, evaluation_mode
 from crild.models.cut import cut, describe, parse_layers, same_size
-from crild.models.head import copy_head, renew_head
+from crild.models.head import renew_head, same_head
 from crild.models.interpolation import Mixing
 from crild.models.narrow import narrow
 from crild.models.shape import Shape
@@ -121,7 +122,7 @@ def with_student(
         )
     if not config.student_width and (config.student_heads or config.student_weights != DistillConfig.student_weights):
         raise CrildError("--student-heads and --student-weights are for a narrower student: add --student-width")
-    copies, notes = config.student_head == "teacher", []
+    notes, has_head = [], False
     if layers is None:
         tokenizer = loading.load_tokenizer_or_path(config.student, config.trust_remote_code)
         loading.check_same_tokenizer(
@@ -135,8 +136,8 @@ def with_student(
         if models.teacher_is_trained and source is models.teacher:
             init = describe(layers, "the fine-tuned teacher")
             notes.append("without --base the student, and so the control too, starts from the teacher's own layers")
-            copies = config.student_head == "teacher" or (config.student_head == "auto" and not config.student_width)
-            if not copies:
+            has_head = config.student_head != "fresh" and not config.student_width
+            if not has_head:
                 renew_head(student, config.seed)
         if config.student_width:
             student = narrow(student, config.student_width, config.student_heads, config.student_weights, config.seed)
@@ -150,8 +151,12 @@ def with_student(
     depth, most = student.config.num_hidden_layers, models.teacher.config.num_hidden_layers
     if depth > most:
         raise CrildError(f"--student {config.student} has {depth} layers, more than the teacher's {most}")
-    if copies and not copy_head(deepcopy(student), models.teacher):
+    fits = same_head(student, models.teacher)
+    if config.student_head == "teacher" and not fits:
         raise CrildError("--student-head teacher: the student's head has another shape than the teacher's")
+    # A method without a teacher keeps the head that the control has, too.
+    taught = config.student_head == "auto" and find_method(config.method).uses_teacher
+    copies = fits and (taught or has_head or config.student_head == "teacher")
     return replace(
         models,
         student=student.to(models.teacher.device),  # type: ignore[arg-type]
