@@ -170,6 +170,17 @@ def test_validation_can_be_followed_and_chooses_nothing(tiny_teacher, film_data,
     assert followed["student"]["best_validation"] == max(scores) >= followed["student"]["score"]
 
 
+def test_interpolated_logits_come_from_the_live_teacher(tiny_teacher, film_data, tmp_path):
+    options = {"teacher": str(tiny_teacher), "data": str(film_data), "student": 2, "method": "kd", "kd_epochs": 2}
+    crild.distill(**options, output=str(tmp_path / "plain"), **QUICK)
+    crild.distill(**options, kd_inputs="interpolated", output=str(tmp_path / "mixed"), **QUICK)
+    assert sha256(tmp_path / "mixed") != sha256(tmp_path / "plain")
+    assert [(tmp_path / name / "cache").exists() for name in ("plain", "mixed")] == [True, False]
+    steps = [json.loads(line) for line in (tmp_path / "mixed/stages/kd/steps.jsonl").open()]
+    assert len({step["lambda"] for step in steps}) == len(steps)
+    assert all("score" in entry for entry in history(tmp_path / "mixed", "kd")[1:])
+
+
 def test_a_run_end_to_end(cli, tmp_path, tiny_teacher, film_data):
     result, err = run_distill(cli, tmp_path, "--teacher", tiny_teacher, "--data", film_data, "--student", "2")
     assert "the teacher scores" in err

@@ -1,11 +1,15 @@
 """Teacher, student and objective of a run: where they come from, and what does not fit together."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import BertConfig
 
 import crild
 from crild.errors import CrildError
+from crild.models import architecture
 from crild.objectives import OBJECTIVES
 from tests.conftest import save_tiny
 from tests.runs import prepared
@@ -87,6 +91,14 @@ def test_the_head_is_that_of_the_teacher_when_it_is_trained(tiny, film_data, tmp
     options = {"teacher": str(tiny), "data": str(film_data), "control": False, **STILL}
     crild.distill(**options, output=str(tmp_path / "run"))  # fine-tunes the teacher first
     assert torch.equal(head_of(tmp_path / "run/student"), head_of(tmp_path / "run/teacher"))
+
+
+def test_a_model_that_cannot_be_interpolated_is_refused_before_training(tiny_teacher, film_data, tmp_path, monkeypatch):
+    bert = replace(architecture.find_architecture(BertConfig()), embeddings=None)
+    monkeypatch.setattr(architecture, "ARCHITECTURES", (bert,))
+    prepared(tiny_teacher, film_data, tmp_path, method="kd")
+    with pytest.raises(CrildError, match="no embedding module .*--kd-inputs plain"):
+        prepared(tiny_teacher, film_data, tmp_path, method="kd", kd_inputs="interpolated")
 
 
 def test_features_bring_their_own_map(tiny_teacher, film_data, tmp_path):

@@ -37,6 +37,9 @@ MIXKD = Recipe(
 )  # the paper's, as a run completes it
 
 
+FUNCTION_MATCHING = Recipe(distillation=1.0, interpolate_logits=True)
+
+
 def rows(count, seed=0):
     rng = np.random.default_rng(seed)
     ids = [rng.integers(4, VOCAB // 3, rng.integers(3, 12)).tolist() for _ in range(count)]
@@ -106,6 +109,7 @@ JOINT = Recipe(intermediate_weight=0.5, distillation=0.7, task=0.3)
     [
         ("ah", "last", CR_ILD),
         ("ah", "last", LOGITS),
+        ("ah", "last", replace(LOGITS, interpolate_logits=True)),
         ("embeddings+ah", "uniform", JOINT),
         ("pkd", "skip", paper("pkd")),
         ("rail-kd", "random", paper("rail-kd")),
@@ -394,6 +398,7 @@ EMD, RAIL, TED = ("hidden+attention-mse", "emd"), ("rail-kd", "random"), ("ted",
         (*TED, PLAIN, (6,)),
         ("ah", "last", replace(CR_ILD, ema_decay=0.9), (6,)),
         ("logits", "last", MIXKD, (6,)),
+        ("ah", "last", FUNCTION_MATCHING, (6,)),
     ],
 )
 def test_an_interrupted_stage_ends_as_one_that_ran_through(tmp_path, features, layer_map, recipe, stops):

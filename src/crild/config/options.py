@@ -164,6 +164,9 @@ class Method:
     ema: Switch = option(False, "consistency targets from a moving average of the student")
     ema_decay: Number = option(0.999, "decay of the moving average", at_least=0, at_most=1)
     temperature: Number | None = option(None, "of logit distillation", unset="the schedule's, 2 in two-stage", above=0)
+    kd_inputs: Literal["plain", "interpolated"] = option(
+        "plain", "inputs of logit distillation; interpolated: function matching, the teacher answers mixed inputs"
+    )
     hard_label_weight: Number | None = option(
         None,
         "weight of the labels beside the teacher's logits, which get the rest",

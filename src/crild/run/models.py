@@ -12,6 +12,7 @@ from crild.data.task import Task
 from crild.errors import CrildError
 from crild.methods import find_method
 from crild.models import loading
+from crild.models.architecture import embedding_module
 from crild.models.capture import capture, evaluation_mode
 from crild.models.cut import cut, describe, parse_layers, same_size
 from crild.models.head import renew_head, same_head
@@ -73,6 +74,9 @@ def distillation_models(config: DistillConfig, origin: Origin, inputs: Inputs, m
         loading.check_same_tokenizer(inputs.tokenizer, tokenizer, (origin.role, "base"), inputs.task.train[:20]["text"])
         source_name, source = config.base, fresh_classifier(config.base, "base", inputs.task, config)
     models = with_student(models, config, inputs, source, source_name)
+    if config.kd_inputs == "interpolated":  # where there is nothing to interpolate, say so before training
+        for model in (models.student, models.teacher):
+            embedding_module(model)  # type: ignore[arg-type]
     if matching is not None and models.student is not None:
         torch.manual_seed(config.seed)  # learned maps are drawn at random
         objective = compose_matching(matching, models.student, models.teacher)

@@ -226,6 +226,8 @@ def stage_recipe(recipe: Recipe, config: DistillConfig, method: Method, facts: F
             both = recipe.distillation + recipe.task
             hard = config.hard_label_weight
             recipe = replace(recipe, distillation=(1.0 - hard) * both, task=hard * both)
+        mixes = config.kd_inputs == "interpolated" and recipe.distillation > 0
+        recipe = replace(recipe, interpolate_logits=mixes)
         if config.temperature is not None and facts.task_type != "regression":
             recipe = replace(recipe, temperature=config.temperature)
     return recipe
@@ -255,8 +257,9 @@ def check_batches(plan: Plan) -> None:
         size, parts = stage.settings.batch_size, stage.settings.accumulation
         if size % parts:
             raise CrildError(f"--accumulation {parts} does not divide the batch size {size} of the {stage.title} stage")
-        if stage.recipe.interpolate and size // parts == 1:
-            raise CrildError(f"method {plan.method} mixes rows of a micro-batch, which needs at least 2 of them")
+        if stage.recipe.interpolates and size // parts == 1:
+            who = f"method {plan.method}" if stage.recipe.interpolate else "--kd-inputs interpolated"
+            raise CrildError(f"{who} mixes rows of a micro-batch, which needs at least 2 of them")
         if stage.recipe.intermediate_weight and size // parts < least:
             raise CrildError(f"{features} relates rows of a micro-batch, which needs at least {least} of them")
 

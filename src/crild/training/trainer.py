@@ -234,7 +234,7 @@ class DistillationTrainer(Trainer):
 
     def lam(self, step: int) -> float | None:
         """Return the interpolation weight of an optimiser step."""
-        if not self.distiller.recipe.interpolate:
+        if not self.distiller.recipe.interpolates:
             return None
         return draw_lambda(*stream(self.seed, self.stage, "lambda", step))
 
