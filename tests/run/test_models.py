@@ -97,7 +97,7 @@ def test_a_model_that_cannot_be_interpolated_is_refused_before_training(tiny_tea
     bert = replace(architecture.find_architecture(BertConfig()), embeddings=None)
     monkeypatch.setattr(architecture, "ARCHITECTURES", (bert,))
     prepared(tiny_teacher, film_data, tmp_path, method="kd")
-    with pytest.raises(CrildError, match="no embedding module .*--kd-inputs plain"):
+    with pytest.raises(CrildError, match=r"no embedding module .*--kd-inputs plain"):
         prepared(tiny_teacher, film_data, tmp_path, method="kd", kd_inputs="interpolated")
 
 

@@ -158,8 +158,7 @@ def train_stage(prepared: Prepared, stage: PlannedStage, model: PreTrainedModel,
         return
     files.path.mkdir(parents=True, exist_ok=True)
     rows, held_out = stage_rows(prepared, stage), inputs.selection
-    whole_epoch = stage.steps >= stage.settings.steps_per_epoch(len(rows))  # else most were for nothing
-    if recipe.distillation and not recipe.interpolate_logits and whole_epoch:
+    if stage.caches_logits:
         rows, held_out = with_teacher_logits(prepared, rows), with_teacher_logits(prepared, held_out)
     model.requires_grad_(True)
     needs_teacher = recipe.uses_objective or recipe.distillation

@@ -60,6 +60,12 @@ class PlannedStage:
         """Optimiser steps."""
         return self.settings.steps(self.rows)
 
+    @property
+    def caches_logits(self) -> bool:
+        """Whether the teacher's logits are computed once: of plain inputs, unless most of them were for nothing."""
+        plain = self.recipe.distillation > 0 and not self.recipe.interpolate_logits
+        return plain and self.steps >= self.settings.steps_per_epoch(self.rows)
+
 
 @dataclass(frozen=True)
 class Matching:
