@@ -202,8 +202,10 @@ class Training:
     max_steps: Whole | None = option(None, "a cap on the optimiser steps of each stage", unset="none", at_least=1)
     accumulation: Whole = option(1, "micro-batches of one optimiser step; more of them need less memory", at_least=1)
     save_steps: Whole = option(100, "steps between checkpoints, which a killed stage resumes from", at_least=1)
-    keep: Literal["best", "last"] = option(
-        "best", "weights of which epoch a stage with labels or logits ends with: best on the selection split, or last"
+    keep: Literal["best", "last", "average"] = option(
+        "best",
+        "weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last "
+        "one, or the average over the epochs that end in the last half of its steps",
     )
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "of training passes; scores are always fp32")
     seed: Whole = option(42, "seed of training", at_least=0, at_most=MOST_SEED)
