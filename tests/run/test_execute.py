@@ -96,6 +96,22 @@ def test_state_is_kept_beside_the_student_and_never_in_it(name, tiny_teacher, fi
         assert all("filters.student" in key for key in changed)
 
 
+def test_a_map_of_equal_widths_learns_beside_the_student(tiny_teacher, film_data, tmp_path):
+    output = tmp_path / "out"
+    options = {"teacher": str(tiny_teacher), "data": str(film_data), "student": 2, "method": "tinybert"}
+    crild.distill(**options, width_map="learned", output=str(output), max_steps=3, keep_stages=True, **QUICK)
+    state = load_file(output / "stages/ild/objective.safetensors")
+    drawn = prepared(
+        tiny_teacher, film_data, tmp_path / "again", method="tinybert", width_map="learned"
+    ).models.objective
+    maps = {name: value for name, value in drawn.state_dict().items() if name.endswith("width_map.weight")}
+    assert {tuple(value.shape) for value in maps.values()} == {(32, 32)}
+    assert len(maps) == 2  # one of embeddings, one of hidden states
+    assert not any(torch.equal(state[name], value) for name, value in maps.items())
+    student = load_file(output / "student/model.safetensors")
+    assert all(key.startswith(("bert.", "classifier.")) for key in student)
+
+
 def test_masses_go_on_from_supplementary_to_target_data(tiny_teacher, film_data, tmp_path):
     from safetensors.torch import load_file
 

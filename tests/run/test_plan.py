@@ -100,6 +100,8 @@ def test_supplementary_texts_are_a_stage_of_their_own_or_rows_beside(mode, names
         ({"method": "mixkd", "layer_map": "uniform"}, FACTS, "layer-map"),
         ({"method": "ft", "hard_label_weight": 0.0}, FACTS, "hard-label-weight"),
         ({"method": "ft", "kd_inputs": "interpolated"}, FACTS, "kd-inputs"),
+        ({"method": "kd", "width_map": "learned"}, FACTS, "width-map"),
+        ({"method": "minilmv2", "width_map": "learned"}, FACTS, "width-map"),
         ({"method": "mixkd", "schedule": "paper", "kd_inputs": "interpolated"}, FACTS, "kd-inputs"),
         ({"method": "kd", "hard_label_weight": 1.0, "kd_inputs": "interpolated"}, FACTS, "kd-inputs"),
         ({"method": "kd", "temperature": 3.0}, replace(FACTS, task_type="regression"), "temperature"),

@@ -155,6 +155,9 @@ class Method:
     relation_heads: Whole | None = option(
         None, "relation heads of Q/K/V relations", unset="48 or the largest common divisor", at_least=1
     )
+    width_map: Literal["none", "learned"] = option(
+        "none", "learned: a linear map of student states to the teacher's width also where widths are equal"
+    )
     consistency: Number | None = option(
         None, "final weight of the consistency term", unset="the method's, 0.1 for cr-ild", at_least=0
     )

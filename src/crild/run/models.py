@@ -94,6 +94,7 @@ def compose_matching(matching: Matching, student: PreTrainedModel, teacher: PreT
         Shape.of(teacher.config),
         matching.relation_heads,
         matching.consistency_features,
+        matching.width_map,
     )
 
 

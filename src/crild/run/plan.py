@@ -77,6 +77,7 @@ class Matching:
         relation_heads: ``None`` for the default.
         consistency_features: which of the features the consistency term acts on; ``None`` for all.
         interpolate: on interpolated inputs.
+        width_map: with learned maps of student states to the teacher's width also where widths are equal.
     """
 
     features: str
@@ -84,6 +85,7 @@ class Matching:
     relation_heads: int | None = None
     consistency_features: str | None = None
     interpolate: bool = False
+    width_map: bool = False
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,7 @@ def matching_of(config: DistillConfig, method: Method) -> Matching | None:
         config.relation_heads if any(part.takes_heads for part in parts) else None,
         config.consistency_features if consistent else None,
         mixes,
+        config.width_map == "learned" and any(part.maps_width for part in parts),
     )
 
 
