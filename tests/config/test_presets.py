@@ -2,7 +2,7 @@
 
 import pytest
 
-from crild.config import PRESETS, DistillConfig, stage_settings
+from crild.config import PRESETS, DistillConfig, StageSettings, stage_settings
 from crild.config.presets import of_presets
 
 
@@ -24,3 +24,17 @@ def test_help_says_what_the_presets_say():
 def test_the_epoch_to_keep_is_that_of_every_stage(key):
     assert stage_settings(DistillConfig(), key, 100).keep == "best"
     assert stage_settings(DistillConfig(keep="last"), key, 100).keep == "last"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "cap", "steps"),
+    [
+        (4, None, (12, 16)),  # 8 ends the first half
+        (3, None, (8, 12)),
+        (1, None, (4,)),
+        (4, 10, (8, 10)),  # a stage that ends inside an epoch
+        (4, 3, (3,)),
+    ],
+)
+def test_which_steps_are_averaged(epochs, cap, steps):
+    assert StageSettings(epochs, 1e-3, 8, max_steps=cap).averaged(30) == steps

@@ -6,7 +6,7 @@ from transformers import AutoModelForSequenceClassification
 
 from crild.errors import CrildError
 from crild.models.cut import cut, parse_layers, same_size
-from crild.models.head import copy_head
+from crild.models.head import copy_head, same_head
 from crild.models.narrow import narrow
 from tests.architectures import ARCHITECTURES, padded_batch, small_model
 
@@ -74,12 +74,13 @@ def test_the_head_is_copied_only_where_everything_fits():
     teacher = small_model("bert", seed=1)
     student = cut(small_model("bert", seed=2), [0, 1])
     embeddings = student.bert.embeddings.word_embeddings.weight.clone()
-    assert copy_head(student, teacher)
+    assert same_head(student, teacher)
+    copy_head(student, teacher)
     assert torch.equal(student.classifier.weight, teacher.classifier.weight)
     assert torch.equal(student.bert.pooler.dense.weight, teacher.bert.pooler.dense.weight)
     assert torch.equal(student.bert.embeddings.word_embeddings.weight, embeddings)
-    assert not copy_head(student, small_model("roberta"))
-    assert not copy_head(student, small_model("bert", hidden_size=32))
+    assert not same_head(student, small_model("roberta"))
+    assert not same_head(student, small_model("bert", hidden_size=32))
 
 
 def test_a_student_as_large_as_its_source_is_noticed():

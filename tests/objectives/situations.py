@@ -91,10 +91,14 @@ class Situation:
     lengths: tuple[int, ...] = (5, 3, 4)
     relation_heads: int | None = None
     windows: tuple = (None, None)
+    width_map: bool = False
 
     def make(self):
         torch.manual_seed(7)
-        objective = compose(self.features, self.layer_map, self.student, self.teacher, self.relation_heads).double()
+        shapes = self.student, self.teacher
+        objective = compose(
+            self.features, self.layer_map, *shapes, self.relation_heads, width_map=self.width_map
+        ).double()
         ours = draw(1, self.student, self.lengths, self.windows[0])
         return objective, replace(ours, words=None), draw(2, self.teacher, self.lengths, self.windows[1])
 
@@ -113,8 +117,10 @@ SITUATIONS = {
     "hidden, last layer": Situation("hidden", "last"),
     "hidden, several pairs": Situation("hidden", "uniform"),
     "hidden, random layers": Situation("hidden", "random"),
+    "hidden, a map of equal widths": Situation("hidden", "uniform", width_map=True),
     "hidden, unequal widths": Situation("hidden", "1-4,3-2", **WIDE),
     "embeddings": Situation("embeddings", "last"),
+    "embeddings, a map of equal widths": Situation("embeddings", "last", width_map=True),
     "embeddings, unequal widths": Situation("embeddings", "uniform", **WIDE),
     "attention-kl, last layer": Situation("attention-kl", "last"),
     "attention-kl, several pairs, unequal widths": Situation("attention-kl", "uniform", **WIDE),
@@ -148,10 +154,12 @@ SITUATIONS = {
     ),
     "value-relation, local windows": Situation("value-relation", "uniform", **LOCAL),
     "pkd, skip": Situation("pkd", "skip"),
+    "pkd, skip, a map of equal widths": Situation("pkd", "skip", width_map=True),
     "pkd, last-k, unequal widths": Situation("pkd", "last-k", **WIDE),
     "rail-kd, random": Situation("rail-kd", "random"),
     "rail-kd, uniform, unequal widths": Situation("rail-kd", "uniform", **WIDE),
     "alp-kd": Situation("alp-kd", "all"),
+    "alp-kd, a map of equal widths": Situation("alp-kd", "all", width_map=True),
     "alp-kd, unequal widths": Situation("alp-kd", "all", **WIDE),
     "ckd, 5 layers, unequal widths": Situation("ckd", "uniform", **FIVE),
     "ckd, 3 layers, long texts": Situation("ckd", "uniform", lengths=(25, 21, 14)),

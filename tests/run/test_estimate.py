@@ -43,6 +43,12 @@ def test_a_fold_takes_as_long_as_a_teacher():
     assert seconds(replace(teacher, trains="fold", fold=1)) == seconds(teacher) == 640 * 3.0 + 3 * 10 * 1.0
 
 
+def test_interpolated_logits_are_live_and_cost_a_pass_where_another_term_sees_other_inputs():
+    mixed = Recipe(distillation=1.0, interpolate_logits=True)
+    assert seconds(replace(KD, recipe=mixed), 0) == pytest.approx(640 * (1.5 + 1.0))
+    assert seconds(replace(KD, recipe=replace(mixed, task=0.5)), 0) == pytest.approx(640 * (2 * 1.5 + 1.0))
+
+
 def test_features_need_the_teacher_live_and_consistency_a_second_pass():
     ild = replace(KD, recipe=Recipe(intermediate_weight=1.0, interpolate=True))
     consistent = replace(ild, recipe=replace(ild.recipe, consistency=0.1))

@@ -104,6 +104,22 @@ def test_state_is_kept_beside_the_student_and_never_in_it(name, tiny_teacher, fi
         assert all("filters.student" in key for key in changed)
 
 
+def test_a_map_of_equal_widths_learns_beside_the_student(tiny_teacher, film_data, tmp_path):
+    output = tmp_path / "out"
+    options = {"teacher": str(tiny_teacher), "data": str(film_data), "student": 2, "method": "tinybert"}
+    crild.distill(**options, width_map="learned", output=str(output), max_steps=3, keep_stages=True, **QUICK)
+    state = load_file(output / "stages/ild/objective.safetensors")
+    drawn = prepared(
+        tiny_teacher, film_data, tmp_path / "again", method="tinybert", width_map="learned"
+    ).models.objective
+    maps = {name: value for name, value in drawn.state_dict().items() if name.endswith("width_map.weight")}
+    assert {tuple(value.shape) for value in maps.values()} == {(32, 32)}
+    assert len(maps) == 2  # one of embeddings, one of hidden states
+    assert not any(torch.equal(state[name], value) for name, value in maps.items())
+    student = load_file(output / "student/model.safetensors")
+    assert all(key.startswith(("bert.", "classifier.")) for key in student)
+
+
 def test_masses_go_on_from_supplementary_to_target_data(tiny_teacher, film_data, tmp_path):
     from safetensors.torch import load_file
 
@@ -294,6 +310,17 @@ def test_validation_can_be_followed_and_chooses_nothing(tiny_teacher, film_data,
     assert sha256(tmp_path / "a") == sha256(tmp_path / "b")
     scores = [entry["validation"] for entry in history(tmp_path / "a", "kd") if "validation" in entry]
     assert followed["student"]["best_validation"] == max(scores) >= followed["student"]["score"]
+
+
+def test_interpolated_logits_come_from_the_live_teacher(tiny_teacher, film_data, tmp_path):
+    options = {"teacher": str(tiny_teacher), "data": str(film_data), "student": 2, "method": "kd", "kd_epochs": 2}
+    crild.distill(**options, output=str(tmp_path / "plain"), **QUICK)
+    crild.distill(**options, kd_inputs="interpolated", output=str(tmp_path / "mixed"), **QUICK)
+    assert sha256(tmp_path / "mixed") != sha256(tmp_path / "plain")
+    assert [(tmp_path / name / "cache").exists() for name in ("plain", "mixed")] == [True, False]
+    steps = [json.loads(line) for line in (tmp_path / "mixed/stages/kd/steps.jsonl").open()]
+    assert len({step["lambda"] for step in steps}) == len(steps)
+    assert all("score" in entry for entry in history(tmp_path / "mixed", "kd")[1:])
 
 
 def test_a_run_end_to_end(cli, tmp_path, tiny_teacher, film_data):

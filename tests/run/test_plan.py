@@ -41,6 +41,14 @@ def test_hard_labels_and_temperature_override_a_schedule():
     assert (recipe.distillation, recipe.task, recipe.temperature, recipe.intermediate_weight) == (0.75, 0.25, 5, 1.0)
 
 
+@pytest.mark.parametrize(("method", "schedule", "stage"), [("l-ild", "two-stage", "kd"), ("pkd", "paper", "joint")])
+def test_interpolated_logits_leave_the_intermediate_term_on_its_own_inputs(method, schedule, stage):
+    run = plan(method=method, schedule=schedule, kd_inputs="interpolated")
+    assert {
+        s.name: (s.recipe.interpolate, s.recipe.interpolate_logits) for s in run.stages if s.trains == "student"
+    } == {s.name: (False, s.name == stage) for s in run.stages if s.trains == "student"}
+
+
 def test_as_released_takes_random_padded_batches_and_drops_the_last():
     run = plan(replace(FACTS, max_length=40), method="cr-ild-as-released")
     first, second = run.stage("ild"), run.stage("kd")
@@ -126,6 +134,11 @@ def test_an_unknown_rewrite_is_refused_and_the_nearest_suggested(method):
         ({"method": "cr-ild", "relation_heads": 12}, FACTS, "relation-heads"),
         ({"method": "mixkd", "layer_map": "uniform"}, FACTS, "layer-map"),
         ({"method": "ft", "hard_label_weight": 0.0}, FACTS, "hard-label-weight"),
+        ({"method": "ft", "kd_inputs": "interpolated"}, FACTS, "kd-inputs"),
+        ({"method": "kd", "width_map": "learned"}, FACTS, "width-map"),
+        ({"method": "minilmv2", "width_map": "learned"}, FACTS, "width-map"),
+        ({"method": "mixkd", "schedule": "paper", "kd_inputs": "interpolated"}, FACTS, "kd-inputs"),
+        ({"method": "kd", "hard_label_weight": 1.0, "kd_inputs": "interpolated"}, FACTS, "kd-inputs"),
         ({"method": "kd", "temperature": 3.0}, replace(FACTS, task_type="regression"), "temperature"),
         ({"method": "cr-ild", "supplementary_mode": "join"}, FACTS, "supplementary-mode"),
         ({"method": "ft", "supplementary": "more.txt"}, replace(FACTS, supplementary=9), "supplementary"),
@@ -189,6 +202,10 @@ def test_labels_are_asked_for_where_there_are_none():
         ({"cross_fit": 5}, "--cross-fit 5 fine-tunes teachers of its own: give --base"),
         ({"cross_fit": 5, "teacher": "t", "base": "t"}, "--cross-fit 5 fine-tunes teachers of its own: give --base"),
         ({"cross_fit": 145, "base": "b"}, "--cross-fit 145: there are too few different labelled texts"),
+        (
+            {"method": "kd", "kd_inputs": "interpolated", "kd_batch_size": 4, "accumulation": 4},
+            "--kd-inputs interpolated mixes rows of a micro-batch",
+        ),
         ({"features": "mgskd"}, "looks at the words of one text"),
         ({"method": "mixkd", "schedule": "paper", "interpolate": False}, "learns labels of interpolated inputs"),
     ],

@@ -37,6 +37,9 @@ MIXKD = Recipe(
 )  # the paper's, as a run completes it
 
 
+FUNCTION_MATCHING = Recipe(distillation=1.0, interpolate_logits=True)
+
+
 def rows(count, seed=0):
     rng = np.random.default_rng(seed)
     ids = [rng.integers(4, VOCAB // 3, rng.integers(3, 12)).tolist() for _ in range(count)]
@@ -106,6 +109,7 @@ JOINT = Recipe(intermediate_weight=0.5, distillation=0.7, task=0.3)
     [
         ("ah", "last", CR_ILD),
         ("ah", "last", LOGITS),
+        ("ah", "last", replace(LOGITS, interpolate_logits=True)),
         ("embeddings+ah", "uniform", JOINT),
         ("pkd", "skip", paper("pkd")),
         ("rail-kd", "random", paper("rail-kd")),
@@ -148,8 +152,8 @@ def test_the_first_entry_of_the_history_is_where_the_stage_starts(tmp_path):
     assert history[0]["held_out"] == pytest.approx({k: float(x / n) for k, (x, n) in terms.items()}, rel=1e-4)
 
 
-@pytest.mark.parametrize(("keep", "epoch"), [("best", 2), ("last", 3)])
-def test_a_stage_ends_with_the_weights_that_are_to_be_kept(tmp_path, keep, epoch):
+@pytest.mark.parametrize(("keep", "epochs"), [("best", [2]), ("last", [3]), ("average", [2, 3])])
+def test_a_stage_ends_with_the_weights_that_are_to_be_kept(tmp_path, keep, epochs):
     def run(name, weights, stop=None):
         def score(_):  # noted with the weights it is given for; the second epoch's is the best
             weights.append(state(trainer.distiller.student))
@@ -165,10 +169,34 @@ def test_a_stage_ends_with_the_weights_that_are_to_be_kept(tmp_path, keep, epoch
 
     seen, again = [], []
     kept = run("whole", seen)
-    assert [same(kept, each) for each in seen] == [number == epoch for number in (1, 2, 3)]
+    assert [same(kept, each) for each in seen] == [[number] == epochs for number in (1, 2, 3)]
+    for name, x in kept.items():
+        torch.testing.assert_close(x, sum(seen[n - 1][name] for n in epochs) / len(epochs), rtol=0, atol=1e-6)
     with pytest.raises(InterruptedError):
         run("cut", again, stop=11)  # after the best epoch, of 4 steps each
     assert same(kept, run("cut", again))
+
+
+def test_an_average_is_of_real_numbers_at_the_ends_of_the_last_epochs(tmp_path):
+    student = new_student()
+    student.register_buffer("number", torch.tensor(0))
+    trainer = trainer_of(
+        tmp_path, recipe=LOGITS, student=student, count=32, epochs=6, keep="average", score=lambda _: 0
+    )
+    weight = student.classifier.weight.data
+    for step, value in ((4, 9), (12, 9), (13, 9), (16, 1), (18, 9), (20, 3), (24, 8)):  # 4 steps an epoch
+        weight.fill_(value)
+        student.number.fill_(value)
+        trainer.average(step)
+        assert (trainer.kept is None) == (step < 16)
+    torch.testing.assert_close(trainer.kept["classifier.weight"], torch.full_like(weight, 4.0))
+    assert trainer.kept["number"] == 8
+    assert trainer.kept["classifier.weight"].dtype == torch.float32
+
+
+def test_a_stage_without_logits_is_not_averaged(tmp_path):
+    ends = [state(train(tmp_path / keep, recipe=PLAIN, epochs=2, keep=keep)) for keep in ("last", "average")]
+    assert all(torch.equal(x, ends[1][name]) for name, x in ends[0].items())
 
 
 def test_held_out_loss_falls_and_not_without_learning(tmp_path):
@@ -394,6 +422,7 @@ EMD, RAIL, TED = ("hidden+attention-mse", "emd"), ("rail-kd", "random"), ("ted",
         (*TED, PLAIN, (6,)),
         ("ah", "last", replace(CR_ILD, ema_decay=0.9), (6,)),
         ("logits", "last", MIXKD, (6,)),
+        ("ah", "last", FUNCTION_MATCHING, (6,)),
     ],
 )
 def test_an_interrupted_stage_ends_as_one_that_ran_through(tmp_path, features, layer_map, recipe, stops):

@@ -123,7 +123,7 @@ class Student:
         "sliced", "weights of a narrower student: slices of its source's, or drawn anew"
     )
     student_head: Literal["auto", "fresh", "teacher"] = option(
-        "auto", "the student's head: fresh or the teacher's (auto: the teacher's where the layers are its own too)"
+        "auto", "the student's head: fresh or the teacher's (auto: the teacher's wherever shapes are equal)"
     )
     control: Switch = option(
         True, "also fine-tune the same student without a teacher", off="leave out the student without a teacher"
@@ -155,6 +155,9 @@ class Method:
     relation_heads: Whole | None = option(
         None, "relation heads of Q/K/V relations", unset="48 or the largest common divisor", at_least=1
     )
+    width_map: Literal["none", "learned"] = option(
+        "none", "learned: a linear map of student states to the teacher's width also where widths are equal"
+    )
     consistency: Number | None = option(
         None, "final weight of the consistency term", unset="the method's, 0.1 for cr-ild", at_least=0
     )
@@ -164,6 +167,9 @@ class Method:
     ema: Switch = option(False, "consistency targets from a moving average of the student")
     ema_decay: Number = option(0.999, "decay of the moving average", at_least=0, at_most=1)
     temperature: Number | None = option(None, "of logit distillation", unset="the schedule's, 2 in two-stage", above=0)
+    kd_inputs: Literal["plain", "interpolated"] = option(
+        "plain", "inputs of logit distillation; interpolated: function matching, the teacher answers mixed inputs"
+    )
     hard_label_weight: Number | None = option(
         None,
         "weight of the labels beside the teacher's logits, which get the rest",
@@ -212,8 +218,10 @@ class Training:
     max_steps: Whole | None = option(None, "a cap on the optimiser steps of each stage", unset="none", at_least=1)
     accumulation: Whole = option(1, "micro-batches of one optimiser step; more of them need less memory", at_least=1)
     save_steps: Whole = option(100, "steps between checkpoints, which a killed stage resumes from", at_least=1)
-    keep: Literal["best", "last"] = option(
-        "best", "weights of which epoch a stage with labels or logits ends with: best on the selection split, or last"
+    keep: Literal["best", "last", "average"] = option(
+        "best",
+        "weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last "
+        "one, or the average over the epochs that end in the last half of its steps",
     )
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "of training passes; scores are always fp32")
     seed: Whole = option(42, "seed of training", at_least=0, at_most=MOST_SEED)

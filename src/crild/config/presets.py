@@ -22,7 +22,7 @@ class StageSettings:
         grouped: rows of like length share a batch; else batches are random.
         pad_to: tokens that every batch is padded to; ``None``: its own longest row's.
         drop_last: leave an incomplete last batch out.
-        keep: the weights to end with, of the evaluation with the best score or the last.
+        keep: the weights to end with: of the evaluation with the best score, of the last step, or their `averaged`.
     """
 
     epochs: int
@@ -35,7 +35,7 @@ class StageSettings:
     grouped: bool = True
     pad_to: int | None = None
     drop_last: bool = False
-    keep: Literal["best", "last"] = "best"
+    keep: Literal["best", "last", "average"] = "best"
 
     def steps(self, rows: int) -> int:
         """Return the number of optimiser steps over ``rows`` rows."""
@@ -47,6 +47,15 @@ class StageSettings:
         if self.drop_last and rows >= self.batch_size:
             return rows // self.batch_size
         return -(-rows // self.batch_size)
+
+    def averaged(self, rows: int) -> tuple[int, ...]:
+        """Return the steps whose weights are averaged: ends of epochs in the last half of all steps, and the last.
+
+        Source: Lu et al. 2022, *Improving Generalization of Pre-trained Language Models via Stochastic Weight
+        Averaging* (here without a learning rate of its own).
+        """
+        total, epoch = self.steps(rows), self.steps_per_epoch(rows)
+        return tuple(step for step in (*range(epoch, total, epoch), total) if 2 * step > total)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ class Recipe:
         consistency: final weight of the consistency term, reached linearly: ``consistency * p`` (6.4); 0 for none.
         ema_decay: the consistency targets come from a moving average of the student with this decay, if given.
         distillation: of the teacher's logits.
+        interpolate_logits: feed both models interpolated inputs in the distillation term as well (function matching,
+            Beyer et al. 2022); it has no say in the intermediate terms, nor `interpolate` in this one.
         task: of the task's own loss on labelled rows.
         mixed_task: of the task's loss on interpolated inputs against interpolated labels.
         filters: of the loss that trains an objective's filters on labels, the backbones frozen (TED).
@@ -30,6 +32,7 @@ class Recipe:
     consistency: float = 0.0
     ema_decay: float | None = None
     distillation: float = 0.0
+    interpolate_logits: bool = False
     task: float = 0.0
     mixed_task: float = 0.0
     filters: float = 0.0
@@ -38,8 +41,13 @@ class Recipe:
 
     @property
     def uses_logits(self) -> bool:
-        """Whether the stage looks at the student's logits on plain inputs."""
+        """Whether the stage learns from logits or labels, so that the student's logits on plain inputs have a score."""
         return self.distillation > 0 or self.task > 0
+
+    @property
+    def interpolates(self) -> bool:
+        """Whether any term runs on interpolated inputs."""
+        return self.interpolate or self.interpolate_logits
 
     @property
     def uses_objective(self) -> bool:

@@ -93,6 +93,8 @@ SCORES = (
     "gradient is over a hundred times that of the hidden states (benchmarks/results/gradient_norms.md)"
 )
 
+WIDTH_MAP = "no width map where widths are equal (their code always learns one: --width-map learned)"
+
 METHODS = {
     method.name: method
     for method in (
@@ -120,7 +122,8 @@ METHODS = {
             released=True,
             departures="AdamW with their epsilon, 1e-6, but with bias correction and one clip over all tensors "
             "(theirs: none, and one more a tensor); the encoder sees the union of both partners' masks; random batches "
-            "padded to the maximum length, and an incomplete last batch is dropped, as there",
+            "padded to the maximum length, and an incomplete last batch is dropped, as there; their code always learns a "
+            "width map, of hidden states, which are not matched here (with --features ah: --width-map learned)",
         ),
         Method(
             name="l-ild",
@@ -181,7 +184,7 @@ METHODS = {
             paper=(ILD, kd(temperature=1.0)),
             departures="task-specific distillation only, without general distillation and data augmentation; "
             f"{SCORES}; for regression the paper schedule's last stage learns the teacher's numbers, theirs the "
-            "labels; the CR-ILD authors' row: --features embeddings+hidden+attention-kl",
+            f"labels; {WIDTH_MAP}; the CR-ILD authors' row: --features embeddings+hidden+attention-kl",
         ),
         Method(
             name="minilm",
@@ -211,8 +214,8 @@ METHODS = {
             matches="hidden+0.01*attention-mse",
             layer_map="emd",
             paper=(joint(0.01, 1.0),),
-            departures=f"masses of hidden states and attention are not averaged (method.md 5); {SCORES}; the paper "
-            "schedule's weight is 0.01 on every task (theirs 0.001 to 0.01); the embedding term is left to --features "
+            departures=f"masses of hidden states and attention are not averaged (method.md 5); {SCORES}; "
+            f"{WIDTH_MAP}; the paper schedule's weight is 0.01 on every task (theirs 0.001 to 0.01); the embedding term is left to --features "
             "embeddings+hidden+0.01*attention-mse",
         ),
         Method(

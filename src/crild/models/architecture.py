@@ -93,7 +93,7 @@ def embedding_module(model: "PreTrainedModel") -> "nn.Module":
     if module is None or bare_table:
         raise CrildError(
             f"{type(model).__name__} has no embedding module whose output could be interpolated: "
-            "use an objective without interpolation"
+            "leave interpolation out (--interpolate false, --kd-inputs plain)"
         )
     return module
 

@@ -7,17 +7,24 @@ import torch
 from transformers import PreTrainedModel
 
 
-def copy_head(student: PreTrainedModel, teacher: PreTrainedModel) -> bool:
-    """Copy the teacher's head (and pooler) into the student where every shape agrees; return whether it was done."""
+def head_names(model: PreTrainedModel) -> list[str]:
+    """Return the names of the tensors of a model's head (and pooler)."""
+    encoder = re.compile(rf"{re.escape(model.base_model_prefix)}\.(?!pooler)")
+    return [name for name in model.state_dict() if not encoder.match(name)]
+
+
+def same_head(student: PreTrainedModel, teacher: PreTrainedModel) -> bool:
+    """Return whether the student's head can be the teacher's: of one architecture, and every shape agrees."""
     ours, theirs = student.state_dict(), teacher.state_dict()
-    encoder = re.compile(rf"{re.escape(student.base_model_prefix)}\.(?!pooler)")
-    head = [name for name in ours if not encoder.match(name)]
-    if type(student) is not type(teacher) or any(
-        name not in theirs or ours[name].shape != theirs[name].shape for name in head
-    ):
-        return False
-    student.load_state_dict({**ours, **{name: theirs[name] for name in head}})
-    return True
+    return type(student) is type(teacher) and all(
+        name in theirs and ours[name].shape == theirs[name].shape for name in head_names(student)
+    )
+
+
+def copy_head(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
+    """Copy the teacher's head (and pooler) into the student; they are to fit, see `same_head`."""
+    theirs = teacher.state_dict()
+    student.load_state_dict({**student.state_dict(), **{name: theirs[name] for name in head_names(student)}})
 
 
 def renew_head(model: PreTrainedModel, seed: int) -> None:

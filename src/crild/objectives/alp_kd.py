@@ -7,7 +7,7 @@ from torch import Tensor
 
 from crild.features import Features, full_precision
 from crild.layers import Pairs
-from crild.objectives.base import Between, Objective, Term, width_map
+from crild.objectives.base import Objective, Term
 
 
 class AttentiveStates(Objective):
@@ -15,7 +15,8 @@ class AttentiveStates(Objective):
 
     ``c_i`` and ``t_j`` are the [CLS] states of student layer i and teacher layer j; the mean is over the width,
     examples and student layers. It has no zero at an identical student, because a mixture of layers is none of them.
-    A learned map takes student states to the teacher's width first, where widths differ.
+    A learned map takes student states to the teacher's width first, where widths differ (or with ``--width-map
+    learned``).
 
     Source: Passban et al. 2021 (ALP-KD), section 3, equations 5 to 7.
     """
@@ -24,17 +25,12 @@ class AttentiveStates(Objective):
     terms = ("attentive",)
     maps = ("all",)
     default_map = "all"
-
-    def __init__(self, between: Between) -> None:
-        super().__init__(between)
-        self.width_map = width_map(between)
+    maps_width = True
 
     def forward(self, student: Features, target: Features, pairs: Pairs) -> dict[str, Term]:
         """Return the term ``attentive``."""
-        ours = cls_states(student, sorted({s for s, _ in pairs}))
+        ours = self.to_teachers_width(cls_states(student, sorted({s for s, _ in pairs})))
         theirs = cls_states(target, sorted({t for _, t in pairs}))
-        if self.width_map is not None:
-            ours = self.width_map(ours)
         weights = (ours @ theirs.transpose(1, 2)).softmax(-1)
         return self._term(ours, weights @ theirs)
 

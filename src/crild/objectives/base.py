@@ -24,12 +24,20 @@ Side = Literal["student", "teacher", "own"]
 
 @dataclass(frozen=True)
 class Between:
-    """The two models that an objective compares, the layer map, and how many relation heads (``None``: default)."""
+    """What an objective compares.
+
+    Attributes:
+        student, teacher: the two models' shapes.
+        layer_map: between their layers.
+        relation_heads: ``None`` for the default.
+        width_map: learn a map of student states to the teacher's width also where widths are equal.
+    """
 
     student: Shape
     teacher: Shape
     layer_map: LayerMap
     relation_heads: int | None = None
+    width_map: bool = False
 
 
 class Objective(nn.Module):
@@ -45,6 +53,8 @@ class Objective(nn.Module):
         default_map: its own, which goes before a method's that was made for another objective; ``last``: any will do.
         mixable: whether it makes sense on interpolated inputs.
         takes_heads: whether ``relation_heads`` means something to it.
+        maps_width: whether it compares student states in the teacher's width: by `width_map`, a learned linear map,
+            where widths differ or one is asked for; else by ``None``, as they are.
         needs_words: whether it looks at `Features.words`.
         needs_filters: whether a stage of its own has to train it on labels first (TED).
         layerless: whether a layer map means nothing to it.
@@ -63,6 +73,7 @@ class Objective(nn.Module):
     default_map = "last"
     mixable = True
     takes_heads = False
+    maps_width = False
     needs_words = False
     needs_filters = False
     layerless = False
@@ -71,6 +82,13 @@ class Objective(nn.Module):
     def __init__(self, between: Between) -> None:
         super().__init__()
         self.between = between
+        ours, theirs = between.student.width, between.teacher.width
+        learned = self.maps_width and (between.width_map or ours != theirs)
+        self.width_map = nn.Linear(ours, theirs) if learned else None
+
+    def to_teachers_width(self, states: Tensor) -> Tensor:
+        """Return student states (..., d^s) as (..., d^t)."""
+        return states if self.width_map is None else self.width_map(states)
 
     def forward(self, student: Features, target: Features, pairs: Pairs) -> dict[str, Term]:
         """Return each term over ``pairs`` of (student layer, teacher layer), under the target's mask."""
@@ -134,12 +152,6 @@ class PairObjective(Objective):
         if self.per == "example":
             return super().counts(mask)
         return {term: mask.sum() for term in self.terms}
-
-
-def width_map(between: Between) -> nn.Linear | None:
-    """Return a learned map of student states to the teacher's width; ``None`` where widths are equal."""
-    ours, theirs = between.student.width, between.teacher.width
-    return None if ours == theirs else nn.Linear(ours, theirs)
 
 
 def require_equal_heads(matched: str, ours: int, theirs: int, heads: str = "heads") -> None:

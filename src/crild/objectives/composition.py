@@ -173,6 +173,7 @@ def compose(
     teacher: Shape,
     relation_heads: int | None = None,
     consistency_features: str | None = None,
+    width_map: bool = False,
 ) -> Composition:
     """Return the objective that ``features`` names, over a layer map, between two models.
 
@@ -182,13 +183,14 @@ def compose(
         student, teacher: the models' shapes.
         relation_heads: of objectives that have any; ``None`` for their default.
         consistency_features: which of ``features`` the consistency term acts on; ``None`` for all.
+        width_map: learn maps of student states to the teacher's width also where widths are equal.
 
     Raises:
         CrildError: a name is unknown, or objective, map and shapes make no sense together; the line says what would.
     """
     chosen = parse_features(features)
     mapping = LayerMap(layer_map, teacher.layers, student.layers)
-    between = Between(student, teacher, mapping, relation_heads)
+    between = Between(student, teacher, mapping, relation_heads, width_map)
     parts: list[Objective] = []
     shared = [m for m in OBJECTIVES[chosen[0][0]].maps if all(m in OBJECTIVES[name].maps for name, _ in chosen)]
     fitting = [name for name in MAPS if map_family(name) in shared]

@@ -4,28 +4,26 @@ from torch import Tensor
 
 from crild.features import Features, LayerFeatures, full_precision
 from crild.layers import Pairs
-from crild.objectives.base import Between, Objective, PairObjective, Side, Term, width_map
+from crild.objectives.base import Objective, PairObjective, Side, Term
 
 
 class Hidden(PairObjective):
     """Hidden states: ``D_hidden(s, t)``, squared difference, mean over ``d``, real tokens and layer pairs.
 
-    Where the widths differ, one learned linear map takes student states to the teacher's width (training only).
+    Where the widths differ (or with ``--width-map learned``), one learned linear map takes student states to the
+    teacher's width (training only).
 
     Source: Jiao et al. 2020 (TinyBERT), section 3.1, "hidden states based distillation".
     """
 
     needs = ("hidden",)
     terms = ("hidden",)
-
-    def __init__(self, between: Between) -> None:
-        super().__init__(between)
-        self.width_map = width_map(between)
+    maps_width = True
 
     def view(self, features: LayerFeatures, mask: Tensor, layer: int, side: Side) -> Tensor:
         """Return hidden states (B, L, d), the student's in the teacher's width."""
         hidden = full_precision(features.hidden)
-        return self.width_map(hidden) if self.width_map is not None and side == "student" else hidden
+        return self.to_teachers_width(hidden) if side == "student" else hidden
 
     def compare(self, student: Tensor, target: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Return the squared difference of each token (B, L)."""
@@ -35,7 +33,8 @@ class Hidden(PairObjective):
 class Embeddings(Objective):
     """Embeddings: the squared difference of what the models' first layers see, whatever the layer map.
 
-    Mean over the embedding width and real tokens; a learned linear map of its own where the widths differ.
+    Mean over the embedding width and real tokens; a learned linear map of its own where the widths differ (or with
+    ``--width-map learned``).
 
     Source: Jiao et al. 2020 (TinyBERT), section 3.1, "embedding-layer distillation".
     """
@@ -44,11 +43,8 @@ class Embeddings(Objective):
     extra = (0,)
     terms = ("embeddings",)
     maps = ("fixed", "random", "emd")
+    maps_width = True
     layerless = True
-
-    def __init__(self, between: Between) -> None:
-        super().__init__(between)
-        self.width_map = width_map(between)
 
     def forward(self, student: Features, target: Features, pairs: Pairs) -> dict[str, Term]:
         """Return the term ``embeddings``."""
@@ -60,8 +56,8 @@ class Embeddings(Objective):
 
     def _term(self, student: Features, target: Features, mapped: bool) -> dict[str, Term]:
         ours, theirs = full_precision(student.layers[0].hidden), full_precision(target.layers[0].hidden)
-        if mapped and self.width_map is not None:
-            ours = self.width_map(ours)
+        if mapped:
+            ours = self.to_teachers_width(ours)
         total = ((ours - theirs).square().mean(-1) * target.mask).sum()
         return {"embeddings": (total, target.mask.sum())}
 

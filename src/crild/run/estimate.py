@@ -46,18 +46,21 @@ def stage_seconds(
     recipe, settings = stage.recipe, stage.settings
     forward, step = teacher if stage.trains in ("teacher", "fold") else student
     each = forward + teacher[0] if recipe.filters else step
+    terms = ((recipe.intermediate_weight, recipe.interpolate), (recipe.distillation, recipe.interpolate_logits),
+             (recipe.task, False))  # fmt: skip
+    kinds = {interpolated for weight, interpolated in terms if weight}
+    each += step * max(0, len(kinds) - 1)  # the student sees each kind of inputs once
     if recipe.intermediate_weight:
-        each += teacher[0] + forward * bool(recipe.consistency) + step * (recipe.interpolate and recipe.uses_logits)
+        each += teacher[0] + forward * bool(recipe.consistency)
     each *= (settings.pad_to or mean_length) / mean_length
     epoch = settings.steps_per_epoch(stage.rows)
     evaluations = 1 - (-stage.steps // epoch) + (stage.steps // settings.eval_steps if settings.eval_steps else 0)
-    cached = recipe.distillation and stage.steps >= epoch and not stage.augmented
-    rows_once = stage.rows if cached else 0  # teacher logits, else live
-    live = stage.steps * settings.batch_size if recipe.distillation and not rows_once else 0
+    answered = stage.rows if stage.caches_logits else stage.steps * settings.batch_size  # rows that the teacher reads
+    live = bool(recipe.intermediate_weight or recipe.interpolate_logits)
     return (
         stage.steps * settings.batch_size * each
-        + evaluations * held_out * (forward + teacher[0] * bool(recipe.intermediate_weight))
-        + (rows_once + live) * teacher[0]
+        + evaluations * held_out * (forward + teacher[0] * live)
+        + answered * teacher[0] * bool(recipe.distillation)
     )
 
 

@@ -170,10 +170,10 @@ def train_stage(
     files.path.mkdir(parents=True, exist_ok=True)
     rows: Dataset | Augmented = stage_rows(prepared, stage)
     held_out = inputs.selection
-    if recipe.distillation and stage.steps >= stage.settings.steps_per_epoch(stage.rows):  # else most were for nothing
+    if recipe.distillation and not recipe.interpolate_logits:
         held_out = with_teacher_logits(prepared, held_out)
-        if not stage.augmented:
-            rows = with_teacher_logits(prepared, rows)
+    if stage.caches_logits:
+        rows = with_teacher_logits(prepared, rows)
     if recipe.distillation and fold_logits:
         rows = with_fold_logits(prepared, rows, fold_logits)
     if stage.augmented:

@@ -10,10 +10,12 @@ from crild.config import DistillConfig, TrainConfig
 from crild.data.batching import Collator
 from crild.data.task import Task
 from crild.errors import CrildError
+from crild.methods import find_method
 from crild.models import loading
+from crild.models.architecture import embedding_module
 from crild.models.capture import capture, evaluation_mode
 from crild.models.cut import cut, describe, parse_layers, same_size
-from crild.models.head import copy_head, renew_head
+from crild.models.head import renew_head, same_head
 from crild.models.interpolation import Mixing
 from crild.models.narrow import narrow
 from crild.models.shape import Shape
@@ -72,6 +74,9 @@ def distillation_models(config: DistillConfig, origin: Origin, inputs: Inputs, m
         loading.check_same_tokenizer(inputs.tokenizer, tokenizer, (origin.role, "base"), inputs.task.train[:20]["text"])
         source_name, source = config.base, fresh_classifier(config.base, "base", inputs.task, config)
     models = with_student(models, config, inputs, source, source_name)
+    if config.kd_inputs == "interpolated":  # where there is nothing to interpolate, say so before training
+        for model in (models.student, models.teacher):
+            embedding_module(model)  # type: ignore[arg-type]
     if matching is not None and models.student is not None:
         torch.manual_seed(config.seed)  # learned maps are drawn at random
         objective = compose_matching(matching, models.student, models.teacher)
@@ -89,6 +94,7 @@ def compose_matching(matching: Matching, student: PreTrainedModel, teacher: PreT
         Shape.of(teacher.config),
         matching.relation_heads,
         matching.consistency_features,
+        matching.width_map,
     )
 
 
@@ -128,7 +134,7 @@ def with_student(
         )
     if not config.student_width and (config.student_heads or config.student_weights != DistillConfig.student_weights):
         raise CrildError("--student-heads and --student-weights are for a narrower student: add --student-width")
-    copies, notes = config.student_head == "teacher", []
+    notes, has_head = [], False
     if layers is None:
         tokenizer = loading.load_tokenizer_or_path(config.student, config.trust_remote_code)
         loading.check_same_tokenizer(
@@ -142,8 +148,8 @@ def with_student(
         if models.teacher_is_trained and source is models.teacher:
             init = describe(layers, "the fine-tuned teacher")
             notes.append("without --base the student, and so the control too, starts from the teacher's own layers")
-            copies = config.student_head == "teacher" or (config.student_head == "auto" and not config.student_width)
-            if not copies:
+            has_head = config.student_head != "fresh" and not config.student_width
+            if not has_head:
                 renew_head(student, config.seed)
         if config.student_width:
             student = narrow(student, config.student_width, config.student_heads, config.student_weights, config.seed)
@@ -157,8 +163,12 @@ def with_student(
     depth, most = student.config.num_hidden_layers, models.teacher.config.num_hidden_layers
     if depth > most:
         raise CrildError(f"--student {config.student} has {depth} layers, more than the teacher's {most}")
-    if copies and not copy_head(deepcopy(student), models.teacher):
+    fits = same_head(student, models.teacher)
+    if config.student_head == "teacher" and not fits:
         raise CrildError("--student-head teacher: the student's head has another shape than the teacher's")
+    # A method without a teacher keeps the head that the control has, too.
+    taught = config.student_head == "auto" and find_method(config.method).uses_teacher
+    copies = fits and (taught or has_head or config.student_head == "teacher")
     return replace(
         models,
         student=student.to(models.teacher.device),  # type: ignore[arg-type]

@@ -67,6 +67,12 @@ class PlannedStage:
         """Optimiser steps."""
         return self.settings.steps(self.rows)
 
+    @property
+    def caches_logits(self) -> bool:
+        """Whether the teacher's logits of the stage's rows are computed once: unless most were for nothing."""
+        once = self.recipe.distillation > 0 and not self.recipe.interpolate_logits and not self.augmented
+        return once and self.steps >= self.settings.steps_per_epoch(self.rows)
+
 
 @dataclass(frozen=True)
 class Matching:
@@ -78,6 +84,7 @@ class Matching:
         relation_heads: ``None`` for the default.
         consistency_features: which of the features the consistency term acts on; ``None`` for all.
         interpolate: on interpolated inputs.
+        width_map: with learned maps of student states to the teacher's width also where widths are equal.
     """
 
     features: str
@@ -85,6 +92,7 @@ class Matching:
     relation_heads: int | None = None
     consistency_features: str | None = None
     interpolate: bool = False
+    width_map: bool = False
 
 
 @dataclass(frozen=True)
@@ -216,6 +224,7 @@ def matching_of(config: DistillConfig, method: Method) -> Matching | None:
         config.relation_heads if any(part.takes_heads for part in parts) else None,
         config.consistency_features if consistent else None,
         mixes,
+        config.width_map == "learned" and any(part.maps_width for part in parts),
     )
 
 
@@ -260,6 +269,8 @@ def stage_recipe(recipe: Recipe, config: DistillConfig, method: Method, facts: F
             both = recipe.distillation + recipe.task
             hard = config.hard_label_weight
             recipe = replace(recipe, distillation=(1.0 - hard) * both, task=hard * both)
+        mixes = config.kd_inputs == "interpolated" and recipe.distillation > 0
+        recipe = replace(recipe, interpolate_logits=mixes)
         if config.temperature is not None and facts.task_type != "regression":
             recipe = replace(recipe, temperature=config.temperature)
     return recipe
@@ -285,7 +296,7 @@ def refuse_contradictions(
         if facts.teacher_is_trained and config.base in (None, config.teacher):
             raise CrildError(f"{option} fine-tunes teachers of its own: give --base, the encoder that the teacher was "
                              "fine-tuned from")  # fmt: skip
-        if getattr(config, "kd_inputs", "plain") == "interpolated":
+        if config.kd_inputs == "interpolated":
             raise CrildError(f"{option} gives logits of plain texts, and with --kd-inputs interpolated the teacher "
                              "answers interpolated ones: leave one of them out")  # fmt: skip
 
@@ -300,8 +311,9 @@ def check_batches(plan: Plan) -> None:
         size, parts = stage.settings.batch_size, stage.settings.accumulation
         if size % parts:
             raise CrildError(f"--accumulation {parts} does not divide the batch size {size} of the {stage.title} stage")
-        if stage.recipe.interpolate and size // parts == 1:
-            raise CrildError(f"method {plan.method} mixes rows of a micro-batch, which needs at least 2 of them")
+        if stage.recipe.interpolates and size // parts == 1:
+            who = f"method {plan.method}" if stage.recipe.interpolate else "--kd-inputs interpolated"
+            raise CrildError(f"{who} mixes rows of a micro-batch, which needs at least 2 of them")
         if stage.recipe.intermediate_weight and size // parts < least:
             raise CrildError(f"{features} relates rows of a micro-batch, which needs at least {least} of them")
 

@@ -24,7 +24,8 @@ class Distiller(nn.Module):
     Args:
         student: the model to train.
         recipe: what to minimise.
-        teacher: frozen model; not needed where the batches carry its logits and no features are matched.
+        teacher: frozen model; not needed where the batches carry its logits on plain inputs, and these are all that
+            is matched.
         objective: the intermediate terms; needed if ``recipe.uses_objective``.
     """
 
@@ -85,7 +86,7 @@ class Distiller(nn.Module):
             totals: each term's count over all micro-batches of the step; by default this batch's.
 
         Returns:
-            ``loss``; ``terms`` as (sum, count); ``weights``; ``logits`` where the stage uses them.
+            ``loss``; ``terms`` as (sum, count); ``weights``; ``logits`` on plain inputs where anything looks at them.
         """
         step = self.step(batch, lam)
         inside = self.objective.weights if self.objective is not None else {}
@@ -103,7 +104,7 @@ class Distiller(nn.Module):
             "loss": weighted_mean(scaled, weights),
             "terms": {name: (total.detach(), count) for name, (total, count) in terms.items()},
             "weights": weights,
-            "logits": step.logits if self.recipe.uses_logits else None,
+            "logits": step.logits if step.looks_at_plain_logits else None,
         }
 
     def start_epoch(self, *seed: int) -> None:

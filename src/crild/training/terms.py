@@ -51,12 +51,9 @@ class Step:
     def __init__(self, recipe: Recipe, models: Models, batch: dict[str, Tensor], lam: float | None) -> None:
         self.recipe, self.models, self.batch = recipe, models, batch
         self.mask = batch["attention_mask"]
-        interpolated = lam is not None and recipe.interpolate
-        self.mixing = (
-            Mixing.of(recipe.partners, lam, len(self.mask), self.mask.device)  # type: ignore[arg-type]
-            if interpolated
-            else None
-        )
+        drawn = Mixing.of(recipe.partners, lam, len(self.mask), self.mask.device) if lam is not None else None
+        self.mixing = drawn if recipe.interpolate else None
+        self.logit_mixing = drawn if recipe.interpolate_logits else None
 
     @property
     def objective(self) -> Composition:
@@ -79,22 +76,34 @@ class Step:
         """Return a context for relations and divergences, whatever precision the models' passes run in."""
         return torch.autocast(self.mask.device.type, enabled=False)
 
+    @property
+    def shares_mixing(self) -> bool:
+        """Whether intermediate and distillation terms run on the same interpolated inputs, so that one pass will do."""
+        return self.recipe.intermediate_weight > 0 and self.mixing is not None and self.logit_mixing is not None
+
+    @property
+    def looks_at_plain_logits(self) -> bool:
+        """Whether anything needs the student's logits on plain inputs; out of training its score does."""
+        recipe = self.recipe
+        distils = recipe.distillation > 0 and self.logit_mixing is None
+        return recipe.task > 0 or distils or (recipe.uses_logits and not self.models.student.training)
+
     # ---- passes ----
 
     @cached_property
     def target(self) -> Features:
         """The teacher's features, with what the objective is to see of the batch: words, and the mask."""
+        needs = {*self.objective.needs, *(("logits",) if self.shares_mixing else ())}
         with torch.no_grad():
-            seen = capture(
-                self.teacher, self.batch, self.objective.needs, self.objective.layers("teacher"), self.mixing
-            )
+            seen = capture(self.teacher, self.batch, needs, self.objective.layers("teacher"), self.mixing)
         mask = seen.mask if self.recipe.masked else torch.ones_like(seen.mask)
         return replace(seen, mask=mask, words=self.batch.get("words"))
 
     @cached_property
     def student(self) -> Features:
         """The student's features, with its logits where another term looks at those of the same inputs."""
-        with_logits = self.recipe.mixed_task if self.mixing is not None else self.recipe.uses_logits
+        mixed = self.shares_mixing or self.recipe.mixed_task > 0
+        with_logits = mixed if self.mixing is not None else self.looks_at_plain_logits
         needs = {*self.objective.needs, *(("logits",) if with_logits else ())}
         return capture(self.models.student, self.batch, needs, self.objective.layers("student"), self.mixing)
 
@@ -126,6 +135,16 @@ class Step:
                 logits = full_precision(self.teacher(**model_inputs(self.batch, self.teacher)).logits)
         folds = self.batch.get("fold_logits")
         return logits if folds is None else torch.where(folds.isnan(), logits, folds)
+
+    @cached_property
+    def mixed_logits(self) -> tuple[Tensor, Tensor]:
+        """The student's and the live teacher's logits on the same interpolated inputs."""
+        if self.shares_mixing:
+            return full_precision(self.student.logits), full_precision(self.target.logits)
+        ours = capture(self.models.student, self.batch, ("logits",), mixing=self.logit_mixing)
+        with torch.no_grad():
+            theirs = capture(self.teacher, self.batch, ("logits",), mixing=self.logit_mixing)
+        return full_precision(ours.logits), full_precision(theirs.logits)
 
 
 class StageTerm:
@@ -244,7 +263,7 @@ class MixedTask(StageTerm):
 
 
 class Distillation(StageTerm):
-    """The teacher's logits on plain inputs."""
+    """The teacher's logits, on plain or on interpolated inputs."""
 
     names = ("kd",)
 
@@ -259,7 +278,9 @@ class Distillation(StageTerm):
 
     def value(self, step: Step) -> dict[str, Term]:
         distance = step.models.task_type.distillation
-        return {"kd": distance(step.logits, step.teacher_logits, step.recipe.temperature)}
+        mixed = step.logit_mixing is not None
+        ours, theirs = step.mixed_logits if mixed else (step.logits, step.teacher_logits)
+        return {"kd": distance(ours, theirs, step.recipe.temperature)}
 
 
 class Labels(StageTerm):

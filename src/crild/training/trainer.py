@@ -61,6 +61,7 @@ class _Rhythm(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         trainer, step = self.trainer, state.global_step
         trainer.distiller.after_step()
+        trainer.average(step)
         settings = trainer.settings
         ends_epoch = step % settings.steps_per_epoch(len(trainer.train_dataset)) == 0  # type: ignore[arg-type]
         due = settings.eval_steps is not None and step % settings.eval_steps == 0
@@ -88,7 +89,8 @@ class DistillationTrainer(Trainer):
         folder: of this stage; checkpoints and logs go there.
         stage: its name; part of every random stream.
         seed: of the run.
-        score: metric of logits on ``held_out``; if given, the best student by it is kept (``settings.keep``).
+        score: metric of logits on ``held_out``; if given, the student ends with the weights of ``settings.keep``, else
+            with the last.
         watch: a score of the student that is logged at every evaluation as ``validation``, and chooses nothing.
         precision: ``fp32`` or ``bf16``.
         callbacks: for progress bars.
@@ -113,7 +115,7 @@ class DistillationTrainer(Trainer):
         self.folder, self.stage, self.seed, self.score, self.watch = folder, stage, seed, score, watch
         self.pending: list[dict[str, Any]] = []
         self.epoch_terms: dict[str, tuple[float, float]] = {}  # (sum, count) since the last evaluation
-        self.best: dict[str, Tensor] | None = None
+        self.kept: dict[str, Tensor] | None = None  # the student's weights, best or averaged until now
         self.held_out = held_out
         has_cuda = torch.cuda.is_available()
         args = TrainingArguments(
@@ -176,8 +178,8 @@ class DistillationTrainer(Trainer):
             if entry["step"] > evaluated:
                 self._add_to_epoch({k: (t["value"] * t["count"], t["count"]) for k, t in entry["terms"].items()})
         self.freeze_unreachable()
-        if checkpoint and (checkpoint / "best.safetensors").exists():
-            self.best = load_file(checkpoint / "best.safetensors")
+        if checkpoint and (checkpoint / "kept.safetensors").exists():
+            self.kept = load_file(checkpoint / "kept.safetensors")
         if checkpoint and done >= self.args.max_steps:  # killed after the last step; `train` would take another one
             self.distiller.load_state_dict(load_file(checkpoint / "model.safetensors"))
         else:
@@ -185,8 +187,8 @@ class DistillationTrainer(Trainer):
                 self.evaluate()  # where the stage starts from: what a falling loss falls from
             self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self.flush()
-        if self.best is not None:
-            self.distiller.student.load_state_dict(self.best)
+        if self.kept is not None:
+            self.distiller.student.load_state_dict(self.kept)
 
     def steps_done(self) -> int:
         """Return the optimiser steps that are safe in a checkpoint."""
@@ -240,7 +242,7 @@ class DistillationTrainer(Trainer):
 
     def lam(self, step: int) -> float | None:
         """Return the interpolation weight of an optimiser step."""
-        if not self.distiller.recipe.interpolate:
+        if not self.distiller.recipe.interpolates:
             return None
         return draw_lambda(*stream(self.seed, self.stage, "lambda", step))
 
@@ -356,12 +358,29 @@ class DistillationTrainer(Trainer):
             best = self.state.best_metric is None or entry["score"] >= self.state.best_metric
             if best and self.settings.keep == "best":
                 self.state.best_metric = entry["score"]
-                self.best = {k: v.detach().cpu().clone() for k, v in self.distiller.student.state_dict().items()}
+                self.kept = self.weights()
         if self.is_world_process_zero():
             with (StageFolder(self.folder).history).open("a") as log:
                 print(json.dumps(entry), file=log)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, entry)
         return held_out
+
+    # ---- the weights to end with ----
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return a copy of the student's weights as they are now."""
+        return {k: v.detach().cpu().clone() for k, v in self.distiller.student.state_dict().items()}
+
+    def average(self, step: int) -> None:
+        """Take the weights after ``step`` into the mean, where they are to be: real numbers; of others the last stays.
+
+        It is a running mean whose number of members follows from the step, so it is all that a checkpoint has to hold.
+        """
+        steps = self.settings.averaged(len(self.train_dataset))  # type: ignore[arg-type]
+        if self.score is None or self.settings.keep != "average" or step not in steps:
+            return
+        mean, now, share = self.kept or {}, self.weights(), 1.0 / (1 + steps.index(step))
+        self.kept = {k: mean[k].lerp(v, share) if k in mean and v.is_floating_point() else v for k, v in now.items()}
 
     # ---- checkpoints ----
 
@@ -370,8 +389,8 @@ class DistillationTrainer(Trainer):
         folder.mkdir(parents=True, exist_ok=True)
         state = {k: v.contiguous() for k, v in self.distiller.state_dict().items()}
         save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-        if self.best is not None:
-            save_file(self.best, folder / "best.safetensors", metadata={"format": "pt"})
+        if self.kept is not None:
+            save_file(self.kept, folder / "kept.safetensors", metadata={"format": "pt"})
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint under another name and rename it when it is complete."""
