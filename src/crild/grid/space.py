@@ -30,7 +30,7 @@ def read_space(values: Mapping[str, Any], where: str, more: Collection[str] = ()
         name = name.strip().replace("-", "_")
         if name not in known:
             raise CrildError(f"{where}: unknown option {name!r}{nearest(name, known)}")
-        if isinstance(value, str) and ":" in value or value in ("", []):
+        if (isinstance(value, str) and ":" in value) or value in ("", []):
             space[name] = read_range(name, str(value), where)
             continue
         choices = value if isinstance(value, list) else [value]
