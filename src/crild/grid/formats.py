@@ -252,7 +252,7 @@ def rich_table(title: str, shown: Sequence[Column[R]], rows: Sequence[R]) -> Tab
 def markdown(summary: Summary) -> str:
     """Return GitHub Markdown."""
     e = escape_markdown
-    out: list[str] = ["# Comparison of methods", ""]
+    out = ["# Comparison of methods", ""]
     if summary.claim:
         out += [f"Claim: {e(summary.claim)}", ""]
     if rows := overview_rows(summary):
@@ -273,8 +273,8 @@ def markdown(summary: Summary) -> str:
 def markdown_table(shown: Sequence[Column[R]], rows: Sequence[R]) -> list[str]:
     """Return the lines of a table."""
     lines = [[column.heading for column in shown], *([column.text(row) for column in shown] for row in rows)]
-    out = ["| " + " | ".join(escape_markdown(cell) for cell in line) + " |" for line in lines]
-    return [out[0], "|" + "|".join(" --- " if c.value is None else " ---: " for c in shown) + "|", *out[1:]]
+    head, *body = ("| " + " | ".join(escape_markdown(cell) for cell in line) + " |" for line in lines)
+    return [head, "|" + "|".join(" --- " if c.value is None else " ---: " for c in shown) + "|", *body]
 
 
 def markdown_list(lines: Sequence[str]) -> list[str]:

@@ -132,20 +132,15 @@ def told(cell: Cell, outcome: Outcome) -> str:
 def announce_time(folder: Path, waiting: list[Cell], outcomes: Mapping[str, Outcome], pool: Pool) -> None:
     """Print about how long the grid takes: from finished runs of the same method, else from a plan of one such run.
 
-    A trial takes as long as a run.
+    A trial of a tuning takes as long as a run; some are ended early.
     """
     known: dict[tuple[str, str, str], float] = {}
     total, planned = 0.0, 0
-    for cell in waiting:
+    for cell in sorted(waiting, key=lambda cell: not isinstance(cell, Tuning)):  # of these there is most to do
         key = (cell.task, cell.condition, cell.method)
         if key not in known:
-            alike = [
-                outcome.result["minutes"]
-                for folder_of, outcome in outcomes.items()
-                if outcome.result and same_kind(folder_of, cell)
-            ]
-            if alike:
-                known[key] = sum(alike) / len(alike)
+            if (minutes := measured_minutes(cell, outcomes)) is not None:
+                known[key] = minutes
             elif planned < MOST_PLANNED:
                 known[key], planned = minutes_of(folder, cell), planned + 1
             else:  # planning takes seconds each: the rest are taken for the mean of what is known
@@ -155,9 +150,16 @@ def announce_time(folder: Path, waiting: list[Cell], outcomes: Mapping[str, Outc
         say(f"about {total / pool.size:.1f} minutes with {pool.size} worker{'s' if pool.size > 1 else ''}")
 
 
-def same_kind(folder: str, cell: Cell) -> bool:
-    """Return whether a folder is of a run that differs from ``cell`` in the seed alone."""
-    return folder.rsplit("/", 1)[0] == cell.folder.rsplit("/", 1)[0] and cell.method != "teacher"
+def measured_minutes(cell: Cell, outcomes: Mapping[str, Outcome]) -> float | None:
+    """Return the mean of finished runs that differ from a run in the seed alone, or of the trials before it."""
+    if cell.method == "teacher" or isinstance(cell, Tuning):
+        return None
+    place = cell.folder.rsplit("/", 1)[0]
+    alike = [o.result["minutes"] for f, o in outcomes.items() if o.result and f.rsplit("/", 1)[0] == place]
+    tuning = outcomes.get(cell.tuning or "", Outcome()).result
+    if not alike and tuning is not None:
+        return float(tuning["minutes"]) / len(tuning["trials"])
+    return sum(alike) / len(alike) if alike else None
 
 
 def record(cell: Cell, outcome: Outcome) -> dict[str, Any]:

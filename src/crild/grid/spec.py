@@ -17,14 +17,11 @@ CONTROL = "ft"
 DECIDED_HERE = ("output", "seed", "data_seed", "control", "method", "cache")  # options that a grid sets itself
 DECIDED_BY_TUNE = ("epochs", "max_steps", "ild_epochs", "ild_batch_size", "kd_epochs", "kd_batch_size")
 SHARE = "stage_1_share"  # of all passes; searched beside options
-OF_ALL_STAGES = (
-    "finetune_learning_rate",
-    "keep",
-)  # options that a teacher knows and that may be searched for a student
+THE_STUDENTS_TOO = ("finetune_learning_rate", "keep")  # of the options that a teacher knows
 RENAMED = {"reference": "baseline"}
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Tune:
     """How every method of a grid is tuned, all alike.
 
@@ -38,7 +35,7 @@ class Tune:
     trials: int = 12
     passes: int = 20
     batch_size: int = 32
-    search: dict[str, Range] = field(default_factory=dict)
+    search: Mapping[str, Range] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -227,28 +224,28 @@ def read_tune(value: Any, where: str) -> Tune:
     known = [each.name for each in fields(Tune)]
     if not isinstance(value, dict):
         raise CrildError(f"{where}: give lines of `entry: value`; it has {', '.join(known)}")
-    tune = Tune()
+    numbers: dict[str, int] = {}
+    space: dict[str, Range] = {}
     for name, said in value.items():
         if name not in known:
             raise CrildError(f"{where}: unknown entry {name!r}{nearest(str(name), known)}: it has {', '.join(known)}")
         if name != "search":
-            number = whole_numbers(said, f"{where}: {name}")[0]
-            if number < 1:
+            numbers[name] = whole_numbers(said, f"{where}: {name}")[0]
+            if numbers[name] < 1:
                 raise CrildError(f"{where}: {name}: give at least 1")
-            setattr(tune, name, number)
         elif not isinstance(said, dict):
             raise CrildError(f"{where}: search holds lines of `option: low:high` or `option: [values]`")
         else:
-            tune.search = read_space(said, f"{where}: search", more=(SHARE,))
-    of_teacher = set(option_names(FinetuneConfig)) - set(OF_ALL_STAGES)
-    for name in tune.search:
+            space = read_space(said, f"{where}: search", more=(SHARE,))
+    of_teacher = set(option_names(FinetuneConfig)) - set(THE_STUDENTS_TOO)
+    for name in space:
         if name in (*DECIDED_HERE, *DECIDED_BY_TUNE) or name in of_teacher or name == "teacher":
             raise CrildError(f"{where}: search: {name} is not searched: all methods of a grid have the same data, "
                              "teachers and passes")  # fmt: skip
-    for share in tune.search.get(SHARE, []):
+    for share in space.get(SHARE, []):
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
             raise CrildError(f"{where}: search: {SHARE}: {share!r} is no share between 0 and 1")
-    return tune
+    return Tune(**numbers, search=space)
 
 
 def options_by_name(value: Any, where: str) -> dict[str, dict[str, Any]]:

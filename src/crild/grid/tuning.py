@@ -195,6 +195,7 @@ def search(root: Path, tuning: Tuning) -> None:
         "minutes": round(sum(trial["minutes"] for trial in trials), 2),
         "trials": trials,
     }
+    shutil.rmtree(folder / RUNS, ignore_errors=True)
     write_whole(folder / TRIALS, json.dumps(result, indent=1) + "\n")
 
 
