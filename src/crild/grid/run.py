@@ -247,7 +247,7 @@ def write_results(folder: Path, grid: Grid, todo: list[Cell], outcomes: Mapping[
         "claim": grid.claim, "reference": grid.baseline, "methods": methods, "machines": machines, "runs": rows
     }  # fmt: skip
     tuned: list[dict[str, Any]] = []
-    out = [vars(each) | {"why": each.sentence} for each in left_out(todo, outcomes)]
+    out = [vars(each) | {"why": each.sentence} for each in left_out(cells(grid), outcomes)]
     if grid.tune is not None:
         tuned = [tuning_record(cell, outcomes[cell.folder]) for cell in todo if isinstance(cell, Tuning)]
         contents |= {"tuning": tuned, "left_out": out}
