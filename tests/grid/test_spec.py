@@ -95,7 +95,7 @@ def test_a_part_of_a_grid_is_named_by_a_pattern():
         ({"tune": {"search": {"label_noise": [0, 0.1]}}}, "label_noise is not searched"),
         ({"tune": {"search": {"kd_epochs": [1, 2]}}}, "kd_epochs is not searched"),
         ({"tune": {"search": {"stage_1_share": [1.5]}}}, "1.5 is no share"),
-        ({"tune": {"search": {"stage_1_share": "0.1:0.9"}}}, "is no share"),
+        ({"tune": {"search": {"stage_1_share": "0.5:2"}}}, "2.0 is no share"),
         ({"tune": {}}, "max_steps is decided by tune"),
         ({"tune": {}, "options": {"base": "x"}, "conditions": {"x": {"validation": "held-out"}}}, "cannot be scored"),
     ],

@@ -295,6 +295,8 @@ def latex(summary: Summary) -> str:
     if rows := overview_rows(summary):
         caption = " ".join(["Mean ± standard deviation over seeds.", summary.claim, *summary.notes]).strip()
         out += latex_table(overview(summary), rows, e(caption), "tab:comparison")
+    else:
+        out += [e(note) for note in summary.notes]
     for number, block in enumerate(summary.blocks, 1):
         sentences = [f"{block.name}.", *block.notes, " ".join([pair_summary(block), "; ".join(pair_lines(block))])]
         if failed := failure_lines(block):
