@@ -93,7 +93,8 @@ def run_all(folder: Path, grid: Grid, todo: list[Cell], pool: Pool) -> dict[str,
             warn(f"{cell.name}: failed: {outcome.error}")
         else:
             left = sum(each.folder not in outcomes for each in waiting)
-            say(f"{cell.name}: {told(cell, outcome)}; {left} runs left)")
+            result = outcome.result or {}
+            say(f"{cell.name}: {told(cell, result)} ({result['minutes']:.1f} minutes; {left} runs left)")
 
     def run_those(jobs: list[Cell]) -> None:
         ready = []
@@ -111,22 +112,19 @@ def run_all(folder: Path, grid: Grid, todo: list[Cell], pool: Pool) -> dict[str,
     for each in out.values():
         warn(each.sentence)
     unwanted = {cell.folder for cell in todo if cell.method != "teacher" and (cell.task, cell.condition) in out}
-    pupils = {cell.teacher: cell.folder for cell in todo if cell.folder not in unwanted}
-    unwanted |= {cell.teacher for cell in todo if cell.teacher is not None and cell.teacher not in pupils}
+    wanted = {cell.teacher for cell in todo if cell.folder not in unwanted}
+    unwanted |= {cell.teacher for cell in todo if cell.teacher is not None} - wanted
     waiting = [cell for cell in waiting if cell.folder not in unwanted and cell.folder not in outcomes]
     run_those([cell for cell in waiting if cell.method == "teacher" or isinstance(cell, Tuning)])
     run_those([cell for cell in waiting if cell.folder not in outcomes])
     return outcomes
 
 
-def told(cell: Cell, outcome: Outcome) -> str:
-    """Return what came out of a job, and how long it took."""
-    result = outcome.result or {}
+def told(cell: Cell, result: Mapping[str, Any]) -> str:
+    """Return what came out of a job."""
     if isinstance(cell, Tuning):
-        found = f"{result['score']:.4f} on held-out rows with {spelled(result['settings'])}"
-        return f"{found} ({result['minutes']:.1f} minutes"
-    who = "teacher" if cell.method == "teacher" else "student"
-    return f"{result[who]['score']:.4f} ({result['minutes']:.1f} minutes"
+        return f"{result['score']:.4f} on held-out rows with {spelled(result['settings'])}"
+    return f"{result['teacher' if cell.method == 'teacher' else 'student']['score']:.4f}"
 
 
 def announce_time(folder: Path, waiting: list[Cell], outcomes: Mapping[str, Outcome], pool: Pool) -> None:
