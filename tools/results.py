@@ -36,7 +36,8 @@ TOOLS, DOCS, BUILD = ROOT / "tools", ROOT / "docs", ROOT / "build"
 def summary(name: str) -> Summary:
     """Return the table of one grid."""
     file = contents(name)
-    return summarise(file["runs"], file["claim"], file["reference"], file["methods"])
+    more = (file.get(name, ()) for name in ("tuning", "left_out"))
+    return summarise(file["runs"], file["claim"], file["reference"], file["methods"], *more)
 
 
 def row(name: str, task: str, method: str, condition: str | None = None) -> Row:

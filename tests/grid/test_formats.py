@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import random
 import re
 from html.parser import HTMLParser
@@ -161,3 +162,35 @@ def test_terminal_reads_no_markup():
     assert "[red]x[/nothing] :smile: [31m, full" in text
     assert "Claim: [bold]" in text
     assert "\x1b" not in text
+
+
+def test_settings_found_are_a_table_in_every_format(tmp_path):
+    ran = {
+        "task": NASTY,
+        "condition": "full",
+        "method": "kd",
+        "trials": 12,
+        "pruned": 5,
+        "minutes": 8.25,
+        "score": 0.71,
+    }
+    tunings = [ran | {"settings": {"kd_learning_rate": 1.234e-4, "keep": "last"}},
+               {"task": "RTE", "condition": "full", "method": "=ft", "trials": 12, "error": NASTY}]  # fmt: skip
+    summary = summarise(grid(FIVE), CLAIM, "cr-ild", METHODS, tunings)
+    for text in (shown(summary), markdown(summary), html(summary), latex(summary).replace(r"\_", "_")):
+        assert "Settings found" in text
+        for part in ("0.7100", "12", "5", "8.2", "0.000123, keep last", "failed: "):
+            assert part in text
+        assert "kd_learning_rate" in text.replace(r"\_", "_")
+    assert "img" not in {tag for tag, _ in Page(html(summary)).tags}
+    lines = list(csv.DictReader(io.StringIO((write_all(summary, tmp_path)[-1]).read_text())))
+    assert [line["method"] for line in lines] == ["kd", "'=ft"] or [line["method"] for line in lines] == ["'=ft", "kd"]
+    (kd,) = [line for line in lines if line["method"] == "kd"]
+    assert json.loads(kd["settings"]) == tunings[0]["settings"]
+    assert "settings.csv" not in [path.name for path in write_all(summarise(grid(FIVE), "", "kd", METHODS), tmp_path)]
+
+
+def test_the_constant_answer_takes_no_run():
+    summary = summarise([r | {"constant": 0.6} for r in grid(FIVE)], CLAIM, "cr-ild", METHODS)
+    assert r"| constant answer (always the same) | - | 0.6000 | 65.2% |" in markdown(summary)
+    assert '<tr class="constant">' in html(summary)

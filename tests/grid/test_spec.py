@@ -1,10 +1,12 @@
 """Grids: what they say, and which runs they stand for."""
 
 import pytest
+import yaml
 
 from crild.cli import main
 from crild.errors import CrildError
 from crild.grid.spec import cells, make_grid, read_grid, select
+from tests.conftest import complaint
 from tests.grid.grids import SMALL, grid
 
 
@@ -83,11 +85,34 @@ def test_a_part_of_a_grid_is_named_by_a_pattern():
         ({"options": {"base": "x", "seed": 3}}, "decided by the grid"),
         ({"methods": ["kd", "kd"]}, "twice"),
         ({"conditions": {"a b": {}, "a-b": {}}}, "punctuation"),
+        ({"tune": 12}, "tune: give lines of"),
+        ({"tune": {"trial": 12}}, "did you mean 'trials'"),
+        ({"tune": {"trials": 0}}, "trials: give at least 1"),
+        ({"tune": {"search": ["keep"]}}, "search holds lines"),
+        ({"tune": {"search": {"ild_learning_rat": "1:2"}}}, "did you mean 'ild_learning_rate'"),
+        ({"tune": {"search": {"ild_learning_rate": "2:1"}}}, "is neither low:high"),
+        ({"tune": {"search": {"keep": ["bets"]}}}, "did you mean 'best'"),
+        ({"tune": {"search": {"label_noise": [0, 0.1]}}}, "label_noise is not searched"),
+        ({"tune": {"search": {"kd_epochs": [1, 2]}}}, "kd_epochs is not searched"),
+        ({"tune": {"search": {"stage_1_share": [1.5]}}}, "1.5 is no share"),
+        ({"tune": {"search": {"stage_1_share": "0.5:2"}}}, "2.0 is no share"),
+        ({"tune": {}}, "max_steps is decided by tune"),
+        ({"tune": {}, "options": {"base": "x"}, "conditions": {"x": {"validation": "held-out"}}}, "cannot be scored"),
     ],
 )
 def test_mistakes_in_a_grid_are_one_clear_line(changes, message):
     with pytest.raises(CrildError, match=message):
         cells(make_grid(grid(**changes)))
+
+
+def test_an_unknown_option_of_a_search_is_one_line_and_nothing_is_written(tmp_path, cli):
+    path = tmp_path / "g.yaml"
+    tune = {"search": {"temprature": [1, 2]}}
+    path.write_text(yaml.safe_dump(grid(options={"base": "x"}, tune=tune)))
+    code, _, err = cli("compare", path, "--output", tmp_path / "out")
+    assert code == 2
+    assert "tune: search: unknown option 'temprature' (did you mean 'temperature'" in complaint(err)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_grid_file_with_an_unknown_entry_is_refused(tmp_path, capsys):

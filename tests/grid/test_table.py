@@ -178,3 +178,22 @@ def test_errors_are_one_line_without_the_machine():
 
 def test_natural_order():
     assert sorted(["n=1000", "b", "n=20", "A", "10", "9"], key=natural) == ["9", "10", "A", "b", "n=20", "n=1000"]
+
+
+def test_the_constant_answer_stands_beside_the_teacher_and_is_no_method():
+    runs = [r | {"constant": 0.6} for r in grid(FIVE)]
+    found = rows(summarise(runs, CLAIM, "cr-ild", METHODS))
+    plain = rows(summarise(grid(FIVE), CLAIM, "cr-ild", METHODS))
+    assert list(found) == ["teacher", "constant answer", "ft", "cr-ild", "kd"]
+    row = found.pop("constant answer")
+    assert (row.role, row.mean, row.deviation, row.rank) == ("constant", 0.6, None, None)
+    assert row.kept == pytest.approx(0.6 / 0.92)
+    assert found == plain
+
+
+def test_settings_that_were_found_and_places_left_out_are_in_the_summary():
+    one = {"task": "RTE", "condition": "n=1000", "method": "kd", "trials": 2, "settings": {"keep": "last"}}
+    failed = {"task": "RTE", "condition": "n=100", "method": "kd", "trials": 2, "error": "no encoder"}
+    summary = summarise(grid(FIVE), CLAIM, "cr-ild", METHODS, [one, failed], [{"why": "Left out: CoLA."}])
+    assert [(each.condition, each.error) for each in summary.tunings] == [("n=100", "no encoder"), ("n=1000", None)]
+    assert "Left out: CoLA." in summary.notes

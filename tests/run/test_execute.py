@@ -8,14 +8,15 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from transformers import DistilBertConfig, DistilBertForSequenceClassification, pipeline
+from transformers import DistilBertConfig, DistilBertForSequenceClassification, TrainerCallback, pipeline
 
 import crild
+from crild.config import DistillConfig
 from crild.errors import CrildError
 from crild.inference import predict
 from crild.methods import Recipe
 from crild.objectives import OBJECTIVES
-from crild.run.execute import execute
+from crild.run import execute, start
 from crild.run.models import fresh_classifier
 from crild.training.distiller import Distiller
 from crild.training.terms import Step
@@ -428,3 +429,68 @@ def test_the_python_api_says_the_same(tmp_path, tiny_teacher, film_data):
     assert crild.evaluate(model=tmp_path / "run/student", data=film_data)["score"] == result["student"]["score"]
     with pytest.raises(crild.CrildError, match="did you mean 'teacher'"):
         crild.distill(techer="x")
+
+
+class Notes(TrainerCallback):
+    """Notes what it is told; from an evaluation on it may end the run."""
+
+    def __init__(self, end_at=None):
+        self.entries, self.end_at = [], end_at
+
+    def on_evaluate(self, args, state, control, metrics, **kwargs):
+        self.entries.append(metrics)
+        if len(self.entries) == self.end_at:
+            raise LookupError("enough")
+
+
+def test_callbacks_follow_every_stage_and_may_end_a_run_that_goes_on_later(tiny_teacher, film_data, tmp_path):
+    options = {"teacher": str(tiny_teacher), "data": str(film_data), "student": 2, "method": "l-ild", "ild_epochs": 1,
+               "kd_epochs": 2, **QUICK}  # fmt: skip
+    notes = Notes()
+    whole = crild.distill(output=str(tmp_path / "whole"), callbacks=[notes], **options)
+    assert notes.entries == [*history(tmp_path / "whole", "ild"), *history(tmp_path / "whole", "kd")]
+    assert [(e["stage"], e["epoch"], "score" in e) for e in notes.entries] == [
+        ("ild", 0, False), ("ild", 1, False), ("kd", 0, False), ("kd", 1, True), ("kd", 2, True),
+    ]  # fmt: skip
+    with pytest.raises(LookupError, match="enough"):
+        crild.distill(output=str(tmp_path / "ended"), callbacks=[Notes(4)], **options)
+    assert not (tmp_path / "ended" / "holder.lock").exists()
+    result = crild.distill(output=str(tmp_path / "ended"), **options)
+    assert result["student"]["score"] == whole["student"]["score"]
+    assert sha256(tmp_path / "ended") == sha256(tmp_path / "whole")
+    notes = Notes()
+    crild.finetune(base=str(tiny_teacher), data=str(film_data), output=str(tmp_path / "t"), max_steps=2,
+                   callbacks=[notes])  # fmt: skip
+    assert notes.entries[-1]["stage"] == "teacher"
+
+
+def test_runs_that_share_a_cache_score_their_teacher_once(tiny_teacher, film_data, tmp_path, monkeypatch):
+    asked, original = [], execute.predict
+
+    def predict(model, rows, *more, **options):
+        asked.append((model.config.num_hidden_layers, len(rows)))
+        return original(model, rows, *more, **options)
+
+    monkeypatch.setattr(execute, "predict", predict)
+    options = {
+        "teacher": str(tiny_teacher),
+        "data": str(film_data),
+        "student": 2,
+        "method": "kd",
+        "max_steps": 2,
+        **QUICK,
+    }
+    plain = crild.distill(output=str(tmp_path / "plain"), **options)
+    first = crild.distill(output=str(tmp_path / "first"), cache=str(tmp_path / "cache"), **options)
+    asked.clear()
+    second = crild.distill(output=str(tmp_path / "second"), cache=str(tmp_path / "cache"), **options)
+    assert {layers for layers, _ in asked} == {2}
+    assert plain["teacher"]["scores"] == first["teacher"]["scores"] == second["teacher"]["scores"]
+
+
+def test_latencies_are_measured_where_they_are_wanted(tiny_teacher, film_data, tmp_path):
+    config = DistillConfig(teacher=str(tiny_teacher), data=str(film_data), student="2", method="kd", max_steps=1,
+                           output=str(tmp_path / "run"), **QUICK)  # fmt: skip
+    result = start.run(config, timed=False, measured=False)
+    assert "latency_ms" not in result["student"]
+    assert "latency_ms" not in result["teacher"]
