@@ -1,7 +1,9 @@
 """The sizes of a model, as its configuration says them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from crild.models.architecture import head_pooling
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,7 @@ class Shape:
         groups: heads of keys and values (grouped queries have fewer).
         head_width: of one head.
         outputs: of the classification head.
+        pooling: what that head reads of the last hidden states, see `head_pooling`.
     """
 
     layers: int
@@ -23,6 +26,7 @@ class Shape:
     groups: int
     head_width: int
     outputs: int
+    pooling: Literal["first", "mean", "late"] = "first"
 
     @classmethod
     def of(cls, config: Any) -> "Shape":
@@ -35,4 +39,5 @@ class Shape:
             groups=getattr(config, "num_key_value_heads", None) or heads,
             head_width=getattr(config, "head_dim", None) or config.hidden_size // heads,
             outputs=config.num_labels,
+            pooling=head_pooling(config),
         )
