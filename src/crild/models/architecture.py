@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from crild.errors import CrildError
 
@@ -106,17 +106,6 @@ def layer_stack(model: "PreTrainedModel") -> str | None:
     depth = model.config.num_hidden_layers
     lists = [n for n, m in model.named_modules() if type(m).__name__ == "ModuleList" and len(m) == depth]
     return min(lists, key=len, default=None)
-
-
-def head_pooling(config: Any) -> Literal["first", "mean", "late"]:
-    """Return what the classification head reads of the last hidden states.
-
-    ``first``: the first token's, which is what most architectures do, be it by a pooler; ``mean``: the mean of the
-    real tokens'; ``late``: every token's, and the logits are a mean. Where there is a choice (ModernBERT, EuroBERT,
-    UltraBERT), the configuration says which.
-    """
-    others: dict[str, Literal["mean", "late"]] = {"mean": "mean", "late": "late"}
-    return others.get(getattr(config, "classifier_pooling", ""), "first")
 
 
 def inner_width(config: Any) -> str:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from crild.models.architecture import head_pooling
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -41,3 +39,14 @@ class Shape:
             outputs=config.num_labels,
             pooling=head_pooling(config),
         )
+
+
+def head_pooling(config: Any) -> Literal["first", "mean", "late"]:
+    """Return what the classification head reads of the last hidden states.
+
+    ``first``: the first token's, which is what most architectures do, be it by a pooler; ``mean``: the mean of the
+    real tokens'; ``late``: every token's, and the logits are a mean. Where there is a choice (ModernBERT, EuroBERT,
+    UltraBERT), the configuration says which.
+    """
+    others: dict[str, Literal["mean", "late"]] = {"mean": "mean", "late": "late"}
+    return others.get(getattr(config, "classifier_pooling", ""), "first")
