@@ -90,6 +90,19 @@ def slow_hidden(part, student, target, pairs):
     return {"hidden": average(found)}
 
 
+def slow_head_input(part, student, target, pairs):
+    found = []
+    sides = (student, part.between.student), (target, part.between.teacher)
+    for b, real in texts(target):
+        read = []
+        for features, of in sides:
+            states = features.layers[of.layers].hidden[b].tolist()
+            read.append(middle([states[i] for i in real]) if of.pooling == "mean" else states[0])
+        x, y = through(part.width_map, read[0]), read[1]
+        found.append(squared(x, y) / len(y))
+    return {"head_input": average(found)}
+
+
 def slow_embeddings(part, student, target, pairs):
     return {"embeddings": slow_hidden(part, student, target, [(0, 0)])["hidden"]}
 
@@ -348,6 +361,7 @@ def slow_logits(part, student, target, pairs):
 SLOW: dict[str, Callable] = {
     "hidden": slow_hidden,
     "embeddings": slow_embeddings,
+    "head-input": slow_head_input,
     "attention-kl": slow_attention,
     "attention-mse": slow_attention,
     "relations": slow_relations,

@@ -10,6 +10,7 @@ from crild.objectives import OBJECTIVES, SHORT, Objective, Transport, captured, 
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 DEPTHS = ((3, 6), (6, 12))  # student, teacher
+STAGES = {0: "embedding stage", -1: "last layer"}  # layers that are captured whatever the map
 PAGES: dict[str, type[Objective]] = {**OBJECTIVES, "emd": Transport}
 
 
@@ -51,7 +52,7 @@ def objective_page(name: str, cls: type[Objective]) -> str:
     if cls is not Transport:
         facts = {
             "`--features`": f"`{name}`" + "".join(f", part of `{k}`" for k, v in SHORT.items() if name in v.split("+")),
-            "captures": ", ".join(cls.needs) + (" of the embedding stage" if cls.extra else ""),
+            "captures": ", ".join(cls.needs) + "".join(f" of the {STAGES[layer]}" for layer in cls.extra),
             "layer maps": "none"
             if cls.layerless
             else ", ".join("one teacher layer a student layer (last, uniform, skip, ...)" if m == "fixed" else m

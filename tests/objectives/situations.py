@@ -12,8 +12,8 @@ from tests.oracles import SLOW, mean
 TENSORS = ("hidden", "query", "key", "value")
 
 
-def shape(layers=3, width=12, heads=3, groups=None, outputs=3, head_width=None) -> Shape:
-    return Shape(layers, width, heads, groups or heads, head_width or width // heads, outputs)
+def shape(layers=3, width=12, heads=3, groups=None, outputs=3, head_width=None, pooling="first") -> Shape:
+    return Shape(layers, width, heads, groups or heads, head_width or width // heads, outputs, pooling)
 
 
 def draw(seed, of, lengths=(5, 3, 4), windows=None) -> Features:
@@ -122,6 +122,12 @@ SITUATIONS = {
     "embeddings": Situation("embeddings", "last"),
     "embeddings, a map of equal widths": Situation("embeddings", "last", width_map=True),
     "embeddings, unequal widths": Situation("embeddings", "uniform", **WIDE),
+    "head-input": Situation("head-input", "last"),
+    "head-input, a map of equal widths": Situation("head-input", "uniform", width_map=True),
+    "head-input, means of tokens": Situation("head-input", "last", shape(pooling="mean"), shape(5, pooling="mean")),
+    "head-input, unlike heads, unequal widths": Situation(
+        "head-input", "skip", shape(pooling="mean"), shape(layers=5, width=18)
+    ),
     "attention-kl, last layer": Situation("attention-kl", "last"),
     "attention-kl, several pairs, unequal widths": Situation("attention-kl", "uniform", **WIDE),
     "attention-kl, grouped queries": Situation("attention-kl", "skip", **GROUPED),

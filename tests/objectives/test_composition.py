@@ -207,6 +207,7 @@ ONE_TO_ONE = (*FIXED, "random")
 GOES_WITH = {
     "hidden": (*ONE_TO_ONE, "emd"),
     "embeddings": (*ONE_TO_ONE, "emd"),
+    "head-input": MAPS,
     "attention-kl": (*ONE_TO_ONE, "emd"),
     "attention-mse": (*ONE_TO_ONE, "emd"),
     "relations": (*ONE_TO_ONE, "emd"),

@@ -122,8 +122,8 @@ METHODS = {
             released=True,
             departures="AdamW with their epsilon, 1e-6, but with bias correction and one clip over all tensors "
             "(theirs: none, and one more a tensor); the encoder sees the union of both partners' masks; random batches "
-            "padded to the maximum length, and an incomplete last batch is dropped, as there; their code always learns a "
-            "width map, of hidden states, which are not matched here (with --features ah: --width-map learned)",
+            "padded to the maximum length, and an incomplete last batch is dropped, as there; their code always learns "
+            "a width map, of hidden states, which are not matched here (with --features ah: --width-map learned)",
         ),
         Method(
             name="l-ild",
@@ -215,8 +215,8 @@ METHODS = {
             layer_map="emd",
             paper=(joint(0.01, 1.0),),
             departures=f"masses of hidden states and attention are not averaged (method.md 5); {SCORES}; "
-            f"{WIDTH_MAP}; the paper schedule's weight is 0.01 on every task (theirs 0.001 to 0.01); the embedding term is left to --features "
-            "embeddings+hidden+0.01*attention-mse",
+            f"{WIDTH_MAP}; the paper schedule's weight is 0.01 on every task (theirs 0.001 to 0.01); the embedding "
+            "term is left to --features embeddings+hidden+0.01*attention-mse",
         ),
         Method(
             name="ckd",

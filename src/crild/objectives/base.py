@@ -45,7 +45,7 @@ class Objective(nn.Module):
 
     Attributes:
         needs: what to capture, of ``hidden, query, key, value`` (of every mapped layer) and ``logits``.
-        extra: layers to capture besides the mapped ones, in both models (0: what the first layer sees).
+        extra: layers to capture besides the mapped ones, in both models (0: what the first layer sees, -1: the last).
         terms: the names of the terms that it returns.
         weights: of terms that do not weigh 1.
         maps: the layer maps that make sense for it; ``fixed`` stands for all that give each student layer one

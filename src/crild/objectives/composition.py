@@ -15,6 +15,7 @@ from crild.objectives.alp_kd import AttentiveStates
 from crild.objectives.attention import AttentionKL, AttentionMSE
 from crild.objectives.base import STAGE_TERMS, Between, Objective, PairObjective, Shape, Side, Term, require
 from crild.objectives.ckd import ContextualRelations
+from crild.objectives.head_input import HeadInput
 from crild.objectives.hidden import Embeddings, Hidden
 from crild.objectives.logits import Logits
 from crild.objectives.mgskd import GranularStructure
@@ -27,6 +28,7 @@ from crild.objectives.transport import Transport
 OBJECTIVES: dict[str, type[Objective]] = {
     "hidden": Hidden,
     "embeddings": Embeddings,
+    "head-input": HeadInput,
     "attention-kl": AttentionKL,
     "attention-mse": AttentionMSE,
     "relations": Relations,
@@ -100,7 +102,8 @@ class Composition(Objective):
     def layers(self, side: Literal["student", "teacher"]) -> list[int]:
         """Return the layers to capture of one of the two models."""
         place = ("student", "teacher").index(side)
-        return sorted({pair[place] for pair in self.pairs} | set(self.extra))
+        numbers = range(getattr(self.between, side).layers + 1)
+        return sorted({pair[place] for pair in self.pairs} | {numbers[layer] for layer in self.extra})
 
     def forward(self, student: Features, target: Features, pairs: Pairs | None = None) -> dict[str, Term]:
         """Return the terms of all parts."""
