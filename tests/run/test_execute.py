@@ -255,7 +255,7 @@ def test_a_labelled_rows_logits_come_from_a_teacher_that_never_saw_its_label(
 
     monkeypatch.setattr(DistillationTrainer, "__init__", started)
     monkeypatch.setattr(Step, "teacher_logits", property(answered))
-    execute(run)
+    execute.execute(run)
     monkeypatch.undo()
     inputs = run.inputs
     ids = [tuple(row) for row in inputs.train["input_ids"][:]]
