@@ -3,8 +3,8 @@
 Every rewrite is a function of a seed, the epoch and its number alone. So each epoch has its own, none is stored, and a
 resumed epoch sees the very same ones.
 
-Source: word dropping, masking and frequency-weighted replacement as in Tang et al. 2019, arXiv 1903.12136, and Jiao et
-al. 2020 (TinyBERT), arXiv 1909.10351, here without a language model.
+Source: masking and replacement by frequency as in Tang et al. 2019, arXiv 1903.12136 (who keep the part of speech);
+deletion as in Wei and Zou 2019 (EDA), arXiv 1901.11196. Crossing and pairing are made here.
 """
 
 from bisect import bisect_right
