@@ -19,7 +19,7 @@ HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "not told apart"
 TOO_FEW, NOT_RUN = "too few seeds", "not run yet"
 HEADINGS = (
     "claim", "source", "result file", "verdict", "points", "95 % interval", "margin", "seeds", "tasks x conditions",
-    "points by task and condition",
+    "points by task",
 )  # fmt: skip
 
 Place = tuple[str, str]  # task, condition
@@ -163,7 +163,7 @@ def scores(runs: list[dict[str, Any]], task: str, condition: str, method: str) -
 
 def points(value: float | None) -> str:
     """Return a difference in points, with its sign; a dash without one."""
-    return "-" if value is None else f"{100 * value:+.1f}"
+    return "-" if value is None else f"{100 * value:+z.1f}"
 
 
 def interval_text(interval: tuple[float, float] | None) -> str:
@@ -176,6 +176,13 @@ def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [list(map(escape_markdown, cells)) for cells in (headings, *rows)]
     lines.insert(1, ["---"] * len(headings))
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def by_task(verdict: Verdict) -> str:
+    """Return "RTE -0.4, SST-2 +1.2", means over conditions; a dash without any."""
+    tasks = dict.fromkeys(task for task, _ in verdict.by_place)
+    means = {task: mean([value for place, value in verdict.by_place.items() if place[0] == task]) for task in tasks}
+    return ", ".join(f"{task} {points(value)}" for task, value in means.items()) or "-"
 
 
 def line(claim: Claim, verdict: Verdict) -> list[str]:
@@ -191,7 +198,7 @@ def line(claim: Claim, verdict: Verdict) -> list[str]:
         points(claim.margin),
         str(len(verdict.seeds)),
         f"{counted} of {counted + missing}" if missing else str(counted),
-        "; ".join(f"{', '.join(place)} {points(value)}" for place, value in verdict.by_place.items()) or "-",
+        by_task(verdict),
     ]
 
 

@@ -70,7 +70,7 @@ def test_a_task_with_fewer_seeds_is_left_out_and_said_to_be():
     verdict = judge(claim(), runs)
     assert verdict.difference == pytest.approx(0.02)
     assert verdict.missing == (("CoLA", "full"), ("SST-2", "full"))
-    assert line(claim(), verdict)[-2:] == ["1 of 3", "RTE, full +2.0"]
+    assert line(claim(), verdict)[-2:] == ["1 of 3", "RTE +2.0"]
 
 
 def test_a_failed_run_is_no_score():
@@ -82,6 +82,7 @@ def test_tasks_and_conditions_are_those_named():
     runs = held(two([0.01, 0.02, 0.03]), two([0.03, 0.04, 0.05], condition="noise"), two([0.1, 0.2, 0.3], task="CoLA"))
     assert judge(claim(tasks=["RTE"], condition="noise"), runs).difference == pytest.approx(0.04)
     assert judge(claim(tasks=["RTE"]), runs).difference == pytest.approx(0.03)
+    assert line(claim(), judge(claim(), runs))[-2:] == ["3", "CoLA +20.0, RTE +3.0"]
     assert judge(claim(tasks=["RTE"], condition="full"), runs).difference == pytest.approx(0.02)
     more = judge(claim(than="cr-ild", condition="noise", than_condition="full", tasks=["RTE"]), runs)
     assert more.difference == pytest.approx(0.02)
