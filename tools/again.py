@@ -10,13 +10,14 @@ docs/notebook/ names. Exit code 1 where the score is another one.
 import argparse
 import json
 import random
+import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from tools.committed import FIRST_ROUND, ROOT, command, contents, current, finished, name_of, on_cpu, shell
+from tools.committed import FIRST_ROUND, ROOT, command, contents, current, finished, name_of, on_cpu
 
 
 def rows(grid: str | None = None) -> list[tuple[str, dict[str, Any]]]:
@@ -41,7 +42,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="crild-again-") as folder:  # a new one: a finished run is never repeated
         words = command(grid, name_of(run), folder)
         print("row:", grid, "|", name_of(run), "| one of", len(found), flush=True)
-        print("command:", shell(words), flush=True)
+        print("command:", shlex.join(words), flush=True)
         subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True)
         made = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))["runs"]
     (again,) = (each for each in made if name_of(each) == name_of(run))

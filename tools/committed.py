@@ -11,7 +11,7 @@ from crild.grid.spec import run_name
 ROOT = Path(__file__).resolve().parents[1]
 GRIDS, RESULTS = ROOT / "experiments", ROOT / "results"
 CLAIMS = GRIDS / "claims.yaml"
-FIRST_ROUND = "673a04f"  # the commit at which every row of the notebook comes out as committed
+FIRST_ROUND = "673a04f"  # the commit at which the first round's pages come out, and its rows that a CPU made
 
 
 def grid_files() -> list[Path]:
@@ -57,8 +57,3 @@ def name_of(run: dict[str, Any]) -> str:
 def command(grid: str, run: str, output: str) -> list[str]:
     """Return the command that makes a run again in a folder, its teacher included, to be given in the checkout."""
     return ["crild", "compare", grid_file(grid).relative_to(ROOT).as_posix(), "--output", output, "--only", run]
-
-
-def shell(words: list[str]) -> str:
-    """Return a command as it is typed."""
-    return " ".join(f"'{word}'" if " " in word else word for word in words)

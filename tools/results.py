@@ -4,6 +4,7 @@ The words are in results.md.j2. Which of them, and all numbers, follow from the 
 the verdicts on experiments/claims.yaml.
 """
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +28,7 @@ from tools.claims import (
     t_interval,
     table,
 )
-from tools.committed import ROOT, command, contents, finished, name_of, shell
+from tools.committed import ROOT, command, contents, finished, name_of
 from tools.drawing import svg
 from tools.plots import Point, kept_against_cost
 
@@ -205,7 +206,7 @@ class Evidence:
         """The command that makes a row of the table again."""
         runs = [run for run in finished(self.held) if run["method"] != TEACHER]
         first = next((run for run in runs if run["method"] == self.default), runs[0])
-        return shell(command(TUNED, name_of(first), "grids/again"))
+        return shlex.join(command(TUNED, name_of(first), "grids/again"))
 
 
 def setting_text(value: Any) -> str:
