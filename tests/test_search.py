@@ -67,8 +67,8 @@ def test_what_is_searched():
     ("text", "message"),
     [
         ("ild_epoch=1|2", "did you mean 'ild_epochs'"),
-        ("ild_epochs", "is not option=low:high"),
-        ("temperature=4:1", "0 < low < high"),
+        ("ild_epochs", "is neither low:high"),
+        ("temperature=4:1", "temperature: '4:1' is neither low:high"),
         ("ild_epochs=a|b", "is not a whole number"),
     ],
 )

@@ -171,13 +171,6 @@ def interval_text(interval: tuple[float, float] | None) -> str:
     return "-" if interval is None else " to ".join(map(points, interval))
 
 
-def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [list(map(escape_markdown, cells)) for cells in (headings, *rows)]
-    lines.insert(1, ["---"] * len(headings))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def by_task(verdict: Verdict) -> str:
     """Return "RTE -0.4, SST-2 +1.2", means over conditions; a dash without any."""
     tasks = dict.fromkeys(task for task, _ in verdict.by_place)
@@ -209,7 +202,9 @@ def table(claims: Sequence[Claim], held: Callable[[str], Any] = contents) -> str
         claims: a line each.
         held: returns what the result file of a name holds, or ``None``.
     """
-    return plain_table(HEADINGS, [line(claim, judge(claim, held(claim.grid))) for claim in claims])
+    lines = [HEADINGS, *(line(claim, judge(claim, held(claim.grid))) for claim in claims)]
+    out = [f"| {' | '.join(map(escape_markdown, cells))} |" for cells in lines]
+    return "\n".join([out[0], "|" + " --- |" * len(HEADINGS), *out[1:]])
 
 
 if __name__ == "__main__":

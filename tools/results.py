@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from crild.grid.formats import decimals, escape_markdown, markdown_table, overview
+from crild.grid.formats import SETTINGS_COLUMNS, escape_markdown, markdown_table, overview
 from crild.grid.statistics import compare_all
 from crild.grid.table import TEACHER, Row, Summary, finite, mean, summarise
 from tools.claims import (
@@ -22,7 +22,6 @@ from tools.claims import (
     Verdict,
     interval_text,
     judge,
-    plain_table,
     points,
     read_claims,
     t_interval,
@@ -51,7 +50,9 @@ class Evidence:
     @cached_property
     def summary(self) -> Summary:
         """The grid's table."""
-        return summarise(self.held["runs"], self.held["claim"], self.held["reference"], self.held["methods"])
+        held = self.held
+        more = (held.get(name, ()) for name in ("tuning", "left_out"))
+        return summarise(held["runs"], held["claim"], held["reference"], held["methods"], *more)
 
     @property
     def default(self) -> str:
@@ -156,30 +157,13 @@ class Evidence:
 
     @property
     def scores(self) -> str:
-        """Methods by tasks and conditions, the teacher above and the constant answer below."""
-        constant = {(each["task"], each["condition"]): each["score"] for each in self.held.get("constant", [])}
-        lines = markdown_table(overview(self.summary), self.summary.blocks[0].rows)
-        cells = [decimals(constant.get((block.task, block.condition))) for block in self.summary.blocks]
-        return "\n".join([*lines, f"| always the same answer | {' | '.join(cells)} | - |"])
-
-    @property
-    def tuning(self) -> list[dict[str, Any]]:
-        """What the search found for each task, condition and method."""
-        return self.held.get("tuning", [])
+        """The teacher, the constant answer and the methods by tasks and conditions."""
+        return "\n".join(markdown_table(overview(self.summary), self.summary.blocks[0].rows))
 
     @property
     def settings(self) -> str:
-        """The same as a table."""
-        headings = ["task", "condition", "method", "trials", "of them pruned", "minutes", "held-out score", "settings"]
-        lines = [
-            [
-                each["task"], each["condition"], each["method"], str(each["trials"]), str(each["pruned"]),
-                f"{each['minutes']:.0f}", decimals(each["score"]),
-                ", ".join(f"{name} {setting_text(value)}" for name, value in each["settings"].items()),
-            ]
-            for each in self.tuning
-        ]  # fmt: skip
-        return plain_table(headings, lines)
+        """What the search found for each task, condition and method."""
+        return "\n".join(markdown_table(SETTINGS_COLUMNS, self.summary.tunings))
 
     @property
     def seeds(self) -> list[int]:
@@ -207,11 +191,6 @@ class Evidence:
         runs = [run for run in finished(self.held) if run["method"] != TEACHER]
         first = next((run for run in runs if run["method"] == self.default), runs[0])
         return shlex.join(command(TUNED, name_of(first), "grids/again"))
-
-
-def setting_text(value: Any) -> str:
-    """Return a setting as it is typed, rates to three digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def code(names: Sequence[str]) -> str:

@@ -161,7 +161,8 @@ def compare(config: CompareConfig, switches: Any) -> int:
         from rich.console import Console
 
         Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(terminal(summary))
-        print(f"saved in {config.output}: table.html, table.md, table.tex, table.csv, results.json")
+        more = "settings.csv, " if summary.tunings else ""
+        print(f"saved in {config.output}: table.html, table.md, table.tex, table.csv, {more}results.json")
     return 0
 
 

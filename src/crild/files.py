@@ -52,6 +52,11 @@ def cached_array(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
         part = path.with_name(f"{path.name}.{os.getpid()}.part")  # runs may share the cache
         save_file({"array": torch.from_numpy(compute())}, part)
         os.replace(part, path)
+    return load_array(path)
+
+
+def load_array(path: Path) -> np.ndarray:
+    """Return the array that `cached_array` wrote."""
     array: Tensor = load_file(path)["array"]
     return array.numpy()
 

@@ -204,7 +204,7 @@ def test_a_local_run_that_raises_is_a_failed_one_and_the_others_go_on(monkeypatc
     try:
         pool.pool.shutdown()
         pool.pool = ThreadPoolExecutor(1)
-        monkeypatch.setattr(workers, "run_cell", lambda *_: unmakeable())
+        monkeypatch.setattr(workers, "run_job", lambda *_: unmakeable())
         pool.run(tmp_path, [(a_cell(), False)], lambda cell, outcome: outcomes.append(outcome))
     finally:
         pool.close()

@@ -2,10 +2,12 @@
 
 import io
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from transformers import TrainerCallback
 
 from crild.config import DistillConfig, FinetuneConfig, as_dict, build
 from crild.console import into
@@ -49,17 +51,36 @@ def absolute(name: str, value: Any) -> Any:
     return value
 
 
-def run_cell(root: str, cell: Cell, keep_weights: bool) -> Outcome:
-    """Run a cell, or go on with it; whatever goes wrong is its outcome, with a traceback in the grid's ``logs/``."""
+def run_cell(
+    root: str,
+    cell: Cell,
+    keep_weights: bool,
+    callbacks: Sequence[TrainerCallback] = (),
+    lets_through: tuple[type[Exception], ...] = (),
+    measured: bool = True,
+    log: Path | None = None,
+) -> Outcome:
+    """Run a cell, or go on with it; whatever goes wrong is its outcome, with a traceback in the grid's ``logs/``.
+
+    Args:
+        root: the grid's folder.
+        cell: the run.
+        keep_weights: of the student.
+        callbacks, measured: as in `crild.run.start.run`.
+        lets_through: exceptions of the callbacks' that are not the run's outcome, but the caller's.
+        log: where its output goes, if not where `log_of` says.
+    """
     folder = Path(root)
-    log = log_of(folder, cell)
+    log = log or log_of(folder, cell)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file, into(file):
         try:
             config = configure(folder, cell)
-            start.run(config, timed=False, may_idle=cell.shared)
+            start.run(config, timed=False, may_idle=cell.shared, callbacks=callbacks, measured=measured)
             if cell.method != "teacher" and not keep_weights:
                 RunFolder(folder / cell.folder).drop_weights()
+        except lets_through:
+            raise
         except CrildError as error:
             print(f"crild: error: {error}", file=file)
             return Outcome(error=" ".join(str(error).split()))

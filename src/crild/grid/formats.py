@@ -1,15 +1,17 @@
 """The table of a grid as terminal text, Markdown, LaTeX, CSV and one HTML page.
 
-All of it is a function of the summary alone: no dates, no paths, no timings, so the same runs give the same bytes.
+All of it is a function of the summary alone: no dates, no paths, no timings but what a tuning took, so the same runs
+give the same bytes.
 Names and errors come from data: each format escapes them.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -19,21 +21,26 @@ from rich.table import Table
 from rich.text import Text
 
 from crild.files import write_whole
+from crild.grid.space import spelled
 from crild.grid.statistics import TEST
-from crild.grid.table import Block, Row, Summary
+from crild.grid.table import Block, Found, Row, Summary
 
 BEST = "best of validation (optimistic)"
-ROLES = {"teacher": "", "control": " (student without a teacher)", "method": ""}
+SETTINGS = "Settings found"
+ROLES = {
+    "teacher": "", "constant": " (always the same)", "control": " (student without a teacher)", "method": "",
+}  # fmt: skip
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}", "<": r"\textless{}",
     ">": r"\textgreater{}", '"': "''", "±": r"$\pm$", "[": "{[}", "]": "{]}", "*": "{*}", "`": r"\textasciigrave{}",
 }  # fmt: skip
+R = TypeVar("R", Row, Found)
 FORMULA = ("=", "+", "-", "@")  # a cell that starts with one of these is run by a spreadsheet
 
 
 @dataclass(frozen=True)
-class Column:
+class Column(Generic[R]):
     """A column of a table.
 
     Attributes:
@@ -43,19 +50,22 @@ class Column:
     """
 
     heading: str
-    text: Callable[[Row], str]
-    value: Callable[[Row], float | None] | None = None
+    text: Callable[[R], str]
+    value: Callable[[R], float | None] | None = None
 
 
 def write_all(summary: Summary, folder: Path) -> list[Path]:
-    """Write ``table.md``, ``table.tex``, ``table.csv`` and ``table.html``; return their paths."""
+    """Write ``table.md``, ``table.tex``, ``table.csv`` and ``table.html``, and ``settings.csv`` of a tuned grid; return
+    their paths."""
     texts = {"table.md": markdown, "table.tex": latex, "table.csv": csv_text, "table.html": html}
+    if summary.tunings:
+        texts["settings.csv"] = settings_csv
     for name, render in texts.items():
         write_whole(folder / name, render(summary))
     return [folder / name for name in texts]
 
 
-def columns(summary: Summary, metric: str | None, narrow: bool = False) -> list[Column]:
+def columns(summary: Summary, metric: str | None, narrow: bool = False) -> list[Column[Row]]:
     """Return the columns of a block; ``narrow`` for a terminal of 80 characters, which has its legend below."""
     out = [
         Column("method", (lambda r: r.name) if narrow else label),
@@ -79,13 +89,13 @@ def columns(summary: Summary, metric: str | None, narrow: bool = False) -> list[
     ]
 
 
-def overview(summary: Summary) -> list[Column]:
+def overview(summary: Summary) -> list[Column[Row]]:
     """Return columns of a table with a row for each method (and the teacher), a column for each block."""
 
     def find(block: Block, row: Row) -> Row:
         return next(r for r in block.rows if r.name == row.name)
 
-    def block_column(block: Block) -> Column:
+    def block_column(block: Block) -> Column[Row]:
         metric = f" ({block.metric})" if block.metric else ""
         return Column(f"{block.name}{metric}", lambda r: score_text(find(block, r)), lambda r: find(block, r).mean)
 
@@ -102,6 +112,18 @@ def overview(summary: Summary) -> list[Column]:
 def overview_rows(summary: Summary) -> tuple[Row, ...]:
     """Return the rows of the overview; there is none of a single block."""
     return summary.blocks[0].rows if len(summary.blocks) > 1 else ()
+
+
+SETTINGS_COLUMNS: list[Column[Found]] = [
+    Column("task", lambda f: f.task),
+    Column("condition", lambda f: f.condition),
+    Column("method", lambda f: f.method),
+    Column("score on held-out rows", lambda f: decimals(f.score), lambda f: f.score),
+    Column("trials", lambda f: str(f.trials), lambda f: f.trials),
+    Column("ended early", lambda f: "-" if f.pruned is None else str(f.pruned), lambda f: f.pruned),
+    Column("minutes", lambda f: decimals(f.minutes, 1), lambda f: f.minutes),
+    Column("settings", lambda f: f"failed: {f.error}" if f.settings is None else spelled(f.settings)),
+]
 
 
 def pair_lines(block: Block) -> list[str]:
@@ -137,7 +159,9 @@ def label(row: Row) -> str:
 
 
 def seeds_text(row: Row) -> str:
-    """Return the number of scores, and of how many runs if some have none."""
+    """Return the number of scores, and of how many runs if some have none; the constant answer takes no run."""
+    if row.role == "constant":
+        return "-"
     return str(len(row.scores)) if len(row.scores) == row.runs else f"{len(row.scores)} of {row.runs}"
 
 
@@ -195,6 +219,8 @@ def terminal(summary: Summary) -> Group:
         first, *_, last = overview(summary)
         ranked = [row for row in overview_rows(summary) if row.name in summary.ranks.average]
         parts.append(rich_table(f"Average rank over {len(summary.ranks.counted)} blocks", [first, last], ranked))
+    if summary.tunings:
+        parts += [rich_table(SETTINGS, SETTINGS_COLUMNS, summary.tunings), Text("")]
     legend = [f"{name}: student without a teacher" for name in summary.controls] + [
         "kept: share of the teacher's score"
     ]
@@ -206,7 +232,7 @@ def terminal(summary: Summary) -> Group:
     return Group(*parts, Text(TEST, style="dim"))
 
 
-def rich_table(title: str, shown: Sequence[Column], rows: Sequence[Row]) -> Table:
+def rich_table(title: str, shown: Sequence[Column[R]], rows: Sequence[R]) -> Table:
     """Return a rich table, as narrow as its numbers: only texts are broken over lines where the terminal is narrow."""
     table = Table(
         title=Text(plain(title), style="bold"), title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=0
@@ -226,7 +252,7 @@ def rich_table(title: str, shown: Sequence[Column], rows: Sequence[Row]) -> Tabl
 def markdown(summary: Summary) -> str:
     """Return GitHub Markdown."""
     e = escape_markdown
-    out = ["# Comparison of methods", ""]
+    out: list[str] = ["# Comparison of methods", ""]
     if summary.claim:
         out += [f"Claim: {e(summary.claim)}", ""]
     if rows := overview_rows(summary):
@@ -239,10 +265,12 @@ def markdown(summary: Summary) -> str:
             out += [e(title), "", *markdown_list(pair_lines(block))]
         if failed := failure_lines(block):
             out += ["Failed runs:", "", *markdown_list(failed)]
+    if summary.tunings:
+        out += [f"## {SETTINGS}", "", *markdown_table(SETTINGS_COLUMNS, summary.tunings), ""]
     return "\n".join([*out, e(TEST)]) + "\n"
 
 
-def markdown_table(shown: Sequence[Column], rows: Sequence[Row]) -> list[str]:
+def markdown_table(shown: Sequence[Column[R]], rows: Sequence[R]) -> list[str]:
     """Return the lines of a table."""
     lines = [[column.heading for column in shown], *([column.text(row) for column in shown] for row in rows)]
     out = ["| " + " | ".join(escape_markdown(cell) for cell in line) + " |" for line in lines]
@@ -273,10 +301,12 @@ def latex(summary: Summary) -> str:
             sentences.append("Failed runs: " + "; ".join(failed) + ".")
         shown = columns(summary, block.metric)
         out += ["", *latex_table(shown, block.rows, e(" ".join(sentences)), f"tab:comparison-{number}")]
+    if summary.tunings:
+        out += ["", *latex_table(SETTINGS_COLUMNS, summary.tunings, f"{SETTINGS}.", "tab:settings")]
     return "\n".join([*out, "", e(TEST)]) + "\n"
 
 
-def latex_table(shown: Sequence[Column], rows: Sequence[Row], caption: str, name: str) -> list[str]:
+def latex_table(shown: Sequence[Column[R]], rows: Sequence[R], caption: str, name: str) -> list[str]:
     """Return the lines of a table; ``caption`` is escaped already."""
     texts = pd.DataFrame([[column.text(row) for column in shown] for row in rows])
     # Headings may repeat, so the frame's columns are numbered.
@@ -310,6 +340,12 @@ def csv_text(summary: Summary) -> str:
     return summary.to_frame().map(csv_cell).to_csv(index=False, lineterminator="\n")
 
 
+def settings_csv(summary: Summary) -> str:
+    """Return what was found as CSV; settings are JSON."""
+    lines = [vars(f) | {"settings": f.settings and json.dumps(f.settings)} for f in summary.tunings]
+    return pd.DataFrame(lines).map(csv_cell).to_csv(index=False, lineterminator="\n")
+
+
 def csv_cell(value: Any) -> Any:
     """Return a cell; an apostrophe keeps a spreadsheet from running a text as a formula."""
     if not isinstance(value, str):
@@ -334,17 +370,21 @@ def html(summary: Summary) -> str:
         notes=summary.notes,
         overview=html_table("Overview", overview(summary), overview_rows(summary)),
         blocks=[html_block(summary, block) for block in summary.blocks],
+        settings=html_table(SETTINGS, SETTINGS_COLUMNS, summary.tunings),
         test=TEST,
     )
 
 
-def html_table(title: str, shown: Sequence[Column], rows: Sequence[Row]) -> dict[str, Any]:
+def html_table(title: str, shown: Sequence[Column[R]], rows: Sequence[R]) -> dict[str, Any]:
     """Return what the page needs of a table: headings, and cells with the number that they are sorted by."""
     return {
         "title": title,
         "headings": [(column.heading, column.value is not None) for column in shown],
         "rows": [
-            (row.role, [(c.text(row), None if c.value is None else sort_value(c.value(row))) for c in shown])
+            (
+                getattr(row, "role", "method"),
+                [(c.text(row), None if c.value is None else sort_value(c.value(row))) for c in shown],
+            )
             for row in rows
         ],
     }
@@ -357,7 +397,7 @@ def sort_value(value: float | None) -> str:
 
 def html_block(summary: Summary, block: Block) -> dict[str, Any]:
     """Return what the page needs of a block."""
-    size = Column(
+    size: Column[Row] = Column(
         "parameters", lambda r: "-" if r.parameters is None else f"{r.parameters:,.0f}", lambda r: r.parameters
     )
     seeds = sorted({seed for row in block.rows for seed in row.seeds})
@@ -374,7 +414,7 @@ def html_block(summary: Summary, block: Block) -> dict[str, Any]:
     }
 
 
-def seed_column(seed: int) -> Column:
+def seed_column(seed: int) -> Column[Row]:
     """Return the column of one seed; several teachers of a seed share a cell."""
 
     def scores(row: Row) -> list[float]:

@@ -9,10 +9,12 @@ import yaml
 
 from crild.console import say, warn
 from crild.files import check_folder, write_whole
-from crild.grid.cells import Outcome, facts_of, finished, planned_minutes, refuse_another_run
+from crild.grid.cells import Outcome, facts_of
 from crild.grid.formats import write_all
-from crild.grid.spec import CONTROL, Cell, Grid, cells, make_grid, read_grid, select
+from crild.grid.space import spelled
+from crild.grid.spec import CONTROL, Cell, Grid, Tuning, as_values, cells, make_grid, read_grid, select
 from crild.grid.table import Summary, summarise
+from crild.grid.tuning import check_tuning, done_before, left_out, minutes_of, refuse_another, with_settings
 from crild.grid.workers import Pool, open_pool, share_threads
 
 GRID, RESULTS = "grid.yaml", "results.json"
@@ -52,73 +54,103 @@ def compare(
     whole = cells(chosen)
     todo = select(whole, only)
     folder = check_folder(output, GRID, "grid").resolve()
+    check_tuning(chosen, todo)
     for cell in whole:
-        refuse_another_run(folder, cell)
+        refuse_another(folder, cell)
     threads = chosen.threads or share_threads(workers)
     pool = open_pool(workers, threads, address)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / GRID, yaml.safe_dump(vars(chosen), sort_keys=False, allow_unicode=True))
+        write_whole(folder / GRID, yaml.safe_dump(as_values(chosen), sort_keys=False, allow_unicode=True))
         outcomes = run_all(folder, chosen, todo, pool)
     finally:
         pool.close()
     for cell in whole:  # a part of the grid joins what other parts have finished
-        if cell.folder not in outcomes and (before := finished(folder, cell)) is not None:
+        if cell.folder not in outcomes and (before := done_before(folder, cell)) is not None:
             outcomes[cell.folder] = before
     return write_results(folder, chosen, [cell for cell in whole if cell.folder in outcomes], outcomes)
 
 
 def run_all(folder: Path, grid: Grid, todo: list[Cell], pool: Pool) -> dict[str, Outcome]:
-    """Run the teachers, then the students of those that are there; return each cell's outcome by its folder."""
+    """Run what each job needs, then the job; return each one's outcome by its folder.
+
+    First the teachers for tuning; then, where these have learned something, the tunings, and the other teachers beside
+    them; then the students of those that are there, with the settings that were found.
+    """
     outcomes: dict[str, Outcome] = {}
     waiting = []
     for cell in todo:
-        if (before := finished(folder, cell)) is not None:
+        if (before := done_before(folder, cell)) is not None:
             outcomes[cell.folder] = before
         else:
             waiting.append(cell)
     say(f"{len(todo)} runs, {len(outcomes)} finished before, {len(waiting)} to do")
     announce_time(folder, waiting, outcomes, pool)
-    teachers = [cell for cell in waiting if cell.method == "teacher"]
-    students = [cell for cell in waiting if cell.method != "teacher"]
 
     def take_outcome(cell: Cell, outcome: Outcome) -> None:
         outcomes[cell.folder] = outcome
-        left = len(todo) - len(outcomes)
         if outcome.error is not None:
             warn(f"{cell.name}: failed: {outcome.error}")
         else:
-            result = outcome.result or {}
-            who = "teacher" if cell.method == "teacher" else "student"
-            say(f"{cell.name}: {result[who]['score']:.4f} ({result['minutes']:.1f} minutes; {left} runs left)")
+            left = sum(each.folder not in outcomes for each in waiting)
+            say(f"{cell.name}: {told(cell, outcome)}; {left} runs left)")
 
-    pool.run(folder, [(cell, grid.keep_weights) for cell in teachers], take_outcome)
-    ready = []
-    for cell in students:
-        teacher = outcomes.get(cell.teacher) if cell.teacher else None
-        if teacher is not None and teacher.error is not None:
-            take_outcome(cell, Outcome(error=f"its teacher failed: {teacher.error}"))
-        else:
-            ready.append((cell, grid.keep_weights))
-    pool.run(folder, ready, take_outcome)
+    def run_those(jobs: list[Cell]) -> None:
+        ready = []
+        for cell in jobs:
+            needs = {"teacher": cell.teacher, "tuning": cell.tuning}
+            failed = [(what, outcomes[f].error) for what, f in needs.items() if f in outcomes and outcomes[f].error]
+            if failed:
+                take_outcome(cell, Outcome(error="its {} failed: {}".format(*failed[0])))
+            else:
+                ready.append((with_settings(folder, cell), grid.keep_weights))
+        pool.run(folder, ready, take_outcome)
+
+    run_those([cell for cell in waiting if cell.method == "teacher" and cell.held_out])
+    out = {(each.task, each.condition): each for each in left_out(todo, outcomes)}
+    for each in out.values():
+        warn(each.sentence)
+    unwanted = {cell.folder for cell in todo if cell.method != "teacher" and (cell.task, cell.condition) in out}
+    pupils = {cell.teacher: cell.folder for cell in todo if cell.folder not in unwanted}
+    unwanted |= {cell.teacher for cell in todo if cell.teacher is not None and cell.teacher not in pupils}
+    waiting = [cell for cell in waiting if cell.folder not in unwanted and cell.folder not in outcomes]
+    run_those([cell for cell in waiting if cell.method == "teacher" or isinstance(cell, Tuning)])
+    run_those([cell for cell in waiting if cell.folder not in outcomes])
     return outcomes
 
 
+def told(cell: Cell, outcome: Outcome) -> str:
+    """Return what came out of a job, and how long it took."""
+    result = outcome.result or {}
+    if isinstance(cell, Tuning):
+        found = f"{result['score']:.4f} on held-out rows with {spelled(result['settings'])}"
+        return f"{found} ({result['minutes']:.1f} minutes"
+    who = "teacher" if cell.method == "teacher" else "student"
+    return f"{result[who]['score']:.4f} ({result['minutes']:.1f} minutes"
+
+
 def announce_time(folder: Path, waiting: list[Cell], outcomes: Mapping[str, Outcome], pool: Pool) -> None:
-    """Print about how long the grid takes: from finished runs of the same method, else from a plan of one such run."""
+    """Print about how long the grid takes: from finished runs of the same method, else from a plan of one such run.
+
+    A trial takes as long as a run.
+    """
     known: dict[tuple[str, str, str], float] = {}
     total, planned = 0.0, 0
     for cell in waiting:
         key = (cell.task, cell.condition, cell.method)
         if key not in known:
-            alike = [o.result["minutes"] for f, o in outcomes.items() if o.result and same_kind(f, cell)]
+            alike = [
+                outcome.result["minutes"]
+                for folder_of, outcome in outcomes.items()
+                if outcome.result and same_kind(folder_of, cell)
+            ]
             if alike:
                 known[key] = sum(alike) / len(alike)
             elif planned < MOST_PLANNED:
-                known[key], planned = planned_minutes(folder, cell), planned + 1
+                known[key], planned = minutes_of(folder, cell), planned + 1
             else:  # planning takes seconds each: the rest are taken for the mean of what is known
                 known[key] = sum(known.values()) / len(known)
-        total += known[key]
+        total += known[key] * (cell.tune.trials if isinstance(cell, Tuning) else 1)
     if waiting:
         say(f"about {total / pool.size:.1f} minutes with {pool.size} worker{'s' if pool.size > 1 else ''}")
 
@@ -146,6 +178,7 @@ def record(cell: Cell, outcome: Outcome) -> dict[str, Any]:
         out |= {
             "metric": outcome.result["metric"],
             "score": who["score"],
+            "constant": (outcome.result.get("constant") or {}).get("score"),
             "best_validation": who.get("best_validation"),
             "minutes": outcome.result["minutes"],
             "parameters": who.get("parameters"),
@@ -170,6 +203,7 @@ def teacher_records(todo: list[Cell], outcomes: Mapping[str, Outcome]) -> list[d
             out[cell.task, cell.condition, cell.teacher] = by_folder[cell.teacher] | place
         elif result is not None:
             scores = {k: result["teacher"].get(k) for k in ("score", "parameters", "latency_ms")}
+            scores["constant"] = (result.get("constant") or {}).get("score")
             ready = {"method": "teacher", "seed": 0, "control": False, "status": "done", "error": None}
             out[cell.task, cell.condition, ""] = {**place, **ready, **scores, "metric": result["metric"]}
     taught = {cell.teacher for cell in todo}
@@ -187,16 +221,35 @@ def machines_of(folder: Path, todo: list[Cell]) -> list[dict[str, Any]]:
     return out
 
 
+def tuning_record(tuning: Tuning, outcome: Outcome) -> dict[str, Any]:
+    """Return what a tuning found, and what that cost."""
+    result = outcome.result or {}
+    return {
+        "task": tuning.task,
+        "condition": tuning.condition,
+        "method": tuning.method,
+        "error": outcome.error,
+        "trials": tuning.tune.trials,
+        **{name: result.get(name) for name in ("pruned", "minutes", "score", "settings")},
+    }
+
+
 def write_results(folder: Path, grid: Grid, todo: list[Cell], outcomes: Mapping[str, Outcome]) -> Summary:
     """Write ``results.json`` and the table in every format; return the table."""
-    students = [record(cell, outcomes[cell.folder]) for cell in todo if cell.method != "teacher"]
-    rows = teacher_records(todo, outcomes) + students
-    methods = [name for name in grid.methods if any(cell.method == name for cell in todo)]
-    machines = machines_of(folder, todo)
-    contents = {
+    runs = [cell for cell in todo if not cell.held_out]
+    students = [record(cell, outcomes[cell.folder]) for cell in runs if cell.method != "teacher"]
+    rows = teacher_records(runs, outcomes) + students
+    methods = [name for name in grid.methods if any(cell.method == name for cell in runs)]
+    machines = machines_of(folder, runs)
+    contents: dict[str, Any] = {
         "claim": grid.claim, "reference": grid.baseline, "methods": methods, "machines": machines, "runs": rows
     }  # fmt: skip
+    tuned: list[dict[str, Any]] = []
+    out = [vars(each) | {"why": each.sentence} for each in left_out(todo, outcomes)]
+    if grid.tune is not None:
+        tuned = [tuning_record(cell, outcomes[cell.folder]) for cell in todo if isinstance(cell, Tuning)]
+        contents |= {"tuning": tuned, "left_out": out}
     write_whole(folder / RESULTS, json.dumps(contents, indent=1) + "\n")
-    summary = summarise(rows, grid.claim, grid.baseline, methods)
+    summary = summarise(rows, grid.claim, grid.baseline, methods, tuned, out)
     write_all(summary, folder)
     return summary

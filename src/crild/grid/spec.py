@@ -3,18 +3,42 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from crild.config import DistillConfig, FinetuneConfig, build, option_names, read_yaml
 from crild.errors import CrildError, nearest
+from crild.grid.space import Range, read_space
 from crild.methods import find_method
 
 CONTROL = "ft"
 DECIDED_HERE = ("output", "seed", "data_seed", "control", "method", "cache")  # options that a grid sets itself
+DECIDED_BY_TUNE = ("epochs", "max_steps", "ild_epochs", "ild_batch_size", "kd_epochs", "kd_batch_size")
+SHARE = "stage_1_share"  # of all passes; searched beside options
+OF_ALL_STAGES = (
+    "finetune_learning_rate",
+    "keep",
+)  # options that a teacher knows and that may be searched for a student
 RENAMED = {"reference": "baseline"}
+
+
+@dataclass(kw_only=True)
+class Tune:
+    """How every method of a grid is tuned, all alike.
+
+    Attributes:
+        trials: of each method, on each task under each condition.
+        passes: over the texts, all stages of a student together; in the trials and in the runs that follow.
+        batch_size: rows of a step, in every stage of a student: as many passes are as many steps.
+        search: further options that are searched, or other ranges than the usual ones.
+    """
+
+    trials: int = 12
+    passes: int = 20
+    batch_size: int = 32
+    search: dict[str, Range] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -33,6 +57,7 @@ class Grid:
         baseline: the method that all others are compared with.
         keep_weights: keep the students' weights; else only scores and logs stay.
         threads: of each run, so that numbers do not depend on how many run at a time; default: the cores, shared out.
+        tune: how the settings of every method are searched; without it they are those of the options.
     """
 
     claim: str = ""
@@ -46,6 +71,7 @@ class Grid:
     baseline: str = "cr-ild"
     keep_weights: bool = False
     threads: int | None = None
+    tune: Tune | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +87,8 @@ class Cell:
         teacher: the folder of the teacher's run; ``None`` for teachers, and where a fine-tuned teacher is given.
         shared: names of the options that may do nothing in this run, for they are not the method's own: they come from
             its task, its condition or the whole grid, or are for the teacher that is fine-tuned apart.
+        tuning: the folder of the tuning that finds the rest of its options; ``None`` where nothing is tuned.
+        held_out: its rows to score on are held out of the training rows: it is for tuning alone.
     """
 
     task: str
@@ -71,11 +99,37 @@ class Cell:
     options: Mapping[str, Any]
     teacher: str | None = None
     shared: frozenset[str] = frozenset()
+    tuning: str | None = None
+    held_out: bool = False
 
     @property
     def name(self) -> str:
         """What a log calls it."""
-        return run_name(self.task, self.condition, self.method, self.seed)
+        kind = f"{self.method} for tuning" if self.held_out else self.method
+        return run_name(self.task, self.condition, kind, self.seed)
+
+
+@dataclass(frozen=True)
+class Tuning(Cell):
+    """The search for one method's settings on one task under one condition: trials, one after the other.
+
+    Its ``options`` are those of every trial, but for what the trial tries; its rows are held out.
+
+    Attributes:
+        tune: how, the same for all methods.
+        pinned: options that are not searched, for the grid says them.
+    """
+
+    tune: Tune = field(default_factory=Tune)
+    pinned: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """What a log calls it."""
+        return f"{self.task}, {self.condition}, {self.method}, tuning"
+
+
+T = TypeVar("T", bound=Cell)
 
 
 def run_name(task: str, condition: str, method: str, seed: int) -> str:
@@ -116,6 +170,8 @@ def make_grid(values: Mapping[str, Any], where: str = "grid") -> Grid:
             setattr(grid, name, str(value))
         elif name == "keep_weights":
             grid.keep_weights = bool(value)
+        elif name == "tune":
+            grid.tune = None if value is None else read_tune(value, f"{where}: {name}")
         elif value is not None:
             grid.threads = whole_numbers(value, f"{where}: {name}")[0]
     if not grid.tasks:
@@ -128,6 +184,8 @@ def make_grid(values: Mapping[str, Any], where: str = "grid") -> Grid:
         find_method(str(options.setdefault("method", key)))
     if not any(options["method"] == CONTROL for options in grid.methods.values()):
         grid.methods[CONTROL] = {"method": CONTROL}  # the student without a teacher is always there
+    if grid.tune is not None and "teacher_seeds" not in values:
+        grid.teacher_seeds = list(grid.seeds)
     for name in ("data_seeds", "teacher_seeds"):
         if len(getattr(grid, name)) not in (1, len(grid.seeds)):
             raise CrildError(f"{where}: {name} has {len(getattr(grid, name))} entries: give one, or one for each seed")
@@ -140,8 +198,57 @@ def make_grid(values: Mapping[str, Any], where: str = "grid") -> Grid:
         for key in options:
             if key in DECIDED_HERE and not (key == "method" and options in grid.methods.values()):
                 raise CrildError(f"{where}: {key} is decided by the grid; leave it out")
+            if grid.tune is not None and key in DECIDED_BY_TUNE:
+                raise CrildError(f"{where}: {key} is decided by tune (passes, batch_size); leave it out")
         build(DistillConfig, dict(options), where)
+        if grid.tune is not None and options.get("validation") == "held-out":
+            raise CrildError(
+                f"{where}: tune scores its trials on held-out rows, on which the runs cannot be scored as well: leave "
+                "validation out, or name data"
+            )
     return grid
+
+
+def as_values(grid: Grid) -> dict[str, Any]:
+    """Return a grid as plain values, as `make_grid` takes them."""
+    values = asdict(grid)
+    if grid.tune is not None:
+        ranges = {n: r if isinstance(r, list) else f"{r[0]!r}:{r[1]!r}" for n, r in grid.tune.search.items()}
+        values["tune"]["search"] = ranges
+    return values
+
+
+def read_tune(value: Any, where: str) -> Tune:
+    """Read a grid's entry ``tune``.
+
+    Raises:
+        CrildError: something in it is unknown, or has the wrong form.
+    """
+    known = [each.name for each in fields(Tune)]
+    if not isinstance(value, dict):
+        raise CrildError(f"{where}: give lines of `entry: value`; it has {', '.join(known)}")
+    tune = Tune()
+    for name, said in value.items():
+        if name not in known:
+            raise CrildError(f"{where}: unknown entry {name!r}{nearest(str(name), known)}: it has {', '.join(known)}")
+        if name != "search":
+            number = whole_numbers(said, f"{where}: {name}")[0]
+            if number < 1:
+                raise CrildError(f"{where}: {name}: give at least 1")
+            setattr(tune, name, number)
+        elif not isinstance(said, dict):
+            raise CrildError(f"{where}: search holds lines of `option: low:high` or `option: [values]`")
+        else:
+            tune.search = read_space(said, f"{where}: search", more=(SHARE,))
+    of_teacher = set(option_names(FinetuneConfig)) - set(OF_ALL_STAGES)
+    for name in tune.search:
+        if name in (*DECIDED_HERE, *DECIDED_BY_TUNE) or name in of_teacher or name == "teacher":
+            raise CrildError(f"{where}: search: {name} is not searched: all methods of a grid have the same data, "
+                             "teachers and passes")  # fmt: skip
+    for share in tune.search.get(SHARE, []):
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+            raise CrildError(f"{where}: search: {SHARE}: {share!r} is no share between 0 and 1")
+    return tune
 
 
 def options_by_name(value: Any, where: str) -> dict[str, dict[str, Any]]:
@@ -185,33 +292,61 @@ def whole_numbers(value: Any, where: str) -> list[int]:
 
 
 def cells(grid: Grid) -> list[Cell]:
-    """Return every run of a grid, teachers first; one serves all runs on the same data with the same teacher seed."""
+    """Return every run of a grid, each after those that it needs: the teachers and the searches of tuning (where the
+    grid tunes), teachers, students. One teacher serves all runs on the same data with the same teacher seed."""
     teachers: dict[str, Cell] = {}
+    tunings: list[Cell] = []
     students: list[Cell] = []
+
+    def taught(cell: T, seed: int) -> T:
+        if cell.options.get("teacher"):
+            return cell
+        teacher = replace(teacher_cell(cell.task, cell.condition, cell.options, seed), held_out=cell.held_out)
+        folder = teachers.setdefault(teacher.folder, teacher).folder
+        of_teacher = cell.options.keys() & set(option_names(FinetuneConfig))
+        return replace(cell, teacher=folder, shared=cell.shared | of_teacher)
+
     for task, data in grid.tasks.items():
         for condition, changes in grid.conditions.items():
             for method, methods_own in grid.methods.items():
                 shared = {**grid.options, **data, **changes}
+                place = f"{slug(task)}/{slug(condition)}/{slug(method)}"
                 for number, seed in enumerate(grid.seeds):
                     options = {**shared, **methods_own, "data_seed": seed_at(grid.data_seeds, number)}
-                    teacher, not_its_own = None, shared.keys() - methods_own.keys()
-                    if not options.get("teacher"):
-                        cell = teacher_cell(task, condition, options, seed_at(grid.teacher_seeds, number))
-                        teacher = teachers.setdefault(cell.folder, cell).folder
-                        not_its_own |= options.keys() & set(option_names(FinetuneConfig))
-                    options |= {"seed": seed, "control": False}
-                    folder = f"runs/{slug(task)}/{slug(condition)}/{slug(method)}/{seed}"
-                    students.append(
-                        Cell(task, condition, method, seed, folder, options, teacher, frozenset(not_its_own))
-                    )
+                    cell = Cell(
+                        task, condition, method, seed, f"runs/{place}/{seed}",
+                        options | {"seed": seed, "control": False},
+                        shared=frozenset(shared.keys() - methods_own.keys()),
+                        tuning=f"tuning/{place}" if grid.tune else None,
+                    )  # fmt: skip
+                    teacher_seed = seed_at(grid.teacher_seeds, number)
+                    if grid.tune and number == 0:
+                        tunings.append(taught(tuning_of(cell, grid.tune, methods_own), teacher_seed))
+                    students.append(taught(cell, teacher_seed))
     folders = [cell.folder for cell in students]
     if len(set(folders)) < len(folders):
         raise CrildError("two tasks, conditions or methods have names that differ in punctuation alone; rename one")
-    return [*teachers.values(), *students]
+    first = [cell for cell in teachers.values() if cell.held_out]
+    return [*first, *tunings, *(cell for cell in teachers.values() if not cell.held_out), *students]
+
+
+def tuning_of(cell: Cell, tune: Tune, methods_own: Collection[str]) -> Tuning:
+    """Return the search for the settings of a method's runs, of which ``cell`` is the first.
+
+    What the method's own entry says is never searched; what its task, its condition or the whole grid say only where
+    ``search`` names it. The rate of fine-tuning is there the teacher's, so the student's is searched all the same.
+    """
+    assert cell.tuning is not None
+    pinned = cell.options.keys() - {"finetune_learning_rate"} - tune.search.keys() | set(methods_own)
+    options = {**cell.options, "validation": "held-out", "track_validation": False}
+    return Tuning(
+        cell.task, cell.condition, cell.method, cell.seed, cell.tuning, options, shared=cell.shared, held_out=True,
+        tune=tune, pinned=frozenset(pinned),
+    )  # fmt: skip
 
 
 def select(todo: list[Cell], only: str | None) -> list[Cell]:
-    """Return the runs whose name fits a pattern (``*`` is any text), and their teachers; all without a pattern.
+    """Return the runs whose name fits a pattern (``*`` is any text), and what they need; all without a pattern.
 
     Raises:
         CrildError: no run fits.
@@ -219,11 +354,13 @@ def select(todo: list[Cell], only: str | None) -> list[Cell]:
     if only is None:
         return todo
     pattern = re.compile(re.escape(only).replace(r"\*", ".*"))
-    wanted = [cell for cell in todo if pattern.fullmatch(cell.name)]
+    wanted = {cell.folder for cell in todo if pattern.fullmatch(cell.name)}
     if not wanted:
         raise CrildError(f"--only {only}: no run has such a name; --dry-run lists them")
-    folders = {folder for cell in wanted for folder in (cell.folder, cell.teacher)}
-    return [cell for cell in todo if cell.folder in folders]
+    for cell in reversed(todo):  # what a run needs comes before it
+        if cell.folder in wanted:
+            wanted |= {folder for folder in (cell.teacher, cell.tuning) if folder is not None}
+    return [cell for cell in todo if cell.folder in wanted]
 
 
 def teacher_cell(task: str, condition: str, options: Mapping[str, Any], seed: int) -> Cell:

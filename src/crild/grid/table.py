@@ -12,7 +12,7 @@ from crild.errors import CrildError
 from crild.grid.spec import CONTROL
 from crild.grid.statistics import FEWEST, NO_SPREAD, TOO_FEW, Comparison, Ranks, average_ranks, compare_all, rank
 
-TEACHER = "teacher"
+TEACHER, CONSTANT = "teacher", "constant answer"
 FRAME_COLUMNS = [
     "task", "condition", "metric", "method", "role", "seeds", "runs", "mean", "deviation", "kept",
     "best_of_validation_optimistic", "rank", "average_rank", "reference", "difference", "p", "verdict", "parameters",
@@ -31,18 +31,19 @@ class Failure:
 
 @dataclass(frozen=True)
 class Row:
-    """A method (or the teacher) on one task under one condition.
+    """A method (or the teacher, or the constant answer) on one task under one condition.
 
     Attributes:
-        name: of the method in the grid; ``teacher``.
-        role: ``teacher``, ``control`` (the student without a teacher) or ``method``.
+        name: of the method in the grid; ``teacher``; ``constant answer``.
+        role: ``teacher``, ``constant`` (whoever always gives the same answer), ``control`` (the student without a
+            teacher) or ``method``.
         seeds: of the runs with a score; those of the teachers' own training in the teacher's row.
         scores: one a seed.
         runs: how many runs there should be.
         mean, deviation: over the scores; the deviation (n - 1) from two scores on.
         kept: the mean as a share of the teacher's mean, where that is above 0.
         best_validation: mean of the best validation score of each run, which is optimistic.
-        rank: of the mean among the block's methods, 1 the highest; none for the teacher.
+        rank: of the mean among the block's methods, 1 the highest; none for the teacher and the constant answer.
         difference: mean over shared seeds of score minus the baseline's.
         p: of the difference, adjusted for all pairs of the block; ``None`` where nothing was tested.
         verdict: what this says, in words.
@@ -74,7 +75,8 @@ class Block:
     Attributes:
         task, condition: names in the grid.
         metric: of the scores; ``None`` without any.
-        rows: the teacher, the student without a teacher, then the methods in the grid's order; all always there.
+        rows: the teacher, the constant answer (where any run knows its score), the student without a teacher, then the
+            methods in the grid's order; all always there.
         comparison: of all pairs of methods.
         notes: what a reader of the rows must know.
     """
@@ -93,6 +95,31 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What the tuning of a method found on one task under one condition, and what that cost.
+
+    Attributes:
+        task, condition, method: names in the grid.
+        trials: how many there were.
+        pruned: how many of them were ended early.
+        minutes: of all trials.
+        score: of the best one on held-out rows; ``None`` where the tuning failed.
+        settings: its options.
+        error: why the tuning failed.
+    """
+
+    task: str
+    condition: str
+    method: str
+    trials: int
+    pruned: int | None = None
+    minutes: float | None = None
+    score: float | None = None
+    settings: Mapping[str, Any] | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class Summary:
     """The table of a grid.
 
@@ -105,6 +132,7 @@ class Summary:
         ranks: average ranks over blocks.
         has_best: whether any run has a best validation score.
         notes: what holds for all blocks.
+        tunings: what was found for each method, by task, condition and method; empty where nothing was tuned.
     """
 
     claim: str
@@ -115,6 +143,7 @@ class Summary:
     ranks: Ranks
     has_best: bool
     notes: tuple[str, ...]
+    tunings: tuple[Found, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """Return one line for each block and row; what is not there is ``None`` or NaN."""
@@ -133,15 +162,25 @@ class Summary:
         return pd.DataFrame(lines, columns=FRAME_COLUMNS)
 
 
-def summarise(records: Iterable[Record], claim: str, baseline: str, methods: Sequence[str]) -> Summary:
+def summarise(
+    records: Iterable[Record],
+    claim: str,
+    baseline: str,
+    methods: Sequence[str],
+    tunings: Iterable[Record] = (),
+    left_out: Iterable[Record] = (),
+) -> Summary:
     """Return the table of a grid's runs; the order of the records does not matter.
 
     Args:
         records: one a run; ``task``, ``condition``, ``method``, ``seed`` and ``status`` at least, ``score`` and
-            ``metric`` where the status is ``done``. Higher scores are better.
+            ``metric`` where the status is ``done``, perhaps ``constant``: the constant answer's score. Higher scores
+            are better.
         claim: the sentence that the grid tests.
         baseline: the method that all others are compared with.
         methods: the grid's, in its order.
+        tunings: the fields of `Found`, one a tuning.
+        left_out: places in which nothing is compared; ``why`` is a sentence.
 
     Raises:
         CrildError: two records are of the same run.
@@ -157,7 +196,9 @@ def summarise(records: Iterable[Record], claim: str, baseline: str, methods: Seq
     for run in runs:
         runs_of.setdefault((run["task"], run["condition"]), []).append(run)
     places = sorted(runs_of, key=lambda place: (natural(place[0]), natural(place[1])))
-    blocks = tuple(summarise_block(*place, runs_of[place], baseline, everyone, controls) for place in places)
+    has_constant = any(finite(run.get("constant")) is not None for run in runs)
+    shown = [TEACHER, *([CONSTANT] if has_constant else []), *everyone]
+    blocks = tuple(summarise_block(*place, runs_of[place], baseline, shown, controls) for place in places)
     ranks = average_ranks(
         {(b.task, b.condition): {r.name: r.mean for r in b.rows if r.rank is not None and r.mean is not None}
          for b in blocks},
@@ -171,7 +212,12 @@ def summarise(records: Iterable[Record], claim: str, baseline: str, methods: Seq
         blocks=blocks,
         ranks=ranks,
         has_best=any(row.best_validation is not None for block in blocks for row in block.rows),
-        notes=tuple(rank_notes(ranks, len(blocks))),
+        notes=(*rank_notes(ranks, len(blocks)), *(str(each["why"]) for each in left_out)),
+        tunings=tuple(
+            sorted(
+                (Found(**each) for each in tunings), key=lambda f: [natural(x) for x in (f.task, f.condition, f.method)]
+            )
+        ),
     )
 
 
@@ -186,9 +232,10 @@ def refuse_twins(runs: Sequence[Record]) -> None:
 
 
 def summarise_block(
-    task: str, condition: str, runs: Sequence[Record], baseline: str, methods: Sequence[str], controls: Sequence[str]
+    task: str, condition: str, runs: Sequence[Record], baseline: str, shown: Sequence[str], controls: Sequence[str]
 ) -> Block:
-    """Return one block; ``runs`` are its records, by seed."""
+    """Return one block; ``runs`` are its records, by seed, and ``shown`` its rows."""
+    methods = [name for name in shown if name not in (TEACHER, CONSTANT)]
     by_method = {m: [r for r in runs if r["method"] == m] for m in [TEACHER, *methods]}
     seeds = len({r["seed"] for r in runs if r["method"] != TEACHER})
     metrics = sorted({str(r["metric"]) for r in runs if score_of(r) is not None and r.get("metric")}, key=natural)
@@ -228,8 +275,16 @@ def summarise_block(
         )
 
     notes = block_notes(comparison, scores, teacher, metrics)
-    rows = tuple(row(name) for name in [TEACHER, *methods])
+    rows = tuple(constant_row(runs, teacher) if name == CONSTANT else row(name) for name in shown)
     return Block(task, condition, ", ".join(metrics) or None, rows, comparison, tuple(notes))
+
+
+def constant_row(runs: Sequence[Record], teacher: float | None) -> Row:
+    """Return the row of whoever always gives the same answer: one score, unless the rows to score on differ."""
+    scores = tuple(sorted({score for r in runs if (score := finite(r.get("constant"))) is not None}))
+    average = mean(scores) if scores else None
+    kept = average / teacher if average is not None and teacher is not None and teacher > 0 else None
+    return Row(CONSTANT, "constant", mean=average, kept=kept)
 
 
 def verdict(name: str, baseline: str, comparison: Comparison, scores: Mapping[str, Mapping[int, float]]) -> str:

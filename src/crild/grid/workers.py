@@ -16,8 +16,9 @@ import torch
 
 from crild.console import quiet_libraries, say
 from crild.errors import CrildError
-from crild.grid.cells import Outcome, log_of, one_line, run_cell
+from crild.grid.cells import Outcome, log_of, one_line
 from crild.grid.spec import Cell
+from crild.grid.tuning import run_job
 
 Job = tuple[Cell, bool]
 """A cell, and whether its weights are kept."""
@@ -74,7 +75,7 @@ class ThisProcess:
     def run(self, folder: Path, jobs: list[Job], on_outcome: OnOutcome) -> None:
         """Run all jobs in order."""
         for cell, keep in jobs:
-            on_outcome(cell, run_cell(str(folder), cell, keep))
+            on_outcome(cell, run_job(str(folder), cell, keep))
 
     def close(self) -> None:
         """Give the threads back."""
@@ -132,7 +133,7 @@ class LocalProcesses:
         left = list(jobs)
         while left:
             futures: dict[Future[Outcome], Job] = {
-                self.pool.submit(run_cell, str(folder), cell, keep): (cell, keep) for cell, keep in left
+                self.pool.submit(run_job, str(folder), cell, keep): (cell, keep) for cell, keep in left
             }
             left, lost = [], False
             while futures:
@@ -214,7 +215,7 @@ def run_on_ray(root: str, cell: Cell, keep: bool, threads: int) -> Outcome:
     """Run a cell in a Ray worker."""
     torch.set_num_threads(threads)
     quiet_libraries()
-    return run_cell(root, cell, keep)
+    return run_job(root, cell, keep)
 
 
 def taken(folder: Path, cell: Cell) -> bool:

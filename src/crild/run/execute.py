@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 
 from crild.config import DistillConfig, FinetuneConfig
 from crild.console import say, warn
-from crild.files import cached_array, load_weights, save_weights, write_whole
+from crild.files import cached_array, load_array, load_weights, save_weights, write_whole
 from crild.inference import bytes_on_disk, latencies, parameters, predict
 from crild.models.architecture import input_names
 from crild.models.head import copy_head, name_labels
@@ -45,6 +45,8 @@ class Prepared:
         plan: what is done.
         minutes: about how long, by stage.
         scorer: what splits are scored against, and the teacher's outputs.
+        callbacks: the caller's own; they follow every stage.
+        measured: measure how long the finished models take for a row.
     """
 
     config: DistillConfig | FinetuneConfig
@@ -55,6 +57,8 @@ class Prepared:
     plan: Plan
     scorer: "Scorer"
     minutes: dict[str, float] = field(default_factory=dict)
+    callbacks: tuple[TrainerCallback, ...] = ()
+    measured: bool = True
 
     @property
     def notes(self) -> list[str]:
@@ -69,10 +73,11 @@ class Scorer:
         inputs: the splits.
         teacher: finished before anything is asked.
         metric: what the user names.
+        cache: folder of teacher outputs that runs share; they score the same teacher on the same rows.
     """
 
-    def __init__(self, inputs: Inputs, teacher: PreTrainedModel, metric: str | None) -> None:
-        self.inputs, self.teacher, self.metric = inputs, teacher, metric
+    def __init__(self, inputs: Inputs, teacher: PreTrainedModel, metric: str | None, cache: str | None = None) -> None:
+        self.inputs, self.teacher, self.metric, self.cache = inputs, teacher, metric, cache
         self._logits: dict[str, np.ndarray] = {}
         self._targets: dict[str, Target] = {}
 
@@ -81,8 +86,21 @@ class Scorer:
         if model is not self.teacher:
             return predict(model, self.inputs.split(name), self.inputs.tokenizer)
         if name not in self._logits:
-            self._logits[name] = predict(model, self.inputs.split(name), self.inputs.tokenizer)
+            file = self._file(name)
+            if file is not None and file.exists():
+                self._logits[name] = load_array(file)
+            else:
+                self._logits[name] = predict(model, self.inputs.split(name), self.inputs.tokenizer)
         return self._logits[name]
+
+    def keep(self) -> None:
+        """Write the teacher's logits into the shared cache; a run writes nothing before it has begun."""
+        for name, logits in self._logits.items():
+            if (file := self._file(name)) is not None:
+                cached_array(file, lambda: logits)  # noqa: B023
+
+    def _file(self, name: str) -> Path | None:
+        return None if self.cache is None else logits_file(Path(self.cache), self.teacher, self.inputs.split(name))
 
     def target(self, name: str) -> Target:
         """Return what a split is scored against."""
@@ -175,7 +193,7 @@ def train_stage(prepared: Prepared, stage: PlannedStage, model: PreTrainedModel,
         score=prepared.scorer.target("selection").score if recipe.uses_logits else None,
         watch=watch_validation(prepared) if follows and recipe.uses_logits and stage.trains == "student" else None,
         precision=config.precision,
-        callbacks=[StageProgress(stage.title), ClockCallback(clock)],
+        callbacks=[StageProgress(stage.title), ClockCallback(clock), *prepared.callbacks],
     )
     say(f"{stage.title}: {stage.rows} rows, {stage.steps} steps")
     if steps := trainer.steps_done():
@@ -223,11 +241,15 @@ def stage_rows(prepared: Prepared, stage: PlannedStage) -> Dataset:
 def with_teacher_logits(prepared: Prepared, rows: Dataset) -> Dataset:
     """Return the rows with the column ``teacher_logits``, computed once and kept in the run directory."""
     config, teacher = prepared.config, prepared.models.teacher
-    name = fingerprint(teacher, rows["input_ids"][:], config.precision)
     folder = prepared.folder.cache(getattr(config, "cache", None))
-    path = folder / f"teacher-logits-{name[:16]}.safetensors"
+    path = logits_file(folder, teacher, rows, config.precision)
     logits = cached_array(path, lambda: predict(teacher, rows, prepared.inputs.tokenizer, precision=config.precision))
     return rows.add_column("teacher_logits", logits.tolist())
+
+
+def logits_file(folder: Path, teacher: PreTrainedModel, rows: Dataset, precision: str = "fp32") -> Path:
+    """Return where a cache has a teacher's logits on tokenised rows."""
+    return folder / f"teacher-logits-{fingerprint(teacher, rows['input_ids'][:], precision)[:16]}.safetensors"
 
 
 def save_model(
@@ -263,6 +285,7 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
     }
     selected = {name: scorer.logits(model, "selection") for name, model in models.items()}
     warnings = constant_answers(scorer.target(inputs.scored_on), inputs, logits)
+    scorer.keep()
     for warning in warnings:
         warn(warning)
     frames = [
@@ -351,7 +374,7 @@ def model_scores(
         return {"teacher": Scores.of(scores("teacher") | cost)}
     student = models["student"]
     rows = inputs.validation[inputs.scored_on]
-    seconds = latencies([teacher, student], rows, inputs.tokenizer)
+    seconds = latencies([teacher, student], rows, inputs.tokenizer) if prepared.measured else None
     here = plan.stage("teacher") is not None
     path = folder.model("teacher") if here else Path(prepared.models.teacher_name).expanduser()
     found: dict[str, Scores | None] = {
@@ -361,7 +384,7 @@ def model_scores(
                 "parameters": parameters(teacher),
                 "layers": teacher.config.num_hidden_layers,
                 "bytes": bytes_on_disk(path) or 4 * parameters(teacher),
-                "latency_ms": seconds[0] * 1000,
+                "latency_ms": seconds[0] * 1000 if seconds else None,
                 "path": str(path),
                 "fine_tuned_here": here,
             }
@@ -373,7 +396,7 @@ def model_scores(
                 "parameters": parameters(student),
                 "layers": student.config.num_hidden_layers,
                 "init": prepared.models.student_init,
-                "latency_ms": seconds[1] * 1000,
+                "latency_ms": seconds[1] * 1000 if seconds else None,
                 "path": str(folder.model("student")),
                 "best_validation": best_validation(prepared),
             }

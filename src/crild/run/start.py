@@ -1,13 +1,14 @@
 """`distill` and `finetune`: from options to a finished run directory."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
 import numpy as np
 import torch
+from transformers import TrainerCallback
 
 from crild.config import DistillConfig, FinetuneConfig, configure
 from crild.console import say, warn
@@ -33,11 +34,16 @@ ANY_DEPTH = 10**6
 Config = DistillConfig | FinetuneConfig
 
 
-def distill(config: DistillConfig | None = None, **options: Any) -> Result:
+def distill(
+    config: DistillConfig | None = None, *, callbacks: Sequence[TrainerCallback] = (), **options: Any
+) -> Result:
     """Distil a teacher into a student; write a run directory.
 
     Args:
         config: a whole configuration; or
+        callbacks: they follow every stage that is trained now. ``on_evaluate`` gets as ``metrics`` the line of
+            ``history.jsonl``: ``stage``, ``step``, ``epoch``, the terms on the selection split (``held_out``) and, in a
+            stage with labels or logits, its ``score``. What a callback raises ends the run, which can go on later.
         options: the fields of `DistillConfig`, for instance ``teacher="./my-bert", data="tweets.csv", student=3,
             method="cr-ild", output="runs/tweets"``.
 
@@ -51,14 +57,17 @@ def distill(config: DistillConfig | None = None, **options: Any) -> Result:
         >>> result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, output="runs/tweets")
         >>> result["student"]["score"] / result["teacher"]["score"]
     """
-    return run(configure(DistillConfig, config, options))
+    return run(configure(DistillConfig, config, options), callbacks=callbacks)
 
 
-def finetune(config: FinetuneConfig | None = None, **options: Any) -> Result:
+def finetune(
+    config: FinetuneConfig | None = None, *, callbacks: Sequence[TrainerCallback] = (), **options: Any
+) -> Result:
     """Fine-tune an encoder on a task; write a run directory with ``teacher/``.
 
     Args:
         config: a whole configuration; or
+        callbacks: as in `distill`.
         options: the fields of `FinetuneConfig`, for instance ``base="./encoder", data="tweets.csv", output="runs/t"``.
 
     Returns:
@@ -67,23 +76,32 @@ def finetune(config: FinetuneConfig | None = None, **options: Any) -> Result:
     Raises:
         CrildError: the run cannot work; nothing was written.
     """
-    return run(configure(FinetuneConfig, config, options))
+    return run(configure(FinetuneConfig, config, options), callbacks=callbacks)
 
 
 @own_random_state()
-def run(config: Config, timed: bool = True, may_idle: Collection[str] = ()) -> Result:
+def run(
+    config: Config,
+    timed: bool = True,
+    may_idle: Collection[str] = (),
+    callbacks: Sequence[TrainerCallback] = (),
+    measured: bool = True,
+) -> Result:
     """Return the result of a run: of the finished one, else prepare it, tell what it will do, and execute it.
 
     Args:
         config: its options.
         timed: say about how long it takes.
         may_idle: options that may do nothing in this run, because they are a whole grid's.
+        callbacks: see `distill`.
+        measured: measure how long the finished models take for a row.
     """
     config, folder = open_folder(config)
     if folder.is_finished:
         say(f"{folder.path} holds this run, finished; here is its result")
         return folder.result
-    return execute(announce(prepare(config, folder, may_idle), timed))
+    prepared = announce(prepare(config, folder, may_idle), timed)
+    return execute(replace(prepared, callbacks=tuple(callbacks), measured=measured))
 
 
 def open_folder(config: Config) -> tuple[Config, RunFolder]:
@@ -156,7 +174,7 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Col
         teacher_is_trained=models.teacher_is_trained,
     )
     plan = plan_distillation(config, facts, may_idle)
-    scorer = Scorer(inputs, models.teacher, config.metric)
+    scorer = Scorer(inputs, models.teacher, config.metric, config.cache)
     prepared = Prepared(config, Identity.of(config), folder, inputs, models, plan, scorer)
     return check_teacher(prepared) if models.teacher_is_trained else prepared
 
