@@ -1,13 +1,13 @@
-# Two targets do all the set-up on a machine that has only python3, pip, venv and make:
+# Three targets do all the set-up on a machine that has only python3, pip, venv and make:
 #   make demo   install and run the demo (about 7 minutes on 2 cores after installation)
 #   make test   install the development extra and run the whole test suite
-#   make again  run one committed row of the results again, drawn at random (minutes; most need ../shared/glue)
+#   make again  run one committed row of the results again, drawn at random (minutes; some need ../shared/glue)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUTPUT ?= runs/demo
 
-.PHONY: demo test lint types docs results again check clean
+.PHONY: demo test lint types docs results claims again check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/crild demo --output $(DEMO_OUTPUT)
@@ -28,6 +28,9 @@ docs: $(VENV)/.dev
 
 results: $(VENV)/.dev
 	$(BIN)/python -m tools.results
+
+claims: $(VENV)/.dev
+	$(BIN)/python -m tools.claims
 
 again: $(VENV)/.demo
 	$(BIN)/python -m tools.again

@@ -2,25 +2,27 @@
 
     python -m tools.again [--grid NAME] [--draw N]
 
-The draw is among the rows of all grids whose results were made on a CPU (of one grid with --grid): on a GPU dropout
-draws other numbers, so there the same command is another seed. Exit code 1 where the score is another one.
+The draw is among the rows of this version's grids that were made on a CPU (of one grid with --grid): on a GPU dropout
+draws other numbers, so there the same command is another seed. The notebook's rows come out at the commit that
+docs/notebook/ names. Exit code 1 where the score is another one.
 """
 
 import argparse
 import json
 import random
+import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from tools.committed import ROOT, command, contents, finished, grids, name_of, on_cpu
+from tools.committed import FIRST_ROUND, ROOT, command, contents, current, finished, name_of, on_cpu
 
 
 def rows(grid: str | None = None) -> list[tuple[str, dict[str, Any]]]:
-    """Return every finished run of the committed CPU grids (or of one grid) as (grid, run)."""
-    chosen = [name for name in grids() if grid in (None, name) and on_cpu(contents(name))]
+    """Return every finished run of this version's CPU grids (or of one of them) as (grid, run)."""
+    chosen = [name for name in current() if grid in (None, name) and on_cpu(contents(name))]
     return [(name, run) for name in chosen for run in finished(contents(name))]
 
 
@@ -32,12 +34,15 @@ def main() -> None:
     chosen = parser.parse_args()
     found = rows(chosen.grid)
     if not found:
-        parser.error(f"--grid: no committed rows of {chosen.grid} were made on a CPU")
+        parser.error(
+            f"--grid {chosen.grid}: no row that was made on a CPU with this version; the notebook's come out at an "
+            f"earlier commit (git checkout {FIRST_ROUND}, then the same command)"
+        )
     grid, run = random.Random(chosen.draw).choice(found)
     with tempfile.TemporaryDirectory(prefix="crild-again-") as folder:  # a new one: a finished run is never repeated
         words = command(grid, name_of(run), folder)
         print("row:", grid, "|", name_of(run), "| one of", len(found), flush=True)
-        print("command:", " ".join(f"'{w}'" if " " in w else w for w in words), flush=True)
+        print("command:", shlex.join(words), flush=True)
         subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True)
         made = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))["runs"]
     (again,) = (each for each in made if name_of(each) == name_of(run))

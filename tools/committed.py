@@ -1,6 +1,7 @@
-"""The committed grids and their result files: what the README claims, and in `notebook/` all else that was tried."""
+"""The committed grids and their result files: those of this version, and in `notebook/` those of earlier rounds."""
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,33 +10,39 @@ from crild.grid.spec import run_name
 
 ROOT = Path(__file__).resolve().parents[1]
 GRIDS, RESULTS = ROOT / "experiments", ROOT / "results"
+CLAIMS = GRIDS / "claims.yaml"
+FIRST_ROUND = "673a04f"  # the commit at which the first round's pages come out, and its rows that a CPU made
+
+
+def grid_files() -> list[Path]:
+    """Return the files of all committed grids."""
+    return sorted(path for path in GRIDS.rglob("*.yaml") if path != CLAIMS)
 
 
 def grid_file(name: str) -> Path:
     """Return the file of a committed grid."""
-    (path,) = GRIDS.rglob(f"{name}.yaml")
+    (path,) = (path for path in grid_files() if path.stem == name)
     return path
 
 
 @cache
 def contents(name: str) -> Any:
-    """Return what a result file holds."""
-    (path,) = RESULTS.rglob(f"{name}.json")
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return what a result file holds; ``None`` while there is none."""
+    found = [*RESULTS.rglob(f"{name}.json")]
+    return json.loads(found[0].read_text(encoding="utf-8")) if found else None
 
 
-def grids() -> list[str]:
-    """Return the names of all grids with a result file that has a table."""
-    held = {path.stem: contents(path.stem) for path in RESULTS.rglob("*.json")}
-    return sorted(name for name, each in held.items() if isinstance(each, dict) and "methods" in each)
+def current() -> list[str]:
+    """Return the names of the result files of this version: those outside the notebook."""
+    return sorted(path.stem for path in RESULTS.glob("*.json"))
 
 
-def on_cpu(held: dict[str, Any]) -> bool:
+def on_cpu(held: Mapping[str, Any]) -> bool:
     """Return whether all of a grid was made on a CPU."""
     return all(each["machine"]["gpu"] is None for each in held["machines"])
 
 
-def finished(held: dict[str, Any]) -> list[dict[str, Any]]:
+def finished(held: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return a grid's finished runs; a teacher that several conditions share is there once."""
     done = [run for run in held["runs"] if run["status"] == "done"]
     first = {run["folder"]: run for run in reversed(done)}

@@ -6,7 +6,6 @@ import matplotlib
 from matplotlib.figure import Figure
 
 BLUE, RED, GREY, PALE = "#1b6ca8", "#d1495b", "#8a8a8a", "#e4e4e4"
-COLOURS = (BLUE, RED, "#2e8b57", "#8a6d3b", "#6a4c93", "#444444")
 
 matplotlib.rcParams.update(
     {

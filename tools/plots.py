@@ -1,86 +1,57 @@
-"""The plots of the results pages."""
+"""The plot of the results page."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from crild.grid.table import Block, Summary, mean
-from tools.drawing import BLUE, COLOURS, GREY, RED
+from tools.drawing import BLUE, GREY, RED
 
-WIDE, NAMES = 8.0, 2.5  # inches: a drawing, and the methods' names in it
-LINE, HEAD, FOOT = 0.21, 0.5, 0.4  # inches: a method's line, and what is above and below a panel's lines
-TALL = 2.0  # inches: a panel of curves
+MARKERS = "osD^v<>PXph*"  # methods differ by shape, so that a print in grey tells them apart
 
 
-def dots(summary: Summary) -> Figure:
-    """Return a plot of every score: a panel for each block, a line for each method, the teacher as a vertical line."""
-    blocks = [block for block in summary.blocks if any(row.scores for row in block.rows)]
-    heights = [LINE * len(students(block)) for block in blocks]
-    total = sum(heights) + (HEAD + FOOT) * len(blocks)
-    figure, top = Figure(figsize=(WIDE, total)), total
-    for block, height in zip(blocks, heights, strict=True):
-        place = (NAMES / WIDE, (top - HEAD - height) / total, (WIDE - NAMES - 0.3) / WIDE, height / total)
-        dot_panel(figure.add_axes(place), block, summary.baseline)
-        top -= HEAD + height + FOOT
+@dataclass(frozen=True)
+class Point:
+    """A method in the plot.
+
+    Attributes:
+        name: of the method.
+        minutes: of a run.
+        kept: share of the teacher's score.
+        interval: of ``kept``; ``None`` where there is none.
+    """
+
+    name: str
+    minutes: float
+    kept: float
+    interval: tuple[float, float] | None
+
+
+def kept_against_cost(found: Sequence[Point], baseline: str, controls: Sequence[str]) -> Figure:
+    """Return a plot of the share kept of the teacher's score against a run's minutes, one point a method.
+
+    Args:
+        found: the points, in the order of the legend.
+        baseline: the method drawn in red.
+        controls: the students without a teacher, in grey.
+    """
+    figure = Figure(figsize=(8.0, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for place, each in enumerate(found):
+        colour = RED if each.name == baseline else GREY if each.name in controls else BLUE
+        low, high = each.interval or (each.kept, each.kept)
+        axes.plot([each.minutes] * 2, [100 * low, 100 * high], color=colour, lw=1, alpha=0.6)
+        axes.plot(
+            [each.minutes], [100 * each.kept], MARKERS[place % len(MARKERS)], ms=7, mew=0, color=colour,
+            label=f"{each.name}, {100 * each.kept:.1f} %",
+        )  # fmt: skip
+    axes.axhline(100, color="#222", ls="--", lw=1)
+    axes.annotate("teacher", (1, 100), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+                  ha="right", va="bottom", size=8)  # fmt: skip
+    axes.set_xlim(left=0)
+    axes.grid()
+    axes.set_xlabel("minutes of a run")
+    axes.set_ylabel("% kept of the teacher's score")
+    axes.set_title("Score kept against cost: means over tasks, bars their 95 % intervals over seeds")
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
-
-
-def students(block: Block) -> list[Any]:
-    """Return the rows of a block that have dots."""
-    return [row for row in block.rows if row.role != "teacher" and row.scores]
-
-
-def dot_panel(axes: Axes, block: Block, baseline: str) -> None:
-    """Draw one block; the method that others are compared with is red."""
-    rows = students(block)
-    for place, row in enumerate(rows):
-        colour = RED if row.name == baseline else BLUE
-        axes.plot(row.scores, [place] * len(row.scores), "o", ms=5, mew=0, color=colour, alpha=0.45)
-        axes.plot([mean(row.scores)] * 2, [place - 0.38, place + 0.38], color=colour, lw=2)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_yticks(range(len(rows)), [row.name for row in rows])
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    axes.grid(axis="x")
-    axes.locator_params(axis="x", nbins=7)
-    teacher = next(row.mean for row in block.rows if row.role == "teacher")
-    if teacher is not None:
-        axes.axvline(teacher, color="#222", ls="--", lw=1)
-        axes.annotate("teacher", (teacher, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
-                      ha="center", va="bottom", size=8)  # fmt: skip
-    axes.set_title(f"{block.name} ({block.metric}); one dot a seed, the bar their mean", x=-0.45, y=1, pad=13)
-
-
-def curves(series: list[dict[str, Any]]) -> Figure:
-    """Return plots of training (thin) and held-out loss (thick) by epoch: a panel for each task and stage."""
-    panels = sorted({(s["task"], s["stage"]) for s in series}, key=lambda panel: (panel[0], panel[1] == "kd"))
-    colours = dict(zip(sorted({s["method"] for s in series}), COLOURS, strict=False))
-    lines = (len(panels) + 1) // 2
-    figure = Figure(figsize=(WIDE, TALL * lines + 0.3), layout="constrained")
-    grid = figure.subplots(lines, 2, squeeze=False)
-    for axes, (task, stage) in zip(grid.flat, panels, strict=False):
-        inside = [s for s in series if (s["task"], s["stage"]) == (task, stage)]
-        curve_panel(axes, inside, colours)
-        axes.set_title(
-            f"{task}, " + ("stage 1: ILD loss (attention + hidden)" if stage == "ild" else "stage 2: KD loss")
-        )
-    for axes in list(grid.flat)[len(panels) :]:
-        axes.remove()
-    keys = [Line2D([], [], color=colour, lw=2.2, label=method) for method, colour in colours.items()]
-    keys += [Line2D([], [], color=GREY, lw=width, label=what) for what, width in (("training", 0.9), ("held-out", 2.2))]
-    figure.legend(handles=keys, loc="outside upper left", ncols=len(keys), frameon=False, fontsize=8)
-    return figure
-
-
-def curve_panel(axes: Axes, series: list[dict[str, Any]], colours: dict[str, str]) -> None:
-    """Draw the methods of one task and stage; the first point, before any training, is left out."""
-    for each in series:
-        colour, points = colours[each["method"]], each["points"]
-        epochs = range(1, len(points))
-        axes.plot(epochs, [p["train"] for p in points[1:]], color=colour, lw=0.9)
-        axes.plot(epochs, [p["held_out"] for p in points[1:]], color=colour, lw=2.2)
-    axes.set_ylim(bottom=0)
-    axes.locator_params(axis="x", integer=True)
-    axes.set_xlabel("epoch", color=GREY, loc="right", labelpad=0)

@@ -1,228 +1,186 @@
-"""The pages of results: independent counts, drawings, rows that were run again."""
+"""The page of results: as committed, and of a planted tuned grid."""
 
-import json
 import re
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from crild.grid.run import select
-from crild.grid.spec import cells, read_grid
-from crild.grid.table import summarise
-from tools import again
-from tools.committed import ROOT, command, contents, grid_file, grids, name_of
+from crild.grid.spec import cells, make_grid
+from tests.grid.records import run
+from tools import committed
+from tools.committed import ROOT, contents
 from tools.drawing import svg
-from tools.plots import curves, dots
-from tools.results import (
-    agreement,
-    built,
-    distance,
-    gain,
-    gap,
-    last_gain,
-    pages,
-    passes_table,
-    ranks,
-    runs_section,
-    score,
-    selection_table,
-)
+from tools.plots import Point, kept_against_cost
+from tools.results import PLOT, Evidence, pages
+
+LEVELS = {"teacher": 0.90, "ft": 0.70, "kd": 0.84, "l-ild": 0.879, "cr-ild": 0.88, "u-ild": 0.75}
+COST = {"ft": 1.0, "kd": 2.0, "l-ild": 3.0, "cr-ild": 6.0, "u-ild": 3.0}
+TASKS, CONDITIONS, SEEDS = ("RTE", "SST-2"), ("1,000 rows, first 4", "1,000 rows, first 3"), (42, 43, 44, 45, 46)
 
 
-@pytest.fixture(scope="module")
-def made():
-    return pages()
-
-
-def test_the_committed_pages_are_made_from_the_committed_result_files(made):
-    for name, text in made.items():
-        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, "run `make results`"
-
-
-NASTY = '<img src=x onerror=alert(1)>&"'
-
-
-def frame(name):
-    runs = pd.DataFrame(contents(name)["runs"])
-    return runs[(runs.method != "teacher") & (runs.status == "done")]
-
-
-@pytest.mark.parametrize("left_out", [(), ("minilmv2", "cr-ild-as-released"), ("ft",)])
-@pytest.mark.parametrize("name", ["few_sample", "label_noise", "label_noise_rivals"])
-def test_average_ranks_are_those_of_an_independent_count(name, left_out):
-    means = frame(name).groupby(["task", "method"]).score.mean().unstack()
-    means = means.drop(columns=list(left_out), errors="ignore").round(12)
-    expected = means.rank(axis=1, ascending=False).mean().round(9).to_dict()
-    assert {method: round(value, 9) for method, value in ranks(name, left_out)} == expected
-
-
-def test_scores_and_gaps_are_those_of_an_independent_count():
-    runs = frame("few_sample_rivals").set_index(["task", "method", "seed"]).score.sort_index()
-    ours, theirs = runs["STS-B", "cr-ild"], runs["STS-B", "kd"]
-    assert score("few_sample_rivals", "STS-B", "cr-ild") == f"{ours.mean():.3f} ± {ours.std():.3f}"
-    assert gap("few_sample_rivals", "STS-B", "cr-ild", "kd") == f"{100 * (ours - theirs).mean():+.1f}"
-
-
-def test_gains_compare_the_seeds_that_both_conditions_have():
-    runs = frame("training_data").set_index(["condition", "method", "seed"]).score.sort_index()
-    ours, theirs = runs["QQP beside it", "l-ild"], runs["target alone", "l-ild"]
-    assert 0 < len(ours) < len(theirs)
-    expected = 100 * (ours - theirs[ours.index]).mean()
-    assert gain("training_data", "MRPC", "l-ild", "QQP beside it", "target alone") == f"{expected:+.1f}"
-
-
-def test_distances_are_from_each_students_own_teacher():
-    runs = pd.DataFrame(contents("ten_passes")["runs"])
-    scores = runs[runs.task == "STS-B"].pivot_table(index="seed", columns="method", values="score")
-    expected = 100 * (scores["kd"] - scores["teacher"]).abs().mean()  # a teacher's seed is its students'
-    assert distance("ten_passes", "STS-B", "kd") == f"{expected:.1f}"
-
-
-def test_gains_of_other_epochs_are_those_of_an_independent_count():
-    rules = pd.DataFrame(contents("selection_rules"))
-    found = rules[(rules.grid == "ten_passes") & (rules.task == "SST-2") & (rules.method != "ft")]
-    gains = 100 * (found["last"] - found.score)
-    assert len(gains) == 24
-    assert last_gain("ten_passes", "SST-2") == f"{gains.mean():+.1f}"
-    (line,) = (x for x in selection_table().splitlines() if "ten_passes, SST-2 | students" in x)
-    assert f"| 24 | {found.score.mean():.3f} |" in line
-    assert f"| {gains.mean():+.1f} ± {gains.std():.1f} |" in line
-
-
-def test_passes_are_compared_over_the_seeds_that_both_grids_have():
-    means = {}
-    for name in ("ten_passes", "twenty_passes"):
-        runs = frame(name)
-        means[name] = runs[(runs.task == "STS-B") & (runs.method == "cr-ild")].set_index("seed").score
-    gains = 100 * (means["twenty_passes"] - means["ten_passes"]).dropna()
-    (line,) = (x for x in passes_table().splitlines() if x.startswith("| STS-B | cr-ild |"))
-    assert line.endswith(f"| {gains.mean():+.1f} |")
-    assert f"| {len(gains)} | {means['ten_passes'].mean():.3f}" in line
-
-
-def test_the_rule_in_use_kept_what_the_runs_scored():
-    found = pd.DataFrame(contents("selection_rules")).groupby("grid")
-    assert len(found) > 0
-    for name, rules in found:
-        keys = ["task", "method", "seed", "score"]
-        runs = frame(name).set_index(keys).index
-        assert set(rules.set_index(keys).index) == {key for key in runs if key[0] in set(rules.task)}
-
-
-def test_every_row_that_was_run_again_is_found():
-    rows, _ = agreement()
-    assert rows
-    for each in rows:
-        runs = pd.DataFrame(contents(each["grid"])["runs"])
-        same = runs[["task", "condition", "method", "seed"]] == pd.Series(each)[["task", "condition", "method", "seed"]]
-        assert list(runs[same.all(axis=1)].score) == [each["committed"]]
-        assert each["difference"] == pytest.approx(100 * (each["score"] - each["committed"]))
-
-
-@pytest.mark.parametrize("name", grids())
-def test_the_command_of_every_committed_run_finds_it_in_its_grid(name):
-    known = {cell.name for cell in cells(read_grid(str(grid_file(name))))}
-    listed = re.findall(r"^\| (.*, seed \d+) \| (\S+) \|$", runs_section(name), flags=re.MULTILINE)
-    assert {run.replace("\\", "") for run, _ in listed} <= known
-    folders = {run["folder"]: run["score"] for run in contents(name)["runs"] if run["status"] == "done"}
-    assert sorted(float(value) for _, value in listed) == sorted(folders.values())
-
-
-def test_a_row_is_drawn_among_all_that_a_cpu_made():
-    drawn = {(grid, name_of(run)) for grid, run in again.rows()}
-    assert len(drawn) == len(again.rows())  # a teacher of two conditions is there once
-    assert {grid for grid, _ in drawn} == {
-        name for name in grids() if all(m["machine"]["gpu"] is None for m in contents(name)["machines"])
-    }
-    for grid, run in again.rows("tweets"):
-        only = command(grid, name_of(run), "out")[-1]
-        *teacher, cell = select(cells(read_grid(str(grid_file("tweets")))), only)
-        assert (cell.name, cell.folder) == (only, run["folder"])
-        assert [each.folder for each in teacher] == ([cell.teacher] if cell.teacher else [])
-
-
-@pytest.mark.parametrize(("change", "code"), [(0.0, 0), (1e-9, 1)])
-def test_another_score_is_told(change, code, monkeypatch, capsys):
-    (committed,) = [run for _, run in again.rows("smoke") if name_of(run).endswith("few rows, ft, seed 2")]
-
-    def pretend(words, cwd, check):  # crild compare: what it would have written
-        out = Path(words[words.index("--output") + 1]) / "results.json"
-        out.write_text(json.dumps({"runs": [{**committed, "score": committed["score"] + change}]}))
-
-    monkeypatch.setattr(again.subprocess, "run", pretend)
-    monkeypatch.setattr(again, "rows", lambda grid: [("smoke", committed)])
-    monkeypatch.setattr("sys.argv", ["again.py", "--grid", "smoke"])
-    with pytest.raises(SystemExit) as stop:
-        again.main()
-    assert stop.value.code == code
-    assert ("the same" if code == 0 else "ANOTHER") in capsys.readouterr().out
-
-
-def test_dots_are_where_their_scores_are_and_names_are_escaped():
+def tuned(levels=LEVELS, seeds=SEEDS):
+    """A result file as `crild compare` writes it for a tuned grid."""
+    rng = np.random.default_rng(0)
     runs = [
-        {"task": NASTY, "condition": "full", "method": method, "seed": seed, "status": "done", "metric": "accuracy",
-         "score": value, "control": method == "ft"}
-        for method, values in {"teacher": [0.9], "kd": [0.5, 0.7], "ft": [0.6, 0.4]}.items()
-        for seed, value in enumerate(values)
+        run(task, method, seed, level - 0.05 * (task == "RTE") + 0.002 * float(rng.standard_normal()), condition,
+            constant=0.5, minutes=COST.get(method, 5.0), parameters=22.7e6 if method == "teacher" else 19.2e6,
+            folder=f"{task}/{condition}/{method}/{seed}")
+        for task in TASKS for condition in CONDITIONS for method, level in levels.items() for seed in seeds
     ]  # fmt: skip
-    figure = dots(summarise(runs, "", "kd", ["kd", "ft"]))
-    (panel,) = figure.axes
-    names = dict(zip(panel.get_yticks(), (label.get_text() for label in panel.get_yticklabels()), strict=True))
-    drawn = {names[line.get_ydata()[0]]: list(line.get_xdata()) for line in panel.lines if line.get_marker() == "o"}
-    assert drawn == {"kd": [0.5, 0.7], "ft": [0.6, 0.4]}
-    bars = [line.get_xdata() for line in panel.lines if line.get_marker() != "o" and line.get_linestyle() == "-"]
-    assert [bar[0] for bar in bars] == pytest.approx([0.5, 0.6])  # ft, kd
-    assert any(set(line.get_xdata()) == {0.9} for line in panel.lines if line.get_linestyle() == "--")  # the teacher
-    low, high = panel.get_xlim()
-    assert low < 0.4
-    assert high > 0.9
-    text = svg(figure)
-    assert "<img" not in text
-    assert "&lt;img src=x onerror=alert(1)&gt;&amp;" in text
+    return {
+        "claim": "CR-ILD wins.", "reference": "cr-ild", "methods": [m for m in levels if m != "teacher"],
+        "machines": [{"machine": {"gpu": "NVIDIA H100", "threads": 1, "processor": "x86_64"},
+                      "versions": {"torch": "2.13.0", "transformers": "5.23.0"}}],
+        "runs": runs,
+        "tuning": [{"task": "RTE", "condition": CONDITIONS[0], "method": "kd", "error": None, "trials": 20, "pruned": 7,
+                    "minutes": 12.4, "score": 0.7123, "settings": {"kd_learning_rate": 0.0001, "kd_epochs": 12}}],
+        "left_out": [],
+    }  # fmt: skip
 
 
-def test_a_curve_has_its_losses_by_epoch_and_not_the_point_before_training():
-    points = [{"train": None, "held_out": 3.0}, {"train": 2.0, "held_out": 1.0}, {"train": 0.5, "held_out": 0.8}]
-    series = [{"task": task, "stage": "kd", "method": "m", "points": points} for task in ("a", "b", "c")]
-    panels = curves(series).axes
-    assert [panel.get_title(loc="left").split(",")[0] for panel in panels] == ["a", "b", "c"]
-    train, held_out = panels[0].lines
-    assert list(train.get_xdata()) == list(held_out.get_xdata()) == [1, 2]
-    assert list(train.get_ydata()) == [2.0, 0.5]
-    assert list(held_out.get_ydata()) == [1.0, 0.8]
-    assert train.get_linewidth() < held_out.get_linewidth()
-    assert panels[0].get_ylim()[0] == 0
+def made(held, monkeypatch):
+    """The pages where the tuned grid's result file holds this, and there is no other."""
+    monkeypatch.setattr(committed, "grid_file", lambda name: ROOT / f"experiments/{name}.yaml")
+    return pages(lambda name: held if name == "tuned" else None)
 
 
-def test_a_drawing_of_the_same_numbers_has_the_same_bytes_and_no_date():
-    first, again = (svg(curves(contents("curves"))) for _ in range(2))
-    assert first == again
-    assert "<dc:date>" not in first
-    assert "<text" in first  # texts, not outlines
+def table_row(page, name):
+    (line,) = (line for line in page.splitlines() if line.startswith(f"| {name} |"))
+    return line.strip("| ").split(" | ")[1:]
 
 
-def test_every_grid_has_its_table_and_plot_on_the_page(made):
-    for name in (path.removesuffix(".svg") for path in made if path.startswith("results/") and path.endswith(".svg")):
-        assert f"{name}.svg" in made["results.md"]
+def test_the_committed_page_is_made_from_the_committed_result_files():
+    found = pages()
+    for name, text in found.items():
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, "run `make results`"
+    assert {path.name for path in (ROOT / "docs/results").glob("*")} == {PLOT.split("/")[1]} & {
+        name.split("/")[-1] for name in found
+    }
 
 
-def test_the_page_for_a_browser_leads_to_files_and_to_every_table(made):
-    pages_built = built(made["results.md"])
-    whole = pages_built["results.html"]
-    assert "<table>" in whole
-    assert "<script" not in whole
-    anchors, found = set(re.findall(r' id="(.*?)"', whole)), set()
-    for target in re.findall(r'(?:href|src)="(?!https?:)(.*?)"', whole):
-        path, _, anchor = target.partition("#")
-        assert path in pages_built or (ROOT / "build" / path).resolve().is_relative_to(ROOT)
-        assert not path or path in pages_built or (ROOT / "build" / path).resolve().exists(), target
-        assert path or anchor in anchors, target
-        found.add(path)
-    assert {f"results/{name}.html" for name in grids()} <= found & set(pages_built)
+def test_the_page_without_the_tuned_grid_says_so(monkeypatch):
+    found = made(None, monkeypatch)
+    assert set(found) == {"results.md"}
+    assert "is running" in found["results.md"]
+    assert "notebook/2026-11-first-round.md" in found["results.md"]
+    assert found["results.md"].count("| not run yet |") > 10
 
 
-def test_docs_hold_no_page_that_is_built_and_none_that_is_left_over(made):
-    assert not [*(ROOT / "docs").rglob("*.html"), *(ROOT / "docs").rglob("*.py"), *(ROOT / "docs").rglob("*.j2")]
-    held = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs/results").iterdir()}
-    assert held == {name for name in made if name.startswith("results/")}
+def test_the_first_lines_say_what_the_runs_say(monkeypatch):
+    held = tuned()
+    page = made(held, monkeypatch)["results.md"]
+    compared, first, much, choose, where = [line for line in page.splitlines() if line.startswith("- **")][:5]
+    assert page.splitlines()[2:8] == [compared, first, much, choose, where, ""]  # at once
+    assert "5 ways" in compared
+    assert "on RTE, SST-2 (1,000 rows, first 3; 1,000 rows, first 4), 5 seeds" in compared
+    assert "19.2 M parameters where the teacher has 22.7 M" in compared
+    assert re.search(
+        r"`(cr-ild|l-ild)` \(1\.\d\d\), `(cr-ild|l-ild)` \(1\.\d\d\), `kd` \(3\.00\), `u-ild` \(4\.00\)", first
+    )
+    assert "told apart from `kd`, `u-ild` and `ft`" in first
+    frame = pd.DataFrame(held["runs"]).pivot_table(
+        index=["task", "condition", "seed"], columns="method", values="score"
+    )
+    whole = frame.teacher.groupby(["task", "condition"]).transform("mean")
+    assert f"keeps {100 * (frame['cr-ild'] / whole).mean():.1f} % of the teacher's score" in much
+    assert f"{100 * (frame['cr-ild'] - frame.ft).mean():+.1f} points against `ft` (" in much
+    assert "`l-ild`: it is shown to lose at most a point to `cr-ild`, at 3.0 minutes a run instead of 6.0" in choose
+    assert "in no column" in where
+    assert where.endswith("Shown to be wrong: CR-ILD is at most one point below its teacher.")
+
+
+def test_words_follow_the_runs(monkeypatch):
+    turned = made(tuned(LEVELS | {"ft": 0.89, "cr-ild": 0.75}), monkeypatch)["results.md"]
+    assert "`ft` (1.00)" in turned
+    assert "**Choose** `ft`" in turned
+    assert "scores no less than `cr-ild` on RTE, 1,000 rows, first 3; RTE, 1,000 rows, first 4; SST-2" in turned
+    assert "`kd` (" in turned
+    few = made(tuned(seeds=(42, 43)), monkeypatch)["results.md"]
+    assert "With so few seeds" in few
+    assert "too few seeds" in few
+    level = made(tuned(dict.fromkeys(LEVELS, 0.8)), monkeypatch)["results.md"]
+    assert "told apart from no other" in level
+
+
+def test_the_table_has_teacher_control_methods_and_constant(monkeypatch):
+    held = tuned()
+    page = made(held, monkeypatch)["results.md"]
+    frame = pd.DataFrame(held["runs"])
+    own = frame[(frame.task == "RTE") & (frame.condition == CONDITIONS[1]) & (frame.method == "kd")].score
+    assert table_row(page, "kd")[0] == f"{own.mean():.4f} ± {own.std():.4f}"
+    assert table_row(page, "kd")[-1] == "3.00"
+    assert table_row(page, "teacher")[-1] == "-"
+    assert table_row(page, r"ft (student without a teacher)")[-1] == "5.00"
+    assert table_row(page, "constant answer (always the same)") == ["0.5000"] * 4 + ["-"]
+    assert table_row(page, "RTE | 1,000 rows, first 4 | kd")[2:6] == ["0.7123", "20", "7", "12.4"]
+    assert "20 trials each" in page
+
+
+def test_a_grid_in_part_has_its_page(monkeypatch):
+    held = tuned()
+    whole = held["runs"]
+    held["runs"] = [
+        r
+        for r in whole
+        if (r["task"], r["method"]) != ("SST-2", "cr-ild") and (r["task"], r["seed"], r["method"]) != ("RTE", 46, "kd")
+    ]
+    found = made(held, monkeypatch)
+    page = found["results.md"]
+    assert table_row(page, "cr-ild")[2:4] == ["missing", "missing"]
+    assert "2 of 4 counted" in page
+    assert "kd on RTE, 1,000 rows, first 3 (4 of 5)" in page
+    assert PLOT in found
+    del held["tuning"]  # a grid that does not tune
+    held["left_out"] = [{"why": "RTE was left out: its teacher has learned nothing."}]
+    held["runs"] = [
+        r for r in held["runs"] if (r["task"] == "RTE") == (r["method"] == "kd") or r["method"] == "teacher"
+    ]
+    nothing = made(held, monkeypatch)
+    assert set(nothing) == {"results.md"}
+    assert "no column of its table has a score of every method" in nothing["results.md"]
+    assert "RTE was left out: its teacher has learned nothing." in nothing["results.md"]
+    assert "The settings that the search found" not in nothing["results.md"]
+
+
+def test_the_command_on_the_page_finds_its_row(monkeypatch):
+    page = made(tuned(), monkeypatch)["results.md"]
+    (name,) = re.findall(r"^    crild compare experiments/tuned.yaml .* --only '(.*)'$", page, flags=re.MULTILINE)
+    named = make_grid(
+        {"tasks": [*TASKS], "methods": ["kd", "cr-ild"], "conditions": {c: {} for c in CONDITIONS},
+         "seeds": [*SEEDS], "options": {"base": "encoder"}}
+    )  # fmt: skip
+    assert select(cells(named), name)[-1].name == name
+
+
+def test_points_are_where_their_scores_are_and_the_same_numbers_give_the_same_bytes():
+    found = [Point("cr-ild", 6.0, 0.97, (0.95, 0.99)), Point("<b>&", 2.0, 0.91, None)]
+    figure = kept_against_cost(found, "cr-ild", ["ft"])
+    (axes,) = figure.axes
+    drawn = {
+        line.get_label(): (*line.get_xdata(), *line.get_ydata()) for line in axes.lines if line.get_marker() != "None"
+    }
+    assert drawn == {"cr-ild, 97.0 %": (6.0, pytest.approx(97)), "<b>&, 91.0 %": (2.0, pytest.approx(91))}
+    bars = [list(line.get_ydata()) for line in axes.lines if list(line.get_xdata()) == [6.0, 6.0]]
+    assert bars == [pytest.approx([95, 99])]
+    once, again = (svg(kept_against_cost(found, "cr-ild", [])) for _ in range(2))
+    assert once == again
+    assert "<dc:date>" not in once
+    assert "&lt;b&gt;&amp;" in once
+
+
+def test_the_share_kept_is_of_the_teacher_and_over_seeds():
+    evidence = Evidence(tuned())
+    assert list(evidence.kept)[-1] == "ft"
+    assert evidence.kept["cr-ild"].minutes == 6.0
+    low, high = evidence.kept["cr-ild"].interval
+    assert low < evidence.kept["cr-ild"].kept < high < 1
+
+
+def test_the_first_round_is_kept_whole():
+    notebook = ROOT / "docs/notebook"
+    pictures = {path.name for path in (notebook / "2026-11-first-round").iterdir()}
+    text = (notebook / "2026-11-first-round.md").read_text(encoding="utf-8")
+    assert pictures == set(re.findall(r"\(2026-11-first-round/([\w.]+)\)", text))
+    assert contents("ten_passes")["runs"]  # and its numbers

@@ -80,7 +80,8 @@ class StagePreset:
 
 ANY = float("inf")
 PRESETS: dict[str, dict[str, StagePreset]] = {
-    # Small students and few rows on a CPU. Rates, and epochs of up to 1,500 rows: docs/results.md, "Set-up".
+    # Small students and few rows on a CPU. Rates, and epochs of up to 1,500 rows, were searched:
+    # docs/notebook/2026-11-first-round.md, "Set-up".
     "quick": {
         "finetune": StagePreset(1e-4, 16, ((1500, 10), (10_000, 4), (ANY, 2))),
         "ild": StagePreset(1e-4, 32, ((1500, 10), (10_000, 4), (ANY, 2))),
