@@ -15,8 +15,7 @@ from crild.run.folder import RunFolder
 from crild.run.plan import Facts, plan_distillation
 from crild.run.start import prepare
 from tests.grid.grids import SMALL, grid
-
-ROOT = Path(__file__).resolve().parents[2]
+from tools.committed import ROOT, grid_files
 
 
 def students(made):
@@ -119,7 +118,7 @@ def test_every_grid_of_the_docs_is_accepted_for_every_method():
             assert plan(cell, cell.shared).stages
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "experiments").rglob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", grid_files(), ids=lambda path: path.stem)
 def test_every_committed_grid_is_accepted_for_every_method(path):
     for cell in students(read_grid(str(path))):
         assert plan(cell, cell.shared).stages, cell.name
