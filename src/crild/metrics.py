@@ -1,11 +1,13 @@
-"""Metrics of arrays: scores, their intervals, and their parts; numpy and its kin alone."""
+"""Metrics of arrays: scores, their intervals, and their parts; numpy and its kin alone.
+
+Scikit-learn, which takes a second to load, is loaded when one of its scores is asked for.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from scipy import stats
-from sklearn.metrics import f1_score, matthews_corrcoef
 
 Measure = Callable[[np.ndarray, np.ndarray], float]
 
@@ -36,16 +38,22 @@ def accuracy(truth: np.ndarray, output: np.ndarray) -> float:
 
 def f1(truth: np.ndarray, output: np.ndarray) -> float:
     """Return the F1 of class 1 against class 0."""
+    from sklearn.metrics import f1_score
+
     return float(f1_score(truth, output, pos_label=1, zero_division=0))
 
 
 def macro_f1(truth: np.ndarray, output: np.ndarray) -> float:
     """Return the mean F1 over classes."""
+    from sklearn.metrics import f1_score
+
     return float(f1_score(truth, output, average="macro", zero_division=0))
 
 
 def matthews(truth: np.ndarray, output: np.ndarray) -> float:
     """Return Matthews' correlation coefficient."""
+    from sklearn.metrics import matthews_corrcoef
+
     return float(matthews_corrcoef(truth, output))
 
 
