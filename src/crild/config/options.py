@@ -300,6 +300,19 @@ class Search:
     )
 
 
+@options
+class Look:
+    """Look closer"""
+
+    teacher: Place | None = option(
+        None, "fine-tuned classifier: its tokenizer's limit, and whether it knows the labels", unset="none"
+    )
+    base: Place | None = option(None, "encoder: its tokenizer's limit", unset="none")
+    suspicious: Switch = option(
+        False, "rank labels that are probably wrong, by TF-IDF or (with --base or --teacher) by embeddings"
+    )
+
+
 # ---- one class a verb ----
 
 
@@ -326,6 +339,11 @@ class DistillConfig(TrainConfig, StudentOutput, LogitStage, IntermediateStage, S
 @options
 class TuneConfig(DistillConfig, Search):
     """`crild tune`: search a method's settings on splits carved from the training data."""
+
+
+@options
+class CheckConfig(Look, Conditions, DataConfig):
+    """`crild check`: what is wrong with a data set."""
 
 
 @options
