@@ -1,24 +1,24 @@
 """Metrics of arrays: scores, their intervals, and their parts; numpy and its kin alone.
 
-Scikit-learn, which takes a second to load, is loaded when one of its scores is asked for.
+Scikit-learn and `scipy.stats` take a second to load: they are loaded when one of their scores is asked for.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from scipy import stats
 
 Measure = Callable[[np.ndarray, np.ndarray], float]
 
 
-def correlation(function: Callable[..., Any]) -> Measure:
-    """Return a correlation that reads 0 where one side is constant, instead of NaN."""
+def correlation(name: str) -> Measure:
+    """Return a correlation of `scipy.stats` that reads 0 where one side is constant, instead of NaN."""
 
     def measure(truth: np.ndarray, output: np.ndarray) -> float:
         if np.ptp(truth) == 0 or np.ptp(output) == 0:
             return 0.0
-        return float(function(truth, output).statistic)
+        from scipy import stats
+
+        return float(getattr(stats, name)(truth, output).statistic)
 
     return measure
 
@@ -28,7 +28,7 @@ def mean_of(*measures: Measure) -> Measure:
     return lambda truth, output: float(np.mean([measure(truth, output) for measure in measures]))
 
 
-pearson, spearman = correlation(stats.pearsonr), correlation(stats.spearmanr)
+pearson, spearman = correlation("pearsonr"), correlation("spearmanr")
 
 
 def accuracy(truth: np.ndarray, output: np.ndarray) -> float:

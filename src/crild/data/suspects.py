@@ -57,7 +57,7 @@ def suspects(task: Task, embeddings: np.ndarray | None = None) -> list[Suspect]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.preprocessing import Normalizer
 
     parts = (task.train, task.selection)
     labels = [label for rows in parts for label in rows["labels"][:]]
@@ -73,7 +73,7 @@ def suspects(task: Task, embeddings: np.ndarray | None = None) -> list[Suspect]:
         learner = make_pipeline(TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)), regression)
         inputs = np.array([texts[i] for i in chosen], dtype=object)
     else:
-        learner, inputs = make_pipeline(StandardScaler(), regression), embeddings[chosen]
+        learner, inputs = make_pipeline(Normalizer(), regression), embeddings[chosen]
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     groups = np.unique([key_of[i] for i in chosen], return_inverse=True)[1]
     probabilities = cross_val_predict(learner, inputs, given, groups=groups, cv=folds, method="predict_proba")
