@@ -96,7 +96,7 @@ def label_findings(task: Task, origin: "Origin", label_map: str | None) -> list[
         text = align_labels(task.names, task.generic, names, parse_label_map(label_map)).note
     except CrildError as error:
         text = str(error)
-    return [Finding("warning", "teacher's labels", text, {"data": task.names, "teacher": names})] if text else []
+    return [Finding("warning", "teacher labels", text, {"data": task.names, "teacher": names})] if text else []
 
 
 def embeddings(task: Task, origin: "Origin", config: CheckConfig) -> np.ndarray:
