@@ -201,9 +201,6 @@ def evaluate(config: EvaluateConfig, switches: Any) -> int:
 
 def check(config: CheckConfig, switches: Any) -> int:
     """`crild check`."""
-    from crild.data.names import refuse_absent
-
-    refuse_absent(config.data or "")  # before `datasets` is loaded
     if config.teacher or config.base:
         begin(f"reading {config.data}")
     else:  # no torch: the answer comes at once

@@ -18,11 +18,11 @@ from pyarrow.parquet import read_table as read_parquet
 
 from crild import hub
 from crild.data import glue, tweets
-from crild.data.names import SUFFIXES, refuse_absent
 from crild.errors import CrildError, first_line
 
 VALIDATION_NAMES = ("validation", "dev", "valid", "val", "eval", "dev_matched", "validation_matched", "test")
 EXTRA_VALIDATION = ("dev_mismatched", "validation_mismatched")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt")
 MOST_DROPPED = 0.01  # of a file's lines
 
 
@@ -77,7 +77,8 @@ def read_source(name: str, revision: str | None = None) -> Source:
         return source
     if path.is_dir():
         return read_folder(name, path)
-    refuse_absent(name)
+    if path.suffix.lower() in SUFFIXES or not re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?|[\w-]+:[\w.-]+", name):
+        raise CrildError(f"no such file or folder: {name}")
     return read_hub(name, revision)
 
 
