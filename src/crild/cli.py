@@ -20,7 +20,7 @@ from crild.config import (
     MethodsConfig,
     TuneConfig,
 )
-from crild.config.arguments import parse
+from crild.config.arguments import check_paths, parse
 from crild.errors import CrildError, nearest
 from crild.methods import METHODS, find_method
 
@@ -65,6 +65,7 @@ def run(arguments: list[str]) -> int:
     switches = {each: SWITCHES[each] for each in verb.switches}
     config: Any
     config, chosen = parse(verb.options, rest, name, verb.summary, verb.positional, switches)
+    check_paths(config, verb.positional)
     try:
         return verb.handler(config, chosen)
     except RuntimeError as error:

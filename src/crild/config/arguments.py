@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 from crild.config.declare import build, choices_of, is_place, option_names, type_of
 from crild.config.files import read_yaml
 from crild.errors import CrildError, nearest
+from crild.paths import refuse_absent
 
 T = TypeVar("T")
 HOW_TO_RUN = "How to run"
@@ -145,8 +146,24 @@ def check_required(config: Any, positional: str | None = None) -> None:
     for each in dataclasses.fields(config):
         required = each.metadata.get("required")
         if required and not any(getattr(config, name) for name in alternatives(config, required)):
-            shown = each.name.upper() if each.name == positional else flag(each.name)
-            raise CrildError(f"{shown} is missing: {each.metadata['help']}")
+            raise CrildError(f"{spelled(each.name, positional)} is missing: {each.metadata['help']}")
+
+
+def check_paths(config: Any, positional: str | None = None) -> None:
+    """Refuse a path that is not there, before anything that takes seconds is loaded.
+
+    Raises:
+        CrildError: it names the first option whose file or folder is missing.
+    """
+    for each in dataclasses.fields(config):
+        name, kind = getattr(config, each.name), each.metadata.get("reads")
+        if kind and name:
+            refuse_absent(spelled(each.name, positional), name, kind)
+
+
+def spelled(name: str, positional: str | None) -> str:
+    """Return how messages call an option."""
+    return name.upper() if name == positional else flag(name)
 
 
 def complain(parser: argparse.ArgumentParser, left: Sequence[str], positional: str | None) -> NoReturn:
