@@ -54,7 +54,7 @@ def test_no_model_no_torch(hopeless_file):
 def test_a_missing_file_is_one_line(cli):
     code, _, err = cli("check", "nope.csv")
     assert code == 2
-    assert complaint(err) == "crild: error: no such file or folder: nope.csv"
+    assert complaint(err).startswith("crild: error: DATA: no such file or folder: nope.csv")
 
 
 def test_a_model_tells_its_limit_and_whether_it_knows_the_labels(tmp_path, tiny):

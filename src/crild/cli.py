@@ -270,7 +270,7 @@ class Verb:
         summary: its line of help.
         options: the class of its options.
         handler: what it does with them, and with its switches; returns the exit code.
-        positional: the option that is given without its name.
+        positional: the option that may be given without its name.
         switches: of `SWITCHES`.
     """
 

@@ -9,7 +9,7 @@ from crild.data.suspects import suspects
 from crild.errors import CrildError
 from tests.data.patients import graded, healthy, task_of
 
-PLANTED = (5, 50, 200, 333)
+PLANTED = range(0, 400, 19)
 
 
 def planted():
@@ -19,14 +19,15 @@ def planted():
     return rows
 
 
-def test_planted_wrong_labels_are_exactly_what_is_found(tmp_path):
+def test_of_planted_wrong_labels_most_are_found_and_nothing_else(tmp_path):
     pytest.importorskip("cleanlab")
     rows = planted()
-    found = suspects(task_of(tmp_path, rows))
-    assert {each.text for each in found} <= {row["text"] for row in rows}
-    kept = task_of(tmp_path, rows)
-    there = {*kept.train["text"], *kept.selection["text"]}
-    assert {each.text for each in found} == {rows[i]["text"] for i in PLANTED} & there
+    task = task_of(tmp_path, rows)
+    found = suspects(task)
+    there = {*task.train["text"], *task.selection["text"]}
+    wrong = {rows[i]["text"] for i in PLANTED} & there
+    assert {each.text for each in found} <= wrong
+    assert len(found) > 0.8 * len(wrong)
     assert all(each.likely in each.text and each.label not in each.text.split() for each in found)
     assert [each.probability for each in found] == sorted(each.probability for each in found)
 
@@ -39,7 +40,9 @@ def test_embeddings_say_it_too(tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.1, (len(texts), 4))
     embeddings = noise + [[1.0, -1.0, 0, 0] if "yes" in text else [-1.0, 1.0, 0, 0] for text in texts]
     found = suspects(task, embeddings)
-    assert {each.text for each in found} == {rows[i]["text"] for i in PLANTED} & set(texts)
+    wrong = {rows[i]["text"] for i in PLANTED} & set(texts)
+    assert {each.text for each in found} <= wrong
+    assert len(found) > 0.8 * len(wrong)
 
 
 def test_what_cannot_be_ranked(tmp_path, monkeypatch):

@@ -25,8 +25,10 @@ def test_the_screen_of_healthy_data(rows, tmp_path):
     assert len(text.splitlines()) < 12
     assert "train 540, selection 60, validation 150" in text
     assert f"{checks.constant:.4f} ({checks.metric})" in text
-    assert "0 to 5" in text if rows is graded else "a " in text
-    assert text.splitlines()[-1].split(maxsplit=1) == ["verdict", "nothing wrong was found" + " " * 46]
+    for name, count in checks.labels.items():
+        assert f"{name} {count}" in text
+    assert ("0 to 5, mean" in text) == (rows is graded)
+    assert text.splitlines()[-1].split() == ["verdict", "nothing", "wrong", "was", "found"]
 
 
 def test_everything_wrong_at_once_stays_in_80_columns(tmp_path):

@@ -13,6 +13,7 @@ from crild.paths import refuse_absent
 
 T = TypeVar("T")
 HOW_TO_RUN = "How to run"
+NAMED = "named"  # where the parser keeps a positional option that is given by its name all the same
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,7 +38,7 @@ def parse(
         cls: a class of options.
         arguments: what was typed.
         verb, summary: for help.
-        positional: the option that is given without its name.
+        positional: the option that may be given without its name.
         switches: further switches of the command line alone, with their help.
 
     Returns:
@@ -50,8 +51,13 @@ def parse(
     # "Intermixed": a positional argument may stand anywhere.
     known, left = parser.parse_known_intermixed_args(list(arguments))
     if left:
-        complain(parser, left, positional)
+        complain(parser, left)
     typed = {name: value for name, value in vars(known).items() if name in option_names(cls)}
+    if NAMED in known:
+        assert positional is not None
+        if positional in typed:
+            raise CrildError(f"{flag(positional)}: {positional.upper()} is given twice, with its name and without")
+        typed[positional] = getattr(known, NAMED)
     from_file: dict[str, Any] = {}
     if known.config:
         from_file = read_yaml(known.config)
@@ -107,6 +113,7 @@ def add_option(group: Any, cls: Any, each: dataclasses.Field, positional: str | 
     text = described(cls, each).replace("%", "%%")
     if name == positional:
         group.add_argument(name, nargs="?", metavar=name.upper(), help=text)
+        group.add_argument(flag(name), dest=NAMED, help=argparse.SUPPRESS)
     elif kind is bool and each.default is not None:
         # Help shows the one that changes something; the other one overrides a YAML file.
         for says in (True, False):
@@ -166,14 +173,12 @@ def spelled(name: str, positional: str | None) -> str:
     return name.upper() if name == positional else flag(name)
 
 
-def complain(parser: argparse.ArgumentParser, left: Sequence[str], positional: str | None) -> NoReturn:
+def complain(parser: argparse.ArgumentParser, left: Sequence[str]) -> NoReturn:
     """Refuse what the parser did not know."""
     wrong = next((each for each in left if each.startswith("-")), left[0])
     name = wrong.split("=")[0]
     if not wrong.startswith("-"):
         raise CrildError(f"{wrong!r} is no option: options begin with --")
-    if positional and name == flag(positional):
-        raise CrildError(f"{name}: {positional.upper()} is given without its name")
     known = [spelling for action in parser._actions for spelling in action.option_strings]
     raise CrildError(f"unknown option {name!r}{nearest(name, known)}")
 

@@ -62,7 +62,11 @@ def facts(checks: Checks) -> dict[str, str]:
 
 def suspects_table(suspects: Sequence[Suspect]) -> Table:
     """Return the rows whose labels are most probably wrong."""
-    table = Table(title=f"{len(suspects)} labels look wrong to a classifier that never saw them; the worst", title_justify="left", width=WIDTH)
+    table = Table(
+        title=f"{len(suspects)} labels look wrong to a classifier that never saw them; the worst",
+        title_justify="left",
+        width=WIDTH,
+    )
     for heading in ("label", "rather", "p(label)"):
         table.add_column(heading, justify="right" if heading.startswith("p") else "left", no_wrap=True)
     table.add_column("text", no_wrap=True, ratio=1)
