@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import resource
 import subprocess
 import sys
 import warnings
@@ -235,11 +236,42 @@ def test_a_mistake_in_options_is_told_before_torch_is_loaded(arguments, message)
     assert done.returncode == 2
 
 
+ABSENT = {
+    "data": ["distill", "--teacher", "t", "--output", "o", "--data", "films.csv"],
+    "teacher": ["distill", "--data", "d", "--output", "o", "--teacher", "./bert"],
+    "base": ["finetune", "--data", "d", "--output", "o", "--base", "models/our/bert"],
+    "student": ["distill", "--teacher", "t", "--data", "d", "--output", "o", "--student", "~/none/bert"],
+    "validation": ["finetune", "--base", "b", "--data", "d", "--output", "o", "--validation", "/none/dev.tsv"],
+    "supplementary": ["distill", "--teacher", "t", "--data", "d", "--output", "o", "--supplementary", "more.txt"],
+    "plugin": ["distill", "--teacher", "t", "--data", "d", "--output", "o", "--plugin", "mine.py"],
+    "tune": ["tune", "--teacher", "t", "--data", "../films", "--output", "o"],
+    "model": ["evaluate", "runs/films/student", "--data", "d"],
+    "model of predict": ["predict", "/none/student", "--data", "d", "--output", "o.csv"],
+    "data of predict": ["predict", "m", "--data", "films.jsonl", "--output", "o.csv"],
+    "compare": ["evaluate", "m", "--data", "d", "--compare", "./bert"],
+    "grid": ["compare", "grids/mine", "--output", "o"],
+    "config": ["distill", "--config", "run.yaml"],
+}
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_what_is_not_there_is_told_in_less_than_a_second(name, tmp_path):
+    """Five seconds of CPU went by, in which torch was loaded."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "crild", *ABSENT[name]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 2
+    assert "no such" in complaint(done.stderr)
+    assert len(done.stderr.splitlines()) == 1
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
+
+
 @pytest.mark.parametrize("verb", ["distill", "finetune"])
 def test_the_first_line_comes_before_torch_is_loaded(verb):
     """Five seconds went by before it."""
-    done = without_torch(verb, "--base", "b", "--data", "films.csv", "--output", "o")
-    assert done.stderr.splitlines()[0] == f"crild {crild.__version__}: reading films.csv"
+    done = without_torch(verb, "--base", "b", "--data", "films", "--output", "o")
+    assert done.stderr.splitlines()[0] == f"crild {crild.__version__}: reading films"
     assert "ModuleNotFoundError" in done.stderr.splitlines()[-1]
 
 

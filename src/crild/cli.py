@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crild.config import (
+    CheckConfig,
     CompareConfig,
     DemoConfig,
     DistillConfig,
@@ -19,7 +20,7 @@ from crild.config import (
     MethodsConfig,
     TuneConfig,
 )
-from crild.config.arguments import parse
+from crild.config.arguments import check_paths, parse
 from crild.errors import CrildError, nearest
 from crild.methods import METHODS, find_method
 
@@ -64,6 +65,7 @@ def run(arguments: list[str]) -> int:
     switches = {each: SWITCHES[each] for each in verb.switches}
     config: Any
     config, chosen = parse(verb.options, rest, name, verb.summary, verb.positional, switches)
+    check_paths(config, verb.positional)
     try:
         return verb.handler(config, chosen)
     except RuntimeError as error:
@@ -198,6 +200,31 @@ def evaluate(config: EvaluateConfig, switches: Any) -> int:
     return 0
 
 
+def check(config: CheckConfig, switches: Any) -> int:
+    """`crild check`."""
+    if config.teacher or config.base:
+        begin(f"reading {config.data}")
+    else:  # no torch: the answer comes at once
+        from crild.console import quiet_datasets
+
+        quiet_datasets()
+    from crild import checking
+
+    found = checking.check(config)
+    if switches.json:
+        print(json.dumps(found.to_dict(), indent=2))
+        return 0
+    from rich.console import Console
+
+    from crild.report.check import WIDTH, screen, suspects_table
+
+    out = Console(highlight=False, width=WIDTH)
+    out.print(screen(found.checks, found.findings, found.notes))
+    if found.suspects is not None:
+        out.print(suspects_table(found.suspects))
+    return 0
+
+
 def methods(config: MethodsConfig, switches: Any) -> int:
     """`crild methods [NAME] [--json]`."""
     chosen = list(METHODS.values()) if config.name is None else [find_method(config.name)]
@@ -243,7 +270,7 @@ class Verb:
         summary: its line of help.
         options: the class of its options.
         handler: what it does with them, and with its switches; returns the exit code.
-        positional: the option that is given without its name.
+        positional: the option that may be given without its name.
         switches: of `SWITCHES`.
     """
 
@@ -263,6 +290,7 @@ VERBS = {
         "run a grid of methods, tasks, conditions and seeds into one table", CompareConfig, compare, "grid", PLAN
     ),
     "tune": Verb("search a method's settings on splits carved from the training data", TuneConfig, tune),
+    "check": Verb("say what is wrong with a data set, before anything is trained on it", CheckConfig, check, "data"),
     "evaluate": Verb("score a saved classifier", EvaluateConfig, evaluate, "model"),
     "methods": Verb("list the methods, or explain one", MethodsConfig, methods, "name"),
 }

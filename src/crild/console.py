@@ -35,13 +35,19 @@ def warn(message: str) -> None:
 
 def quiet_libraries() -> None:
     """Silence the libraries' own progress bars and reports: crild says what a user needs to know."""
-    import datasets
     import transformers
 
+    quiet_datasets()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity_error()
     logging.getLogger("accelerate").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="torch|transformers|accelerate|datasets")
+
+
+def quiet_datasets() -> None:
+    """Silence `datasets`, which alone is needed to read data."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()

@@ -6,6 +6,8 @@ from pathlib import Path
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
+from crild.paths import is_path
+
 NAMES = {"dataset": "data set", "model": "model"}
 SECONDS = 5.0  # that the hub has to answer
 
@@ -22,9 +24,8 @@ def absent(name: str, repo_type: str, revision: str | None = None) -> str | None
         The reason, or ``None`` where a loader should try: the hub has it, or a copy may be in the cache.
     """
     here = "no such file or folder"
-    first, slash, rest = name.partition("/")
-    if "/" in rest or first in ("", ".", "..", "~") or (slash and Path(first).exists()):
-        return here  # a path, or a misspelt one
+    if is_path(name):
+        return here
     if constants.is_offline_mode():
         return None  # loaders look into their caches, and are quick
     try:

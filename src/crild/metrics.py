@@ -1,22 +1,24 @@
-"""Metrics of arrays: scores, their intervals, and their parts; numpy and its kin alone."""
+"""Metrics of arrays: scores, their intervals, and their parts; numpy and its kin alone.
+
+Scikit-learn and `scipy.stats` take a second to load: they are loaded when one of their scores is asked for.
+"""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from scipy import stats
-from sklearn.metrics import f1_score, matthews_corrcoef
 
 Measure = Callable[[np.ndarray, np.ndarray], float]
 
 
-def correlation(function: Callable[..., Any]) -> Measure:
-    """Return a correlation that reads 0 where one side is constant, instead of NaN."""
+def correlation(name: str) -> Measure:
+    """Return a correlation of `scipy.stats` that reads 0 where one side is constant, instead of NaN."""
 
     def measure(truth: np.ndarray, output: np.ndarray) -> float:
         if np.ptp(truth) == 0 or np.ptp(output) == 0:
             return 0.0
-        return float(function(truth, output).statistic)
+        from scipy import stats
+
+        return float(getattr(stats, name)(truth, output).statistic)
 
     return measure
 
@@ -26,7 +28,7 @@ def mean_of(*measures: Measure) -> Measure:
     return lambda truth, output: float(np.mean([measure(truth, output) for measure in measures]))
 
 
-pearson, spearman = correlation(stats.pearsonr), correlation(stats.spearmanr)
+pearson, spearman = correlation("pearsonr"), correlation("spearmanr")
 
 
 def accuracy(truth: np.ndarray, output: np.ndarray) -> float:
@@ -36,16 +38,22 @@ def accuracy(truth: np.ndarray, output: np.ndarray) -> float:
 
 def f1(truth: np.ndarray, output: np.ndarray) -> float:
     """Return the F1 of class 1 against class 0."""
+    from sklearn.metrics import f1_score
+
     return float(f1_score(truth, output, pos_label=1, zero_division=0))
 
 
 def macro_f1(truth: np.ndarray, output: np.ndarray) -> float:
     """Return the mean F1 over classes."""
+    from sklearn.metrics import f1_score
+
     return float(f1_score(truth, output, average="macro", zero_division=0))
 
 
 def matthews(truth: np.ndarray, output: np.ndarray) -> float:
     """Return Matthews' correlation coefficient."""
+    from sklearn.metrics import matthews_corrcoef
+
     return float(matthews_corrcoef(truth, output))
 
 

@@ -143,7 +143,8 @@ def test_a_switch_does_not_swallow_the_argument_after_it(arguments):
 
 def test_a_positional_argument_has_one_spelling():
     assert complaint(EvaluateConfig, ["--data", "d"], "model").startswith("MODEL is missing: ")
-    assert complaint(EvaluateConfig, ["--model", "M"], "model") == "--model: MODEL is given without its name"
+    twice = "--model: MODEL is given twice, with its name and without"
+    assert complaint(EvaluateConfig, ["A", "--data", "d", "--model", "B"], "model") == twice
     assert complaint(EvaluateConfig, ["M", "N", "--data", "d"], "model").startswith("'N' is no option")
     assert complaint(EvaluateConfig, ["M", "--dta", "d"], "model").startswith("unknown option '--dta' (did you mean")
     assert parse(CompareConfig, ["--only", "x", "g.yaml"], "x", "x", "grid")[0].grid == "g.yaml"

@@ -5,8 +5,9 @@ from datasets import Dataset, Value, disable_caching, enable_caching
 
 from crild.config import FinetuneConfig
 from crild.data import tokenise as module
+from crild.data.doctor import Cut, check_data
 from crild.data.task import load_task
-from crild.data.tokenise import check_data, processes, serialised, tokenise
+from crild.data.tokenise import processes, serialised, tokenise
 from tests.conftest import reviews, tiny_tokenizer, write_jsonl
 
 
@@ -165,6 +166,6 @@ def test_reading_splitting_and_tokenising_read_no_data_set_row_by_row(tmp_path, 
     monkeypatch.setattr(Dataset, "__iter__", lambda self: reads.extend([1] * len(self)) or rows(self))
     task = load_task(FinetuneConfig(data=str(tmp_path / "d.jsonl")))
     train = tokenise(task.train, tiny_tokenizer(), 16)
-    checks = check_data(task, train)
+    checks = check_data(task, Cut.of(train, 16, 64))
     assert sum(checks.labels.values()) == len(task.train)
     assert len(reads) < 150

@@ -3,6 +3,7 @@
 from crild.config.declare import as_dict, build, configure, convert, option_names
 from crild.config.files import read_yaml
 from crild.config.options import (
+    CheckConfig,
     CompareConfig,
     DataConfig,
     DemoConfig,
@@ -19,6 +20,7 @@ from crild.config.presets import ANY, PRESETS, StageSettings, stage_settings
 __all__ = [
     "ANY",
     "PRESETS",
+    "CheckConfig",
     "CompareConfig",
     "DataConfig",
     "DemoConfig",

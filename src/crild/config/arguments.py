@@ -9,9 +9,11 @@ from typing import Any, NoReturn, TypeVar
 from crild.config.declare import build, choices_of, is_place, option_names, type_of
 from crild.config.files import read_yaml
 from crild.errors import CrildError, nearest
+from crild.paths import refuse_absent
 
 T = TypeVar("T")
 HOW_TO_RUN = "How to run"
+NAMED = "named"  # where the parser keeps a positional option that is given by its name all the same
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,7 +38,7 @@ def parse(
         cls: a class of options.
         arguments: what was typed.
         verb, summary: for help.
-        positional: the option that is given without its name.
+        positional: the option that may be given without its name.
         switches: further switches of the command line alone, with their help.
 
     Returns:
@@ -49,8 +51,13 @@ def parse(
     # "Intermixed": a positional argument may stand anywhere.
     known, left = parser.parse_known_intermixed_args(list(arguments))
     if left:
-        complain(parser, left, positional)
+        complain(parser, left)
     typed = {name: value for name, value in vars(known).items() if name in option_names(cls)}
+    if NAMED in known:
+        assert positional is not None
+        if positional in typed:
+            raise CrildError(f"{flag(positional)}: {positional.upper()} is given twice, with its name and without")
+        typed[positional] = getattr(known, NAMED)
     from_file: dict[str, Any] = {}
     if known.config:
         from_file = read_yaml(known.config)
@@ -106,6 +113,7 @@ def add_option(group: Any, cls: Any, each: dataclasses.Field, positional: str | 
     text = described(cls, each).replace("%", "%%")
     if name == positional:
         group.add_argument(name, nargs="?", metavar=name.upper(), help=text)
+        group.add_argument(flag(name), dest=NAMED, help=argparse.SUPPRESS)
     elif kind is bool and each.default is not None:
         # Help shows the one that changes something; the other one overrides a YAML file.
         for says in (True, False):
@@ -145,18 +153,32 @@ def check_required(config: Any, positional: str | None = None) -> None:
     for each in dataclasses.fields(config):
         required = each.metadata.get("required")
         if required and not any(getattr(config, name) for name in alternatives(config, required)):
-            shown = each.name.upper() if each.name == positional else flag(each.name)
-            raise CrildError(f"{shown} is missing: {each.metadata['help']}")
+            raise CrildError(f"{spelled(each.name, positional)} is missing: {each.metadata['help']}")
 
 
-def complain(parser: argparse.ArgumentParser, left: Sequence[str], positional: str | None) -> NoReturn:
+def check_paths(config: Any, positional: str | None = None) -> None:
+    """Refuse a path that is not there, before anything that takes seconds is loaded.
+
+    Raises:
+        CrildError: it names the first option whose file or folder is missing.
+    """
+    for each in dataclasses.fields(config):
+        name, kind = getattr(config, each.name), each.metadata.get("reads")
+        if kind and name:
+            refuse_absent(spelled(each.name, positional), name, kind)
+
+
+def spelled(name: str, positional: str | None) -> str:
+    """Return how messages call an option."""
+    return name.upper() if name == positional else flag(name)
+
+
+def complain(parser: argparse.ArgumentParser, left: Sequence[str]) -> NoReturn:
     """Refuse what the parser did not know."""
     wrong = next((each for each in left if each.startswith("-")), left[0])
     name = wrong.split("=")[0]
     if not wrong.startswith("-"):
         raise CrildError(f"{wrong!r} is no option: options begin with --")
-    if positional and name == flag(positional):
-        raise CrildError(f"{name}: {positional.upper()} is given without its name")
     known = [spelling for action in parser._actions for spelling in action.option_strings]
     raise CrildError(f"unknown option {name!r}{nearest(name, known)}")
 

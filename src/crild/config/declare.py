@@ -43,6 +43,7 @@ def option(
     off: str | None = None,
     required: str | None = None,
     choices: Sequence[str] | None = None,
+    reads: str | None = None,
     above: float | None = None,
     at_least: float | None = None,
     at_most: float | None = None,
@@ -56,10 +57,12 @@ def option(
         off: of a switch that is on by default: what turning it off does.
         required: a name that options share of which one must be given.
         choices: the values that it may have, where its type does not say so.
+        reads: what a path that is read should be, see `crild.paths.refuse_absent`.
         above, at_least, at_most: its bounds.
     """
     bounds = {"gt": above, "ge": at_least, "le": at_most}  # as pydantic calls them
-    rest = {"help": help, "unset": unset, "off": off, "required": required, "choices": choices}
+    rest = {"help": help, "unset": unset, "off": off, "required": required, "choices": choices,
+            "reads": reads}  # fmt: skip
     return dataclasses.field(default=default, metadata={k: v for k, v in (bounds | rest).items() if v is not None})
 
 

@@ -22,7 +22,7 @@ MOST_SEED = 2**32 - 1  # what numpy takes
 class Model:
     """Model"""
 
-    model: Place | None = option(None, "folder or hub name of a classifier", required="model")
+    model: Place | None = option(None, "folder or hub name of a classifier; a run stands for its student", required="model", reads="folder")
 
 
 @options
@@ -33,6 +33,7 @@ class Data:
         None,
         "GLUE folder, CSV, TSV, JSONL, Parquet or text file, `datasets` directory or hub name",
         required="data",
+        reads="file or folder",
     )
     data_revision: str | None = option(None, "branch, tag or commit of data on the hub", unset="its main branch")
     text: str | None = option(None, "text column", unset="recognised by common names")
@@ -55,6 +56,7 @@ class Data:
         None,
         "data to score on, or held-out: 20 % of train",
         unset="the source's dev split, else held-out",
+        reads="file or folder",
     )
     data_seed: Whole = option(42, "seed of splits, apart from the training seed", at_least=0, at_most=MOST_SEED)
 
@@ -94,6 +96,7 @@ class Teacher:
         None,
         "fine-tuned classifier; an encoder without a trained head is fine-tuned first and is also --base",
         required="start",
+        reads="folder",
     )
 
 
@@ -105,6 +108,7 @@ class Encoder:
         None,
         "pre-trained encoder: fine-tuned into the teacher, and what a cut student copies",
         required="start",
+        reads="folder",
     )
 
 
@@ -112,7 +116,9 @@ class Encoder:
 class Student:
     """Student"""
 
-    student: Place = option("half", "3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, or a path")
+    student: Place = option(
+        "half", "3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, or a path", reads="folder"
+    )
     student_width: Whole | None = option(
         None, "a narrower cut student: its hidden size", unset="as wide as its source", at_least=1
     )
@@ -150,7 +156,7 @@ class Method:
     )
     interpolate: Switch | None = option(None, "match on interpolated inputs", unset="the method's")
     plugin: Place | None = option(
-        None, "a Python file of your own that registers objectives with crild.objective", unset="none"
+        None, "a Python file of your own that registers objectives with crild.objective", unset="none", reads="file"
     )
     relation_heads: Whole | None = option(
         None, "relation heads of Q/K/V relations", unset="48 or the largest common divisor", at_least=1
@@ -190,7 +196,10 @@ class Supplementary:
     """Further texts"""
 
     supplementary: Place | None = option(
-        None, "further texts, labels ignored, for intermediate-layer distillation", unset="none"
+        None,
+        "further texts, labels ignored, for intermediate-layer distillation",
+        unset="none",
+        reads="file or folder",
     )
     supplementary_mode: Literal["first", "join"] = option(
         "first",
@@ -300,6 +309,19 @@ class Search:
     )
 
 
+@options
+class Look:
+    """Look closer"""
+
+    teacher: Place | None = option(
+        None, "fine-tuned classifier: its tokenizer's limit, and whether it knows the labels", unset="none"
+    )
+    base: Place | None = option(None, "encoder: its tokenizer's limit", unset="none")
+    suspicious: Switch = option(
+        False, "rank labels that are probably wrong, by TF-IDF or (with --base or --teacher) by embeddings"
+    )
+
+
 # ---- one class a verb ----
 
 
@@ -329,6 +351,11 @@ class TuneConfig(DistillConfig, Search):
 
 
 @options
+class CheckConfig(Look, Conditions, DataConfig):
+    """`crild check`: what is wrong with a data set."""
+
+
+@options
 class EvaluateConfig(DataConfig, Model):
     """`crild evaluate`: score a saved classifier."""
 
@@ -338,7 +365,7 @@ class CompareConfig:
     """Grid"""
 
     grid: Place | None = option(
-        None, "YAML file of the grid: tasks, methods, conditions, seeds, options", required="grid"
+        None, "YAML file of the grid: tasks, methods, conditions, seeds, options", required="grid", reads="file"
     )
     output: Place | None = option(
         None, "folder of the grid: run directories, results and the table", unset="required, but for --dry-run"

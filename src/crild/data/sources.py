@@ -19,10 +19,10 @@ from pyarrow.parquet import read_table as read_parquet
 from crild import hub
 from crild.data import glue, tweets
 from crild.errors import CrildError, first_line
+from crild.paths import ROWS, is_path
 
 VALIDATION_NAMES = ("validation", "dev", "valid", "val", "eval", "dev_matched", "validation_matched", "test")
 EXTRA_VALIDATION = ("dev_mismatched", "validation_mismatched")
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt")
 MOST_DROPPED = 0.01  # of a file's lines
 
 
@@ -77,7 +77,7 @@ def read_source(name: str, revision: str | None = None) -> Source:
         return source
     if path.is_dir():
         return read_folder(name, path)
-    if path.suffix.lower() in SUFFIXES or not re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?|[\w-]+:[\w.-]+", name):
+    if is_path(name) or not re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?|[\w-]+:[\w.-]+", name):
         raise CrildError(f"no such file or folder: {name}")
     return read_hub(name, revision)
 
@@ -106,7 +106,7 @@ def read_folder(name: str, path: Path) -> Source:
         return Source(name, dict(loaded) if isinstance(loaded, DatasetDict) else {"train": loaded})
     source = Source(name, {})
     known = ("train", *VALIDATION_NAMES, *EXTRA_VALIDATION)
-    files = {p.stem: p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES and p.stem in known}
+    files = {p.stem: p for p in sorted(path.iterdir()) if p.suffix.lower() in ROWS and p.stem in known}
     if "train" not in files and not any(n in files for n in VALIDATION_NAMES):
         raise CrildError(
             f"{name}: a data folder needs a train file (train.tsv, train.csv, train.jsonl, train.parquet), none is here"
@@ -139,7 +139,7 @@ def read_file(path: Path, source: Source) -> Dataset:
         lines = [line for line in read_text(path).split("\n") if line.strip()]
         rows = Dataset.from_dict({"text": lines})
     else:
-        raise CrildError(f"{path}: unknown kind of file; use one of {', '.join(SUFFIXES)}")
+        raise CrildError(f"{path}: unknown kind of file; use one of {', '.join(ROWS)}")
     if len(rows) == 0:
         raise CrildError(f"{path}: the file has no rows")
     return rows

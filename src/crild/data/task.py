@@ -7,7 +7,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from crild.config import DataConfig, TrainConfig
+from crild.config import CheckConfig, DataConfig, TrainConfig
 from crild.data.columns import normalise
 from crild.data.corruption import few, flip, unbalance
 from crild.data.glue import GlueTask
@@ -66,7 +66,21 @@ class Task:
 
 
 def load_task(config: TrainConfig, task_type: TaskType | None = None) -> Task:
-    """Read ``config.data`` (and ``config.validation``) and prepare the splits of `method.md` section 3.
+    """Read a task to train on.
+
+    Args:
+        config, task_type: as in `split_task`.
+
+    Raises:
+        CrildError: the data cannot be used, or nothing can be learned from it; the message says why.
+    """
+    task = split_task(config, task_type)
+    task.task_type.refuse_untrainable(task.train["labels"][:], task.names, str(config.data))
+    return task
+
+
+def split_task(config: TrainConfig | CheckConfig, task_type: TaskType | None = None) -> Task:
+    """Read ``config.data`` (and ``config.validation``) and prepare the splits of `method.md` section 3, as they are.
 
     Args:
         config: names of files and columns, and the conditions: few rows, unbalanced classes, wrong labels.
@@ -111,13 +125,12 @@ def read_validation(config: DataConfig, source: Source) -> dict[str, Dataset]:
     return {name: normalise(rows, config, where(source, name), source) for name, rows in splits.items()}
 
 
-def with_conditions(task: Task, config: TrainConfig) -> Task:
+def with_conditions(task: Task, config: TrainConfig | CheckConfig) -> Task:
     """Return the task with wrong labels where they are asked for; refuse conditions that mean nothing on this data."""
     if config.imbalance is not None and not task.task_type.named:
         raise CrildError(f"--imbalance is about classes, and this is a {task.task_type.name} task")
     if (config.label_noise or config.imbalance is not None) and not task.labelled:
         raise CrildError(f"--label-noise and --imbalance change labels, and {config.data} has none")
-    task.task_type.refuse_untrainable(task.train["labels"][:], task.names, str(config.data))
     if not config.label_noise:
         return task
     another = partial(task.task_type.another, classes=len(task.names))

@@ -1,9 +1,8 @@
-"""Raw text -> token ids, and the checks that a user should see before the first step."""
+"""Raw text -> token ids."""
 
 import hashlib
 import os
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -16,9 +15,6 @@ import transformers
 from datasets import Dataset
 from pyarrow import ArrowInvalid
 from transformers import BatchEncoding, PreTrainedTokenizerBase
-
-from crild.data.splits import keys
-from crild.data.task import Task
 
 HASHED_ROWS = 10_000  # at a time
 MANY_ROWS, MOST_PROCESSES = 20_000, 8
@@ -128,32 +124,3 @@ def words_of(encoded: BatchEncoding, row: int) -> list[int]:
     numbers: dict[tuple[int | None, int], int] = {}
     places = zip(encoded.sequence_ids(row), encoded.word_ids(row), strict=True)
     return [-1 if word is None else numbers.setdefault((text, word), len(numbers)) for text, word in places]
-
-
-@dataclass(frozen=True)
-class Checks:
-    """What to know about the data before training.
-
-    Attributes:
-        labels: number of training rows by label name; regression: an empty dictionary.
-        unlabelled: training rows without a label.
-        truncated: share of training texts cut to the maximum length.
-        shared: validation rows whose text is also in train.
-    """
-
-    labels: dict[str, int]
-    unlabelled: int
-    truncated: float
-    shared: int
-
-
-def check_data(task: Task, train: Dataset) -> Checks:
-    """Count labels, truncated texts and rows shared by train and validation."""
-    values = task.train["labels"][:]
-    seen = set(keys(task.train)) | set(keys(task.selection))
-    return Checks(
-        labels=task.task_type.counts(values, task.names),
-        unlabelled=sum(v is None for v in values),
-        truncated=sum(train["truncated"][:]) / len(train),
-        shared=sum(key in seen for rows in task.validation.values() for key in keys(rows)),
-    )

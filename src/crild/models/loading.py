@@ -22,6 +22,7 @@ from crild import hub
 from crild.data.tweets import model_folder
 from crild.errors import CrildError, first_line
 from crild.models.architecture import longest
+from crild.paths import is_path
 from crild.tasks.registry import TASK_TYPES
 
 
@@ -58,7 +59,7 @@ def load_config(name: str, role: str, trust_remote_code: bool = False, revision:
     """
     name = model_folder(name)
     path = Path(name)
-    if not path.exists() and (name.count("/") > 1 or name.startswith((".", "/", "~"))):
+    if not path.exists() and is_path(name):
         raise CrildError(f"{role}: no such folder: {name}")
     if path.exists() and not (path / "config.json").exists():
         raise CrildError(f"{role}: {name} is not a saved model (it has no config.json)")

@@ -6,7 +6,7 @@ A folder that was moved holds the same run; a teacher that was trained anew unde
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 from torch import nn
 
-from crild.config import as_dict, with_defaults
+from crild.config import DistillConfig, as_dict, with_defaults
 from crild.errors import CrildError
 from crild.files import check_folder
 
@@ -56,7 +56,7 @@ def _hash(file: str, size: int, changed: int, inode: int) -> str:
 
 
 CHANGES_NOTHING = ("output", "cache", "save_steps", "keep_stages")  # options with which a run ends the same
-PATHS = ("teacher", "base", "student", "data", "validation", "supplementary", "plugin")
+PATHS = tuple(each.name for each in fields(DistillConfig) if each.metadata.get("reads"))
 LAYERS = re.compile(r"half|((first|last|every):)?\d+|\d+(,\d+)+")  # what --student may say besides a path
 
 

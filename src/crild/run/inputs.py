@@ -9,9 +9,10 @@ from transformers import PreTrainedTokenizerBase
 
 from crild.config import DistillConfig, FinetuneConfig, TrainConfig
 from crild.data.augment import Corpus
+from crild.data.doctor import Checks, Cut, check_data, findings
 from crild.data.splits import folds, keys
 from crild.data.task import Task, load_task, load_texts
-from crild.data.tokenise import Checks, check_data, tokenise
+from crild.data.tokenise import tokenise
 from crild.errors import CrildError
 from crild.models import loading
 from crild.run.origin import Origin
@@ -94,6 +95,8 @@ def read_inputs(
         notes.append(f"maximum length {length} is more than the models take; {origin.longest} is used")
         length = origin.longest
     train = tokenise(task.train, tokenizer, length, words)
+    checks = check_data(task, Cut.of(train, length, origin.longest))
+    notes += [finding.text for finding in findings(checks)]
     texts = None
     if supplementary:
         further, more = read_supplementary(config, supplementary, task)
@@ -108,7 +111,7 @@ def read_inputs(
         supplementary=texts,
         corpus=Corpus.of(task.train, augment, tokenizer.mask_token) if augment else None,
         folds=folds(task.train, cross_fit, config.data_seed) if cross_fit else None,
-        checks=check_data(task, train),
+        checks=checks,
         max_length=length,
         labels_by_position=alignment is not None and alignment.by_index,
         notes=tuple(notes),

@@ -227,15 +227,13 @@ def announce(prepared: Prepared, timed: bool = True) -> Prepared:
     """Print what the data holds and what will run; ``timed``: also about how long, from some steps."""
     inputs, plan, config = prepared.inputs, prepared.plan, prepared.config
     checks, task = inputs.checks, inputs.task
+    cut = f"texts cut to {inputs.max_length} tokens: {checks.cut.share:.1%}; " if checks.cut else ""
     counts = ", ".join(f"{name} {count}" for name, count in checks.labels.items()) or "numbers"
     unlabelled = f", {checks.unlabelled} without a label" if checks.unlabelled else ""
     held_out = len(inputs.validation[inputs.scored_on])
     say(f"task {task.name} ({task.metric}): {len(inputs.train)} training rows ({counts}{unlabelled}), "
         f"{len(inputs.selection)} for selection, {held_out} for validation")  # fmt: skip
-    say(
-        f"texts cut to {inputs.max_length} tokens: {checks.truncated:.1%}; "
-        f"validation rows also in train: {checks.shared}"
-    )
+    say(f"{cut}validation rows also in train: {checks.shared}")
     for note in prepared.notes:
         warn(note)
     if prepared.models.student is not None:

@@ -1,20 +1,22 @@
 """The contract of a task type: all that differs between classification, regression and the like."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from torch import Tensor
 
 from crild.errors import CrildError, nearest
 from crild.metrics import Measure
 from crild.tasks.labels import Labels
 
-Term = tuple[Tensor, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor  # only losses need torch, and `crild check` reads labels without it
+
+Term: TypeAlias = "tuple[Tensor, Tensor]"
 """A sum over examples, and their number."""
 
 
-def known(labels: Tensor) -> Tensor:
+def known(labels: "Tensor") -> "Tensor":
     """Return which examples of a batch have a label (B,), of labels (B,) or (B, C) that are NaN where there is none."""
     return ~labels.flatten(1).isnan().any(1) if labels.ndim > 1 else ~labels.isnan()
 
@@ -95,7 +97,7 @@ class TaskType:
 
     # ---- losses, sums over examples ----
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Term:
+    def loss(self, logits: "Tensor", labels: "Tensor") -> Term:
         """Return the task's own loss over the labelled examples.
 
         Args:
@@ -104,7 +106,7 @@ class TaskType:
         """
         raise NotImplementedError
 
-    def mixed_loss(self, logits: Tensor, labels: Tensor, lam: float, partners: Tensor) -> Term:
+    def mixed_loss(self, logits: "Tensor", labels: "Tensor", lam: float, partners: "Tensor") -> Term:
         """Return the loss of interpolated inputs: ``lam`` against a row's own label, the rest against its partner's.
 
         That is the cross-entropy against interpolated labels; in regression it differs from the squared error against
@@ -121,7 +123,7 @@ class TaskType:
         to_partner, _ = self.loss(logits, labels[partners])
         return lam * to_own + (1 - lam) * to_partner, count
 
-    def distillation(self, student: Tensor, teacher: Tensor, temperature: float) -> Term:
+    def distillation(self, student: "Tensor", teacher: "Tensor", temperature: float) -> Term:
         """Return the divergence of the student's logits (B, C) from the teacher's (`method.md` 3, stage 2)."""
         raise NotImplementedError
 

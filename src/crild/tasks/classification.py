@@ -2,18 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from scipy.special import softmax
-from torch import Tensor
-from torch.nn import functional as F
 
 from crild.errors import CrildError
 from crild.metrics import Measure, about, accuracy, f1, macro_f1, matthews, mean_of
 from crild.tasks.base import TaskType, Term
 from crild.tasks.labels import MOST_CODED_CLASSES, Labels, as_number, class_name, is_missing, refuse_lists
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TWO_CLASSES = ("f1", "accuracy_f1")
 
@@ -83,17 +83,22 @@ class Classification(TaskType):
         """Return one of the other classes, each as likely."""
         return float((labels[place] + 1 + int(draw * (classes - 1))) % classes)
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Term:
+    def loss(self, logits: "Tensor", labels: "Tensor") -> Term:
         """Return cross-entropy."""
+        from torch.nn import functional as F
+
         labelled = ~labels.isnan()
         losses = F.cross_entropy(logits, labels.nan_to_num().long(), reduction="none")
         return (losses * labelled).sum(), labelled.sum()
 
-    def distillation(self, student: Tensor, teacher: Tensor, temperature: float) -> Term:
+    def distillation(self, student: "Tensor", teacher: "Tensor", temperature: float) -> Term:
         """Return ``T^2 * KL(softmax(teacher / T) || softmax(student / T))``.
 
         Source: Hinton et al. 2015, section 2.
         """
+        import torch
+        from torch.nn import functional as F
+
         log_student = F.log_softmax(student / temperature, dim=-1)
         log_teacher = F.log_softmax(teacher / temperature, dim=-1)
         total = F.kl_div(log_student, log_teacher, reduction="sum", log_target=True)

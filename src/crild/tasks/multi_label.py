@@ -2,26 +2,31 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from scipy.special import expit
-from sklearn.metrics import f1_score
-from torch import Tensor
-from torch.nn import functional as F
 
 from crild.errors import CrildError
 from crild.metrics import Measure
 from crild.tasks.base import TaskType, Term
 from crild.tasks.labels import Labels, is_missing
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 HALF = 0.0  # the logit of probability 1/2
 
 
 def f1(average: str) -> Measure:
     """Return the F1 over all labels of all rows (``micro``), or its mean over classes (``macro``)."""
-    return lambda truth, output: float(f1_score(truth, output, average=average, zero_division=0))
+
+    def measure(truth: np.ndarray, output: np.ndarray) -> float:
+        from sklearn.metrics import f1_score  # see `crild.metrics`
+
+        return float(f1_score(truth, output, average=average, zero_division=0))
+
+    return measure
 
 
 def subset_accuracy(truth: np.ndarray, output: np.ndarray) -> float:
@@ -71,16 +76,21 @@ class MultiLabel(TaskType):
         known = [label for label in labels if label is not None]
         return {name: int(sum(label[i] for label in known)) for i, name in enumerate(names)}
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Term:
+    def loss(self, logits: "Tensor", labels: "Tensor") -> Term:
         """Return binary cross-entropy, mean over classes."""
+        from torch.nn import functional as F
+
         if labels.ndim == 1:  # no row of the batch has a label
             labels = labels[:, None].expand_as(logits)
         labelled = ~labels.isnan().any(-1)
         losses = F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction="none").mean(-1)
         return (losses * labelled).sum(), labelled.sum()
 
-    def distillation(self, student: Tensor, teacher: Tensor, temperature: float) -> Term:
+    def distillation(self, student: "Tensor", teacher: "Tensor", temperature: float) -> Term:
         """Return ``T^2 * KL`` between the two Bernoulli distributions of each class, mean over classes."""
+        import torch
+        from torch.nn import functional as F
+
         ours, theirs = student / temperature, teacher / temperature
         p = theirs.sigmoid()
         cross = F.binary_cross_entropy_with_logits(ours, p, reduction="none")

@@ -1,16 +1,17 @@
 """Regression: a number."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from crild.errors import CrildError
 from crild.metrics import mean_of, pearson, spearman
 from crild.tasks.base import TaskType, Term
 from crild.tasks.labels import MOST_CODED_CLASSES, Labels, as_number, is_missing, refuse_lists
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Regression(TaskType):
@@ -46,14 +47,16 @@ class Regression(TaskType):
         """Return 1."""
         return 1
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Term:
+    def loss(self, logits: "Tensor", labels: "Tensor") -> Term:
         """Return the squared error."""
         labelled = ~labels.isnan()
         losses = (logits.squeeze(-1) - labels.nan_to_num()).square()
         return (losses * labelled).sum(), labelled.sum()
 
-    def distillation(self, student: Tensor, teacher: Tensor, temperature: float) -> Term:
+    def distillation(self, student: "Tensor", teacher: "Tensor", temperature: float) -> Term:
         """Return the squared difference; a temperature means nothing to it."""
+        import torch
+
         return (student - teacher).square().sum(), torch.tensor(len(student), device=student.device)
 
     def answers(self, logits: np.ndarray) -> np.ndarray:

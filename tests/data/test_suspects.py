@@ -1,0 +1,62 @@
+"""Labels that are probably wrong: planted ones are found."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from crild.data.suspects import suspects
+from crild.errors import CrildError
+from tests.data.patients import graded, healthy, task_of
+
+PLANTED = range(0, 400, 19)
+
+
+def planted():
+    rows = healthy(400)
+    for i in PLANTED:
+        rows[i]["label"] = {"no": "yes", "yes": "no"}[rows[i]["label"]]
+    return rows
+
+
+def test_of_planted_wrong_labels_most_are_found_and_nothing_else(tmp_path):
+    pytest.importorskip("cleanlab")
+    rows = planted()
+    task = task_of(tmp_path, rows)
+    found = suspects(task)
+    there = {*task.train["text"], *task.selection["text"]}
+    wrong = {rows[i]["text"] for i in PLANTED} & there
+    assert {each.text for each in found} <= wrong
+    assert len(found) > 0.8 * len(wrong)
+    assert all(each.likely in each.text and each.label not in each.text.split() for each in found)
+    assert [each.probability for each in found] == sorted(each.probability for each in found)
+
+
+def test_embeddings_say_it_too(tmp_path):
+    pytest.importorskip("cleanlab")
+    rows = planted()
+    task = task_of(tmp_path, rows)
+    texts = [*task.train["text"], *task.selection["text"]]
+    noise = np.random.default_rng(0).normal(0, 0.1, (len(texts), 4))
+    embeddings = noise + [[1.0, -1.0, 0, 0] if "yes" in text else [-1.0, 1.0, 0, 0] for text in texts]
+    found = suspects(task, embeddings)
+    wrong = {rows[i]["text"] for i in PLANTED} & set(texts)
+    assert {each.text for each in found} <= wrong
+    assert len(found) > 0.8 * len(wrong)
+
+
+def test_what_cannot_be_ranked(tmp_path, monkeypatch):
+    with pytest.raises(CrildError, match="regression task"):
+        suspects(task_of(tmp_path, graded()))
+    monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
+    with pytest.raises(CrildError, match=r"pip install 'crild\[check\]'"):
+        suspects(task_of(tmp_path, healthy()))
+
+
+def test_a_class_of_too_few_texts_is_left_out(tmp_path):
+    pytest.importorskip("cleanlab")
+    rows = [*healthy(60), *({"text": f"odd {i}", "label": "odd"} for i in range(2))]
+    assert "odd" not in {each.label for each in suspects(task_of(tmp_path, rows))}
+    rows = [*({"text": f"one {i}", "label": "one"} for i in range(60)), {"text": "odd", "label": "odd"}]
+    with pytest.raises(CrildError, match="two classes with at least 5"):
+        suspects(task_of(tmp_path, rows))
