@@ -38,5 +38,5 @@ def test_answers_go_into_a_new_file_of_a_known_format(tmp_path):
     with pytest.raises(CrildError, match="choose another name, or --overwrite"):
         refuse_answers("--output", str(tmp_path / "a.csv"), overwrite=False)
     (tmp_path / "b.csv").mkdir()
-    with pytest.raises(CrildError, match="exists: choose another name$"):
+    with pytest.raises(CrildError, match=r"exists: choose another name$"):
         refuse_answers("--output", str(tmp_path / "b.csv"), overwrite=True)

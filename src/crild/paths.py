@@ -1,4 +1,4 @@
-"""Paths that a user names: what can only be one, and what is not there. Nothing is loaded, so a typo is told at once."""
+"""Paths that a user names: what can only be one, and what is not there. Nothing is loaded: a typo is told at once."""
 
 from pathlib import Path
 
@@ -41,4 +41,5 @@ def refuse_answers(option: str, name: str, overwrite: bool) -> None:
     if not path.absolute().parent.is_dir():
         raise CrildError(f"{option}: no such folder: {path.parent}")
     if path.is_dir() or (path.exists() and not overwrite):
-        raise CrildError(f"{option}: {name} exists: choose another name" + ("" if path.is_dir() else ", or --overwrite"))
+        cure = "" if path.is_dir() else ", or --overwrite"
+        raise CrildError(f"{option}: {name} exists: choose another name{cure}")
