@@ -246,9 +246,6 @@ ABSENT = {
     "plugin": ["distill", "--teacher", "t", "--data", "d", "--output", "o", "--plugin", "mine.py"],
     "tune": ["tune", "--teacher", "t", "--data", "../films", "--output", "o"],
     "model": ["evaluate", "runs/films/student", "--data", "d"],
-    "model of predict": ["predict", "/none/student", "--data", "d", "--output", "o.csv"],
-    "data of predict": ["predict", "m", "--data", "films.jsonl", "--output", "o.csv"],
-    "compare": ["evaluate", "m", "--data", "d", "--compare", "./bert"],
     "grid": ["compare", "grids/mine", "--output", "o"],
     "config": ["distill", "--config", "run.yaml"],
 }

@@ -1,6 +1,7 @@
 """Scoring a saved classifier."""
 
 import json
+import shutil
 
 import pytest
 
@@ -40,3 +41,13 @@ def test_texts_longer_than_the_model_takes_are_cut(tiny_teacher, tmp_path):
     rows = [{"text": "good film " * 200, "label": "pos"}, {"text": "bad film", "label": "neg"}]
     path = write_jsonl(tmp_path / "long.jsonl", rows)
     assert crild.evaluate(model=tiny_teacher, data=path, max_length=1000)["rows"] == 2
+
+
+def test_a_run_stands_for_its_student(tiny_teacher, film_data, tmp_path):
+    (tmp_path / "run").mkdir()
+    shutil.copytree(tiny_teacher, tmp_path / "run" / "student")
+    with pytest.raises(CrildError, match="run"):  # not finished: it has no result
+        crild.evaluate(model=tmp_path / "run", data=film_data)
+    (tmp_path / "run" / "result.json").write_text("{}")
+    found = crild.evaluate(model=tmp_path / "run", data=film_data)
+    assert found["score"] == crild.evaluate(model=tiny_teacher, data=film_data)["score"]

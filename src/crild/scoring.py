@@ -1,6 +1,7 @@
 """`evaluate`: score a saved classifier on a data source."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from crild.errors import CrildError
 from crild.inference import parameters, predict
 from crild.models import loading
 from crild.models.architecture import longest
+from crild.run.folder import RunFolder
 from crild.run.targets import Target
 from crild.tasks.labels import align_labels, parse_label_map
 from crild.tasks.registry import task_type_of
@@ -34,6 +36,8 @@ def evaluate(config: EvaluateConfig | None = None, **options: Any) -> dict[str, 
     config = configure(EvaluateConfig, config, options)
     if not config.model:
         raise CrildError("the model is missing: crild evaluate MODEL --data PATH")
+    config = replace(config, model=student_of(config.model))
+    assert config.model is not None
     model, trained = loading.load_model(config.model, "model", None, config.trust_remote_code, config.revision)
     if not trained:
         raise CrildError(f"model: {config.model} has no trained classification head; fine-tune it first")
@@ -66,3 +70,11 @@ def evaluate(config: EvaluateConfig | None = None, **options: Any) -> dict[str, 
         "parameters": parameters(model),
         "notes": notes,
     }
+
+
+def student_of(model: str) -> str:
+    """Return the folder of a finished run's last model (its student, or what it fine-tuned), or ``model`` itself."""
+    run = RunFolder(Path(model).expanduser())
+    if not run.is_finished:
+        return model
+    return str(next(path for path in (run.model("student"), run.model("teacher")) if path.exists()))
