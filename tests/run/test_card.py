@@ -112,7 +112,7 @@ def test_scores_of_rows_without_labels_are_agreement(tmp_path):
 
 def test_a_regression_has_no_classes(tiny, tmp_path):
     rows = [row | {"label": 0.5 + i / 7} for i, row in enumerate(reviews(80))]
-    read = card(tmp_path, tiny, None or [row | {"label": 0.1 * i} for i, row in enumerate(FRESH)], rows)
+    read = card(tmp_path, tiny, [row | {"label": 0.1 * i} for i, row in enumerate(FRESH)], rows)
     assert "Labels: one number." in read.text
     assert "precision" not in read.text
     assert "pearsonr" in read.data.metrics

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, metadata_load
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
@@ -147,7 +148,7 @@ def licence_of(name: str, revision: str | None) -> dict[str, Any]:
     readme = folder / "README.md" if folder.is_dir() else hub.model_card(name, revision)
     try:
         said = (metadata_load(readme) if readme and readme.exists() else None) or {}
-    except ValueError:  # metadata that is none
+    except (ValueError, yaml.YAMLError):  # metadata that is none
         said = {}
     if said.get("license"):
         return {key: said[key] for key in LICENCE if key in said}
