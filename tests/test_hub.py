@@ -80,3 +80,9 @@ def test_what_the_cache_may_hold_is_left_to_the_loader(asked, monkeypatch, tmp_p
     requests = len(asked)
     assert hub.absent("owner/other", "model") is None
     assert len(asked) == requests
+
+
+def test_a_card_that_cannot_be_had_costs_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert hub.model_card("owner/name") is None

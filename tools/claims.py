@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 from scipy import stats
 
-from crild.grid.formats import escape_markdown
+from crild.escaping import escape_markdown
 from crild.grid.statistics import NO_SPREAD, paired_t
 from crild.grid.table import TEACHER, mean, natural, score_of
 from tools.committed import CLAIMS, contents

@@ -12,7 +12,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from crild.grid.formats import SETTINGS_COLUMNS, escape_markdown, markdown_table, overview
+from crild.escaping import escape_markdown
+from crild.grid.formats import SETTINGS_COLUMNS, markdown_table, overview
 from crild.grid.statistics import compare_all
 from crild.grid.table import TEACHER, Row, Summary, finite, mean, summarise
 from tools.claims import (

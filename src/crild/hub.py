@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
 from crild.paths import is_path
@@ -50,3 +50,11 @@ def ask(name: str, repo_type: str, revision: str | None) -> None:
 def cached(name: str, repo_type: str) -> bool:
     """Whether the hub's cache on this machine knows a repository."""
     return (Path(constants.HF_HUB_CACHE) / f"{repo_type}s--{name.replace('/', '--')}").is_dir()
+
+
+def model_card(name: str, revision: str | None = None) -> Path | None:
+    """Return the file of a hub model's card; ``None`` where there is none, or the hub does not answer."""
+    try:
+        return Path(hf_hub_download(name, "README.md", revision=revision, etag_timeout=SECONDS))
+    except Exception:  # whatever it is, a card is no reason to lose a finished run
+        return None

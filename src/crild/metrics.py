@@ -4,6 +4,7 @@ Scikit-learn and `scipy.stats` take a second to load: they are loaded when one o
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -73,3 +74,35 @@ def bootstrap_interval(
         values.append(measure(truth[chosen], output[chosen]))
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How one class fared; a share of nothing is 0.
+
+    Attributes:
+        rows: that have it.
+        precision: share of the answers with it that are right.
+        recall: share of its rows that were answered with it.
+        f1: the harmonic mean of both.
+    """
+
+    rows: int
+    precision: float
+    recall: float
+    f1: float
+
+
+def per_class(truth: np.ndarray, output: np.ndarray, classes: int) -> list[ClassScores]:
+    """Return the scores of each class.
+
+    Args:
+        truth, output: class numbers (n,), or 0 and 1 for each class (n, C).
+        classes: C.
+    """
+    true, said = (x == 1 if x.ndim == 2 else x[:, None] == np.arange(classes) for x in (truth, output))
+    out = []
+    for hits, rows, answers in zip((true & said).sum(0), true.sum(0), said.sum(0), strict=True):
+        shares = (hits / max(answers, 1), hits / max(rows, 1), 2 * hits / max(rows + answers, 1))
+        out.append(ClassScores(int(rows), *map(float, shares)))
+    return out

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from crild.grid.formats import csv_cell, csv_text, escape_latex, escape_markdown, html, latex, markdown, write_all
+from crild.grid.formats import csv_cell, csv_text, escape_latex, html, latex, markdown, write_all
 from crild.grid.table import summarise
 from tests.grid.records import CLAIM, FIVE, METHODS, grid, rows, several, shown
 
@@ -102,7 +102,6 @@ def test_markdown_cells_hold(nasty):
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables}
     assert widths == {9, 5}  # blocks of 8 columns, an overview of 4
     escaped = "&lt;img src=x onerror=alert(1)&gt;&amp;\"'\\| \\`\\*\\_\\[x\\](y) \\~^\\\\%\\$\\#{}"
-    assert escape_markdown(NASTY) == escaped
     assert f"## {escaped}, {escaped}" in lines
     assert "<img" not in markdown(nasty)
 

@@ -51,7 +51,7 @@ def package_path(package: str, inside: str) -> Path:
     """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise CrildError(f"{NAME} needs the package {package}: pip install 'crild[demo]'")
+        raise CrildError(f"{NAME} needs the package {package}: pip install '.[demo]' in crild's source folder")
     return Path(spec.submodule_search_locations[0]) / inside
 
 

@@ -20,6 +20,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from crild.escaping import escape_markdown, plain
 from crild.files import write_whole
 from crild.grid.space import spelled
 from crild.grid.statistics import TEST
@@ -197,11 +198,6 @@ def p_text(value: float | None) -> str:
     return "-" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def plain(text: object) -> str:
-    """Return one line without control characters, which may not reach a terminal or a table."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-
-
 # Formats
 
 
@@ -280,12 +276,6 @@ def markdown_table(shown: Sequence[Column[R]], rows: Sequence[R]) -> list[str]:
 def markdown_list(lines: Sequence[str]) -> list[str]:
     """Return a list and the blank line behind it."""
     return [*(f"- {escape_markdown(line)}" for line in lines), ""] if lines else []
-
-
-def escape_markdown(text: object) -> str:
-    """Return text that Markdown shows as it is, in a cell too."""
-    escaped = re.sub(r"([\\`*_\[\]~$#|])", r"\\\1", plain(text))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def latex(summary: Summary) -> str:

@@ -25,7 +25,7 @@ def load_optuna(what: str) -> ModuleType:
     try:
         import optuna
     except ImportError:
-        raise CrildError(f"{what} needs Optuna: pip install 'crild[tune]'") from None
+        raise CrildError(f"{what} needs Optuna: pip install '.[tune]' in crild's source folder") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

@@ -166,7 +166,7 @@ class RayPool:
         try:
             import ray
         except ImportError:
-            raise CrildError("--workers ray needs Ray: pip install 'crild[ray]'") from None
+            raise CrildError("--workers ray needs Ray: pip install '.[ray]' in crild's source folder") from None
         self.ray: Any = ray
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         try:

@@ -17,6 +17,7 @@ from crild.console import say, warn
 from crild.data.augment import Augmented
 from crild.files import cached_array, load_array, load_weights, save_weights, write_whole
 from crild.inference import bytes_on_disk, latencies, parameters, predict
+from crild.metrics import per_class
 from crild.models.architecture import input_names
 from crild.models.head import copy_head, name_labels
 from crild.run.card import write_card
@@ -316,12 +317,10 @@ def logits_file(folder: Path, teacher: PreTrainedModel, rows: Dataset, precision
     return folder / f"teacher-logits-{fingerprint(teacher, rows['input_ids'][:], precision)[:16]}.safetensors"
 
 
-def save_model(
-    prepared: Prepared, model: PreTrainedModel, role: str, fill: Callable[[Path], None] | None = None
-) -> None:
+def save_model(prepared: Prepared, model: PreTrainedModel, role: str) -> None:
     """Save a model with label names and tokenizer, so that plain `from_pretrained` loads and cuts text alike."""
     inputs = prepared.inputs
-    if (prepared.folder.model(role) / "config.json").exists() and fill is None:
+    if (prepared.folder.model(role) / "config.json").exists():
         return
     name_labels(model, inputs.task.task_type.head(inputs.task.names))
     tokenizer = deepcopy(inputs.tokenizer)
@@ -332,8 +331,6 @@ def save_model(
     def write(path: Path) -> None:
         model.save_pretrained(path)
         tokenizer.save_pretrained(path)
-        if fill is not None:
-            fill(path)
 
     prepared.folder.save_model(role, write)
 
@@ -391,21 +388,26 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
     if "control" in models:
         save_model(prepared, models["control"], "control")
     if "student" in models:
-        save_model(prepared, models["student"], "student", fill=lambda path: fill_card(prepared, path, result))
+        save_model(prepared, models["student"], "student")
         student = result.models["student"]
         assert student is not None
         saved = replace(student, bytes=bytes_on_disk(folder.model("student")))
         result = replace(result, models={**result.models, "student": saved})
+        describe_student(prepared, result, logits)
     return result
 
 
-def fill_card(prepared: Prepared, folder: Path, result: Result) -> None:
-    """Write the model card into a student's folder; a path of this machine means nothing to who reads it."""
-    init = prepared.models.student_init
-    for name in (getattr(prepared.config, option) for option in ("base", "teacher", "student")):
-        if name and Path(name).expanduser().exists():
-            init = init.replace(name, Path(name).name)
-    write_card(folder, result.to_dict(), prepared.inputs.checks.shared, init)
+def describe_student(prepared: Prepared, result: Result, logits: dict[str, dict[str, np.ndarray]]) -> None:
+    """Write the model card into the student's folder."""
+    config, inputs = prepared.config, prepared.inputs
+    assert isinstance(config, DistillConfig)
+    target, names = prepared.scorer.target(inputs.scored_on), inputs.task.names
+    own, teachers = (
+        per_class(target.truth, target.answers(logits[name][inputs.scored_on]), len(names))
+        for name in ("student", "teacher")
+    )
+    classes = list(zip(names, own, teachers, strict=True))
+    write_card(prepared.folder.model("student"), config, result, inputs, prepared.models.student_init, classes)
 
 
 def described(prepared: Prepared) -> dict[str, Any] | None:
