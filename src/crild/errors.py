@@ -17,6 +17,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
+def to_install(extra: str) -> str:
+    """Return how an extra is installed: no package index holds crild."""
+    return f"pip install '.[{extra}]' in crild's source folder"
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

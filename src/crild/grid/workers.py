@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 
 from crild.console import quiet_libraries, say
-from crild.errors import CrildError
+from crild.errors import CrildError, to_install
 from crild.grid.cells import Outcome, log_of, one_line
 from crild.grid.spec import Cell
 from crild.grid.tuning import run_job
@@ -166,7 +166,7 @@ class RayPool:
         try:
             import ray
         except ImportError:
-            raise CrildError("--workers ray needs Ray: pip install '.[ray]' in crild's source folder") from None
+            raise CrildError(f"--workers ray needs Ray: {to_install('ray')}") from None
         self.ray: Any = ray
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         try:

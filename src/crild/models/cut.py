@@ -9,6 +9,8 @@ from transformers import PreTrainedModel
 from crild.errors import CrildError
 from crild.models.architecture import layer_stack
 
+ANY_DEPTH = 10**6  # for whoever asks what kind of a student it is, before a model is read
+
 
 def parse_layers(spec: str, depth: int) -> list[int] | None:
     """Return the layers (counted from 0) that ``--student`` chooses from ``depth``, or ``None`` for a path.
@@ -38,6 +40,11 @@ def parse_layers(spec: str, depth: int) -> list[int] | None:
     if layers[-1] >= depth:
         raise CrildError(f"--student {spec}: the model has layers 0 to {depth - 1}, there is no layer {layers[-1]}")
     return layers
+
+
+def student_path(spec: str) -> str | None:
+    """Return a student that is given as a path or hub name; ``None`` where ``spec`` chooses layers."""
+    return spec if parse_layers(spec, ANY_DEPTH) is None else None
 
 
 def cut(source: PreTrainedModel, layers: list[int]) -> PreTrainedModel:

@@ -21,7 +21,8 @@ from crild.escaping import escape_markdown
 from crild.files import write_whole
 from crild.methods import find_method
 from crild.metrics import ClassScores
-from crild.models.cut import parse_layers
+from crild.models.cut import student_path
+from crild.paths import is_path
 from crild.run.inputs import Inputs
 from crild.run.result import Result, Scores
 from crild.run.targets import AGREEMENT
@@ -30,7 +31,6 @@ TITLES = {"classification": "Text classifier", "regression": "Text scorer", "mul
 HUB_METRICS = {"macro_f1": "f1", "micro_f1": "f1", "matthews": "matthews_correlation", "pearson": "pearsonr",
                "spearman": "spearmanr"}  # fmt: skip
 LICENCE = ("license", "license_name", "license_link")
-ANY_DEPTH = 10**6
 
 
 def write_card(
@@ -108,7 +108,7 @@ def write_card(
 def shown(name: str) -> str:
     """Return a name as others may read it: a hub name as it is, of a path the last component."""
     path = os.path.expanduser(name)
-    if os.path.exists(path) or name.startswith(("/", ".", "~")) or name.count("/") > 1:
+    if os.path.exists(path) or is_path(name):
         return os.path.basename(os.path.abspath(path))
     return name
 
@@ -134,8 +134,7 @@ def hub_name(name: str | None) -> str | None:
 
 def origins(config: DistillConfig) -> list[str]:
     """Return the models that a student comes from: whose weights it started with, then its teacher."""
-    own = config.student if parse_layers(config.student, ANY_DEPTH) is None else None
-    start = own or config.base or config.teacher
+    start = student_path(config.student) or config.base or config.teacher
     return list(dict.fromkeys(name for name in (start, config.teacher or config.base) if name))
 
 

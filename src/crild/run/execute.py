@@ -131,7 +131,6 @@ def execute(prepared: Prepared) -> Result:
         trained: dict[str, PreTrainedModel | None] = {
             "teacher": models.teacher, "student": models.student, "control": control
         }  # fmt: skip
-        done = 0.0
         fold_logits: dict[int, np.ndarray] = {}
         for number, stage in enumerate(plan.stages):
             if stage.fold is not None:
@@ -147,7 +146,6 @@ def execute(prepared: Prepared) -> Result:
                 copy_head(model, models.teacher)
             before = clock.seconds
             train_stage(prepared, stage, model, clock, fold_logits)
-            done += prepared.minutes.get(stage.name, 0.0)
             say_time_left(prepared, plan.stages[number + 1 :], (clock.seconds - before) / 60, stage)
             if stage.trains == "teacher":
                 save_model(prepared, model, "teacher")

@@ -14,7 +14,7 @@ from crild.config import DistillConfig, FinetuneConfig, configure
 from crild.console import say, warn
 from crild.errors import CrildError
 from crild.methods import find_method
-from crild.models.cut import parse_layers
+from crild.models.cut import student_path
 from crild.models.loading import load_tokenizer_or_path
 from crild.objectives import OBJECTIVES, load_plugin, parse_features
 from crild.randomness import own_random_state
@@ -30,7 +30,6 @@ from crild.run.result import Result
 from crild.run.targets import AGREEMENT
 
 BELOW_CONSTANT = "the teacher scores below always guessing the most frequent label"
-ANY_DEPTH = 10**6
 Config = DistillConfig | FinetuneConfig
 
 
@@ -157,7 +156,7 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Col
     texts = Facts(teacher_is_trained=False, supplementary=1000 if config.supplementary else 0)
     refuse_idle(config, idle_options(config, texts), may_idle)  # what acts in no run at all, before anything is read
     parts = [OBJECTIVES[name] for name, _ in parse_features(matching.features)] if matching else []
-    student = config.student if parse_layers(config.student, ANY_DEPTH) is None else None
+    student = student_path(config.student)
     if student:
         load_tokenizer_or_path(student, config.trust_remote_code)
     others = [name for name in (config.base, student) if name]

@@ -376,8 +376,10 @@ class DistillationTrainer(Trainer):
 
         It is a running mean whose number of members follows from the step, so it is all that a checkpoint has to hold.
         """
+        if self.score is None or self.settings.keep != "average":
+            return
         steps = self.settings.averaged(len(self.train_dataset))  # type: ignore[arg-type]
-        if self.score is None or self.settings.keep != "average" or step not in steps:
+        if step not in steps:
             return
         mean, now, share = self.kept or {}, self.weights(), 1.0 / (1 + steps.index(step))
         self.kept = {k: mean[k].lerp(v, share) if k in mean and v.is_floating_point() else v for k, v in now.items()}
