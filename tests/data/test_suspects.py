@@ -49,7 +49,7 @@ def test_what_cannot_be_ranked(tmp_path, monkeypatch):
     with pytest.raises(CrildError, match="regression task"):
         suspects(task_of(tmp_path, graded()))
     monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
-    with pytest.raises(CrildError, match=r"pip install 'crild\[check\]'"):
+    with pytest.raises(CrildError, match=r"needs cleanlab: pip install '\.\[check\]' in crild's source folder$"):
         suspects(task_of(tmp_path, healthy()))
 
 

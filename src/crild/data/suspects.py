@@ -12,7 +12,7 @@ import numpy as np
 from crild.data.doctor import joined
 from crild.data.splits import keys
 from crild.data.task import Task
-from crild.errors import CrildError
+from crild.errors import CrildError, to_install
 
 FOLDS = 5
 
@@ -52,7 +52,7 @@ def suspects(task: Task, embeddings: np.ndarray | None = None) -> list[Suspect]:
     try:
         from cleanlab.filter import find_label_issues
     except ImportError:
-        raise CrildError("--suspicious needs cleanlab: pip install 'crild[check]'") from None
+        raise CrildError(f"--suspicious needs cleanlab: {to_install('check')}") from None
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
