@@ -60,6 +60,7 @@ class DistillationArguments(StageArguments):
 
     if TYPE_CHECKING:
         stage: str
+        max_length: int | None
 
     def __post_init__(self) -> None:
         build(StageOption, {"stage": self.stage})

@@ -230,7 +230,7 @@ class StageTrainer(DistillerTrainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Measure every term, and the score where the stage has one, on the held-out split; keep the best student."""
         self.flush()
-        held_out, _, logits = self.measure(self.eval_dataset)  # type: ignore[arg-type]
+        held_out, _, logits = self.measure(self.eval_dataset)
         entry: dict[str, Any] = {
             "stage": self.stage,
             "step": self.state.global_step,

@@ -99,11 +99,6 @@ class DistillerTrainer(Trainer):
         """The model that learns."""
         return self.distiller.student
 
-    @property
-    def objective(self) -> Any:
-        """The intermediate terms with their state: learned maps, masses, filters."""
-        return self.distiller.objective
-
     def train(self, *args: Any, **options: Any) -> TrainOutput:
         """Train the stage; see `transformers.Trainer.train`."""
         unreachable = self.freeze_unreachable()
@@ -141,7 +136,8 @@ class DistillerTrainer(Trainer):
         return dataset  # the collator takes what it knows
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        strategy, rows = self.args.train_sampling_strategy, train_dataset or self.train_dataset
+        strategy = self.args.train_sampling_strategy
+        rows: Any = self.train_dataset
         if strategy == "sequential":
             return super()._get_train_sampler(train_dataset)
         grouped = strategy == "group_by_length"
@@ -251,7 +247,7 @@ class DistillerTrainer(Trainer):
         """
         chosen = self.eval_dataset if eval_dataset is None else eval_dataset
         if isinstance(chosen, str):
-            chosen, metric_key_prefix = self.eval_dataset[chosen], f"{metric_key_prefix}_{chosen}"  # type: ignore[index, call-overload]
+            chosen, metric_key_prefix = self.eval_dataset[chosen], f"{metric_key_prefix}_{chosen}"  # type: ignore[index]
         if isinstance(chosen, dict):
             found: dict[str, float] = {}
             for name, rows in chosen.items():
@@ -281,7 +277,8 @@ class DistillerTrainer(Trainer):
 
     def logits(self, rows: Dataset) -> np.ndarray:
         """Return the student's logits (rows, C) on plain inputs."""
-        return predict(self.student, rows, self.data_collator.tokenizer, self.args.per_device_eval_batch_size)  # type: ignore[attr-defined]
+        collator: Any = self.data_collator
+        return predict(self.student, rows, collator.tokenizer, self.args.per_device_eval_batch_size)
 
     def metrics_of(self, rows: Dataset, logits: np.ndarray) -> dict[str, float]:
         """Return `compute_metrics` of the labelled rows; nothing where there are none."""
@@ -296,7 +293,7 @@ class DistillerTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         if not self.args.should_save:
             return
-        folder = Path(output_dir or self.args.output_dir)
+        folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         if state_dict is not None:  # gathered from a sharded distiller
             state_dict = {k.removeprefix(STUDENT): v for k, v in state_dict.items() if k.startswith(STUDENT)}
