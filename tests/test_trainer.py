@@ -1,5 +1,7 @@
 """The public trainer: what a stage of `crild.distill` gives, and everything of `transformers.Trainer` beside it."""
 
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import fields
@@ -47,8 +49,8 @@ def rows(count=32, seed=0):
 
 
 def arguments(folder, **options):
-    quick = {"num_train_epochs": 2, "logging_steps": 1, "save_strategy": "no", "report_to": "none", "disable_tqdm": True,
-             "learning_rate": 1e-3, "use_cpu": True, "stage": "ild"}  # fmt: skip
+    quick = {"stage": "ild", "num_train_epochs": 2, "learning_rate": 1e-3, "logging_steps": 1, "save_strategy": "no",
+             "report_to": "none", "disable_tqdm": True, "use_cpu": True}  # fmt: skip
     return crild.DistillationArguments(str(folder), **quick | options)
 
 
@@ -97,9 +99,6 @@ def test_each_stage_ends_as_that_of_a_run(tiny_teacher, film_data, tmp_path):
 class Kill(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step == 6:
-            import os
-            import signal
-
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -115,7 +114,10 @@ def killed(folder, teacher):
 
 def test_a_run_of_accelerate_that_is_killed_ends_with_the_same_weights(teacher, teacher_folder, tmp_path):
     command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--cpu", __file__]
-    done = subprocess.run([*command, str(tmp_path / "cut"), str(teacher_folder)], capture_output=True, text=True)
+    env = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        [*command, str(tmp_path / "cut"), str(teacher_folder)], capture_output=True, text=True, env=env
+    )
     assert "Signals.SIGKILL" in done.stderr, done.stderr
     assert [path.name for path in (tmp_path / "cut").iterdir()] == ["checkpoint-5"]
     ends = []
@@ -160,10 +162,11 @@ def test_every_term_is_in_every_log_a_callback_sees_and_in_tensorboard(teacher, 
     events = EventAccumulator(str(tmp_path / "events"))
     events.Reload()
     for name in names:
-        assert [e.value for e in events.Scalars(f"train/{name}")] == pytest.approx([entry[name] for entry in training])
-        assert [e.value for e in events.Scalars(f"eval/{name}")] == pytest.approx(
-            [e[f"eval_{name}"] for e in evaluated]
-        )
+        for tag, values in (
+            (f"train/{name}", [entry[name] for entry in training]),
+            (f"eval/{name}", [entry[f"eval_{name}"] for entry in evaluated]),
+        ):
+            assert [event.value for event in events.Scalars(tag)] == pytest.approx(values)
 
 
 def test_callbacks_of_a_run_see_every_term_of_each_stage(tiny_teacher, film_data, tmp_path):
@@ -173,8 +176,8 @@ def test_callbacks_of_a_run_see_every_term_of_each_stage(tiny_teacher, film_data
         def on_log(self, args, state, control, logs=None, **kwargs):
             seen.append((Path(args.output_dir).name, set(logs)))
 
-    crild.distill(teacher=str(tiny_teacher), data=str(film_data), student="2", control=False, epochs=1, precision="fp32",
-                  output=str(tmp_path / "run"), callbacks=[Watch()])  # fmt: skip
+    options = {"teacher": str(tiny_teacher), "data": str(film_data), "output": str(tmp_path / "run"), "student": "2"}
+    crild.distill(**options, control=False, epochs=1, precision="fp32", callbacks=[Watch()])
     for stage, names in (("ild", CR_ILD), ("kd", ["kd"])):
         found = [keys for name, keys in seen if name == stage]
         assert any(set(names) <= keys for keys in found)
@@ -193,7 +196,9 @@ def test_accumulation_changes_nothing(teacher, tmp_path):
     found = []
     for size, parts in ((8, 1), (4, 2)):
         sizes = {"per_device_train_batch_size": size, "gradient_accumulation_steps": parts}
-        trainer = trainer_of(tmp_path, no_dropout(teacher), stage="joint", features="hidden", train=rows(28), **sizes)
+        student = no_dropout(cut(teacher, [0, 1]))
+        options = {"stage": "joint", "features": "hidden", "train": rows(28), "student": student}
+        trainer = trainer_of(tmp_path, teacher, **options, **sizes)
         trainer.train()
         found.append((logged(trainer, ["loss", "hidden", "kd"]), weights(trainer.student)))
     (terms, ours), (others, theirs) = found
@@ -221,9 +226,9 @@ def test_what_saves_memory_or_time_leaves_the_terms_as_they_are(teacher, tmp_pat
 
 
 def test_what_is_saved_is_the_student_alone(teacher, tmp_path):
-    answers = iter([0.1, 0.9, 0.4])
-    options = {"save_strategy": "epoch", "eval_strategy": "epoch", "num_train_epochs": 3, "stage": "joint",
-               "load_best_model_at_end": True, "metric_for_best_model": "accuracy", "greater_is_better": True}  # fmt: skip
+    answers = iter([0.1, 0.9, 0.4, 0.9])
+    options = {"stage": "joint", "save_strategy": "epoch", "eval_strategy": "epoch", "num_train_epochs": 3,
+               "load_best_model_at_end": True, "metric_for_best_model": "accuracy"}  # fmt: skip
     trainer = trainer_of(
         tmp_path, teacher, eval_dataset=rows(12, 1), compute_metrics=lambda _: {"accuracy": next(answers)}, **options
     )
@@ -241,7 +246,7 @@ def test_what_is_saved_is_the_student_alone(teacher, tmp_path):
         np.testing.assert_array_equal(predict(loaded, tokens, tiny_tokenizer()), expected)
     last = AutoModelForSequenceClassification.from_pretrained(tmp_path / "checkpoint-12")
     assert not np.array_equal(predict(last, tokens, tiny_tokenizer()), expected)
-    np.testing.assert_array_equal(trainer.predict(tokens).predictions, expected)
+    np.testing.assert_allclose(trainer.predict(tokens).predictions, expected, rtol=1e-5)  # in batches of 8
 
 
 def test_the_student_is_pushed_to_the_hub(teacher, tmp_path, monkeypatch):
@@ -302,7 +307,7 @@ def test_filters_are_trained_by_one_trainer_and_used_by_the_next(teacher, tmp_pa
     second = trainer_of(tmp_path, teacher, objective, student=first.student)
     assert same(weights(second.distiller.objective), filters)
     second.train()
-    assert logged(second, ["ted"])
+    assert logged(second, ["filtered"])
     assert not same(weights(second.student), student)
 
 

@@ -67,6 +67,10 @@ class Distiller(nn.Module):
         """Let the student compute its activations again in the backward pass, see `PreTrainedModel`."""
         self.student.activation_checkpointing_enable(**options)
 
+    def gradient_checkpointing_enable(self, **options: Any) -> None:
+        """Do the same under the name that transformers before 5.23 asks for."""
+        self.student.gradient_checkpointing_enable(**options)
+
     def move_teacher(self, device: torch.device) -> None:
         """Put the teacher on ``device`` (the trainer moves only the module's own parts)."""
         for teacher in self._teacher:
