@@ -82,6 +82,7 @@ class DistillerTrainer(Trainer):
         self.unlogged: dict[str, Tensor] = {}  # (sum, count) of each term since the last entry of the log
         self._micro = 0
         args._n_gpu = min(args.n_gpu, 1)  # one device a process
+        args.remove_unused_columns = False  # the collator takes what it knows
         super().__init__(
             model=distiller,
             args=args,
@@ -131,9 +132,6 @@ class DistillerTrainer(Trainer):
         return unreachable
 
     # ---- one step ----
-
-    def _remove_unused_columns(self, dataset: Any, description: str | None = None) -> Any:
-        return dataset  # the collator takes what it knows
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         strategy = self.args.train_sampling_strategy
