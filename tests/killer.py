@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import crild
+import crild.training.stage as stages
 import crild.training.trainer as trainer
 from crild.cli import main
 
@@ -24,29 +25,29 @@ def arrange(place: str) -> None:
     """Let this process die at a place."""
     kind, stage, number = place.split(":")
     if kind == "step":
-        original = trainer._Rhythm.on_step_end
+        original = stages._Rhythm.on_step_end
 
         def on_step_end(self, args, state, control, **kwargs):
             original(self, args, state, control, **kwargs)
             if self.trainer.stage == stage and state.global_step == int(number):
                 die()
 
-        trainer._Rhythm.on_step_end = on_step_end
+        stages._Rhythm.on_step_end = on_step_end
     elif kind == "end":
-        original_run = trainer.DistillationTrainer.train
+        original_run = stages.StageTrainer.train
 
         def train(self, **kwargs):
             original_run(self, **kwargs)
             if self.stage == stage:
                 die()
 
-        trainer.DistillationTrainer.train = train
+        stages.StageTrainer.train = train
     else:
         original_save, seen = trainer.save_file, []
 
         def save_file(tensors, path, **kwargs):
             original_save(tensors, path, **kwargs)
-            if stage in Path(path).parts and trainer.INCOMPLETE in Path(path).parts:
+            if stage in Path(path).parts and stages.INCOMPLETE in Path(path).parts:
                 seen.append(path)
                 if len(seen) == int(number):
                     with open(path, "r+b") as file:

@@ -5,7 +5,8 @@
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
 The public API: `distill`, `finetune`, `evaluate`, `compare`, `tune`, their configurations, `RunFolder` (opens a
-finished run), `objective` (to add one of your own), and `CrildError`.
+finished run), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a `transformers.Trainer`),
+`objective` (to add one of your own), and `CrildError`.
 """
 
 from importlib.metadata import version
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
     from crild.run.start import distill, finetune
     from crild.scoring import evaluate
     from crild.search import tune
+    from crild.trainer import DistillationTrainer
+    from crild.training.arguments import DistillationArguments
 
 __version__ = version("crild")
 __all__ = [
     "CrildError",
     "DistillConfig",
+    "DistillationArguments",
+    "DistillationTrainer",
     "EvaluateConfig",
     "FinetuneConfig",
     "RunFolder",
@@ -40,6 +45,8 @@ __all__ = [
 
 _HOME = {
     "DistillConfig": "crild.config",
+    "DistillationArguments": "crild.training.arguments",
+    "DistillationTrainer": "crild.trainer",
     "EvaluateConfig": "crild.config",
     "FinetuneConfig": "crild.config",
     "RunFolder": "crild.run.folder",

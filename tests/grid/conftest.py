@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from crild.cli import main
-from crild.training.trainer import DistillationTrainer
+from crild.training.stage import StageTrainer
 from tests.grid.grids import SMALL
 
 
 @pytest.fixture(scope="package")
 def trained_on():
     """The rows, token numbers and label, that every stage which starts in this process trains on or is chosen by."""
-    seen, original = {}, DistillationTrainer.__init__
+    seen, original = {}, StageTrainer.__init__
 
     def noted(self, distiller, train, held_out, tokenizer, settings, folder, *args, **kwargs):
         parts = [[(*row["input_ids"], row["labels"]) for row in rows] for rows in (train, held_out)]
@@ -21,7 +21,7 @@ def trained_on():
         original(self, distiller, train, held_out, tokenizer, settings, folder, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DistillationTrainer, "__init__", noted)
+        patch.setattr(StageTrainer, "__init__", noted)
         yield seen
 
 

@@ -19,8 +19,8 @@ from crild.objectives import OBJECTIVES
 from crild.run import execute, start
 from crild.run.models import fresh_classifier
 from crild.training.distiller import Distiller
+from crild.training.stage import StageTrainer
 from crild.training.terms import Step
-from crild.training.trainer import DistillationTrainer
 from tests.conftest import WORDS, complaint, save_tiny, tiny_tokenizer, write_jsonl
 from tests.runs import QUICK, history, prepared, run_distill, sha256
 
@@ -219,7 +219,7 @@ def trained_apart(run, fold, tmp_path):
     labels = inputs.train["labels"][:]
     others = [i for i in range(len(inputs.train)) if labels[i] is not None and inputs.folds[i] != fold]
     settings = run.plan.stage(f"fold-{fold}").settings
-    DistillationTrainer(
+    StageTrainer(
         Distiller(model, Recipe(task=1.0)), inputs.train.select(others), inputs.selection, inputs.tokenizer, settings,
         tmp_path / f"apart-{fold}", f"fold-{fold}", config.seed, score=run.scorer.target("selection").score,
     ).run()  # fmt: skip
@@ -240,7 +240,7 @@ def test_a_labelled_rows_logits_come_from_a_teacher_that_never_saw_its_label(
     }  # fmt: skip
     run = prepared(tiny_teacher, path, tmp_path, **options)
     trained, used, teacher = {}, {}, run.models.teacher
-    init, forward = DistillationTrainer.__init__, Step.teacher_logits.func
+    init, forward = StageTrainer.__init__, Step.teacher_logits.func
 
     def started(self, distiller, train, *args, **more):
         trained[args[4]] = [tuple(ids) for ids in train["input_ids"][:]] if args[4].startswith("fold") else train
@@ -253,7 +253,7 @@ def test_a_labelled_rows_logits_come_from_a_teacher_that_never_saw_its_label(
                 used.setdefault(tuple(ids), []).append(row)
         return logits
 
-    monkeypatch.setattr(DistillationTrainer, "__init__", started)
+    monkeypatch.setattr(StageTrainer, "__init__", started)
     monkeypatch.setattr(Step, "teacher_logits", property(answered))
     execute.execute(run)
     monkeypatch.undo()

@@ -1,17 +1,18 @@
 """What the docs say about presets and files is what the code does."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
-from transformers import pipeline
+from transformers import AutoModelForSequenceClassification, pipeline
 
 from crild.config import ANY, PRESETS
 from crild.layers import MAPS
 from crild.methods import METHODS
 from crild.models.architecture import NAMES
 from crild.objectives import OBJECTIVES
-from tests.conftest import save_tiny, tiny_tokenizer
+from tests.conftest import reviews, save_tiny, tiny_tokenizer, write_jsonl
 from tools.reference import pages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,3 +86,36 @@ def test_the_pipeline_call_that_a_page_shows_takes_a_text_of_any_length(page, tm
     exec(re.sub(r'model="[^"]+"', f"model={str(folder)!r}", call), names)
     (answer,) = names["classify"]("good film " * 200)
     assert answer["label"] in ("neg", "pos")
+
+
+@pytest.fixture
+def films(tmp_path, monkeypatch):
+    """A folder as the examples have it: a teacher in ./my-bert, and rows."""
+    folder = save_tiny(tmp_path / "my-bert", head=True)
+    for name, seed in (("train", 0), ("held-out", 1)):
+        found = [{"text": row["text"], "label": int(row["label"] == "pos")} for row in reviews(32, seed)]
+        write_jsonl(tmp_path / f"{name}.jsonl", found)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_the_page_on_the_trainer_runs(films, capsys):
+    page = (ROOT / "docs/trainer.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    assert "'eval_consistency/hidden'" in capsys.readouterr().out
+    assert names["student"].config.num_hidden_layers == 2
+
+
+def test_the_example_of_callbacks_runs(films, capsys, monkeypatch):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "")  # the example sets it
+    main = runpy.run_path(str(ROOT / "examples/trainer_callbacks.py"))["main"]
+    main("my-bert", "train.jsonl", "held-out.jsonl", "out")
+    assert re.findall(r"step (\d+): (\w+) [\d.]+ x", capsys.readouterr().out) == [
+        (str(step), term) for term in ("hidden", "kd") for step in (1, 2, 3)
+    ]
+    assert list(Path("out/events/ild").glob("events.*"))
+    AutoModelForSequenceClassification.from_pretrained("out/student")

@@ -300,6 +300,15 @@ class StudentOutput:
 
 
 @options
+class StageOption:
+    """Stage of a `DistillationTrainer`"""
+
+    stage: str = option(
+        "joint", "a stage of the method's schedule, as ild or kd; joint: all of the schedule's terms together"
+    )
+
+
+@options
 class Search:
     """Search"""
 

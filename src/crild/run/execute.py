@@ -31,7 +31,8 @@ from crild.run.result import Result, Scores
 from crild.run.targets import Target, target_of
 from crild.training.distiller import Distiller
 from crild.training.progress import StageProgress
-from crild.training.trainer import DistillationTrainer, stream
+from crild.training.stage import StageTrainer
+from crild.training.trainer import stream
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def train_stage(
     model.requires_grad_(True)
     needs_teacher = recipe.uses_objective or recipe.distillation
     follows = prepared.plan.method is not None and getattr(config, "track_validation", False)
-    trainer = DistillationTrainer(
+    trainer = StageTrainer(
         Distiller(model, recipe, prepared.models.teacher if needs_teacher else None, objective),
         rows,
         held_out,

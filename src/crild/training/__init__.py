@@ -1,1 +1,1 @@
-"""One step (`distiller`) and one stage of steps (`trainer`)."""
+"""One step (`distiller`), a stage of steps (`trainer`), and a stage in a run's folder (`stage`)."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from crild.methods.recipe import Recipe
 from crild.objectives import Composition, Term, weighted_mean
@@ -51,6 +51,25 @@ class Distiller(nn.Module):
     def teacher(self) -> PreTrainedModel:
         """The frozen teacher."""
         return self._teacher[0]
+
+    # What the trainer and its callbacks ask a model for.
+
+    @property
+    def config(self) -> PreTrainedConfig:
+        """The student's."""
+        return self.student.config
+
+    @property
+    def _no_split_modules(self) -> Any:
+        return self.student._no_split_modules
+
+    def activation_checkpointing_enable(self, **options: Any) -> None:
+        """Let the student compute its activations again in the backward pass, see `PreTrainedModel`."""
+        self.student.activation_checkpointing_enable(**options)
+
+    def gradient_checkpointing_enable(self, **options: Any) -> None:
+        """Do the same under the name that transformers before 5.23 asks for."""
+        self.student.gradient_checkpointing_enable(**options)
 
     def move_teacher(self, device: torch.device) -> None:
         """Put the teacher on ``device`` (the trainer moves only the module's own parts)."""

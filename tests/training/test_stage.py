@@ -19,7 +19,8 @@ from crild.methods.recipe import Recipe
 from crild.models.cut import cut
 from crild.objectives import Shape, compose
 from crild.training.distiller import Distiller
-from crild.training.trainer import DistillationTrainer, stream, trim_log
+from crild.training.stage import StageTrainer, trim_log
+from crild.training.trainer import BESIDE, stream
 from tests.architectures import VOCAB, small_model
 from tests.conftest import tiny_tokenizer
 
@@ -73,7 +74,7 @@ def trainer_of(folder, features="ah", layer_map="last", recipe=CR_ILD, student=N
     folder.mkdir(exist_ok=True, parents=True)
     module = Distiller(student, recipe, teacher, objective if recipe.uses_objective else None)
     data = rows(count), rows(16, 1), tiny_tokenizer()
-    return DistillationTrainer(module, *data, settings, folder, stage, seed, **own)
+    return StageTrainer(module, *data, settings, folder, stage, seed, **own)
 
 
 def train(folder, *args, **options):
@@ -340,7 +341,7 @@ def test_a_random_layer_map_is_drawn_anew_each_epoch_as_a_function_of_seed_stage
     assert draws(tmp_path / "c", seed=2)[0] != seen
     assert draws(tmp_path / "d", stage="joint")[0] != seen
     (checkpoint,) = trainer.checkpoints()
-    saved = load_file(checkpoint / "model.safetensors")
+    saved = load_file(checkpoint / BESIDE)
     assert tuple(saved["objective.layer_map.drawn"].tolist()) == seen[-1]
 
 
@@ -379,7 +380,7 @@ def test_masses_are_uniform_at_first_move_with_every_step_and_are_in_checkpoints
         for seen in watch.seen:
             assert float(seen[name].sum()) == pytest.approx(1.0, abs=1e-12)
     (checkpoint,) = trainer.checkpoints()
-    saved = load_file(checkpoint / "model.safetensors")
+    saved = load_file(checkpoint / BESIDE)
     for name, x in watch.seen[-1].items():
         assert torch.equal(saved[f"objective.{name}"], x)
         assert torch.equal(masses(trainer.distiller)[name], x)

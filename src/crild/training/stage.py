@@ -1,0 +1,328 @@
+"""`StageTrainer`: one stage of a run, in its folder, from where it was killed to its end."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProgressCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from crild.config import StageSettings
+from crild.data.augment import Augmented
+from crild.data.batching import Collator, LengthGroupedSampler
+from crild.errors import CrildError
+from crild.files import StageFolder, write_whole
+from crild.training.arguments import StageArguments
+from crild.training.distiller import Distiller
+from crild.training.trainer import DistillerTrainer, add_terms
+
+INCOMPLETE = "incomplete"
+KEPT = "kept."
+LOG_EVERY = 25  # steps between two entries of the log: one synchronisation with the device each
+Score = Callable[[np.ndarray], float]
+
+
+class _Rhythm(TrainerCallback):
+    """When to evaluate, to log and to save; and what the averaged weights need after every optimiser step."""
+
+    def __init__(self, trainer: "StageTrainer") -> None:
+        self.trainer = trainer
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        trainer, step = self.trainer, state.global_step
+        trainer.average(step)
+        settings = trainer.settings
+        ends_epoch = step % settings.steps_per_epoch(len(trainer.train_dataset)) == 0  # type: ignore[arg-type]
+        due = settings.eval_steps is not None and step % settings.eval_steps == 0
+        last = step >= state.max_steps
+        control.should_evaluate = ends_epoch or due or last
+        control.should_save = step % settings.save_steps == 0
+        control.should_log = step % LOG_EVERY == 0 or last
+        if control.should_save or control.should_log:
+            trainer.flush()
+
+
+class StageTrainer(DistillerTrainer):
+    """Train a `Distiller` for one stage of a run; resume it bit for bit from its folder.
+
+    Args:
+        distiller: what to train.
+        train: tokenised rows (``input_ids``, ``attention_mask``, ``labels``, ``length``, perhaps ``teacher_logits``),
+            perhaps with rewrites beside them.
+        held_out: the selection split, tokenised alike.
+        tokenizer: for padding.
+        settings: epochs, rates, rhythm.
+        folder: of this stage; checkpoints and logs go there.
+        stage: its name; part of every random stream.
+        seed: of the run.
+        score: metric of logits on ``held_out``; if given, the student ends with the weights of ``settings.keep``, else
+            with the last.
+        watch: a score of the student that is logged at every evaluation as ``validation``, and chooses nothing.
+        precision: ``fp32`` or ``bf16``.
+        callbacks: for progress bars.
+    """
+
+    def __init__(
+        self,
+        distiller: Distiller,
+        train: Dataset | Augmented,
+        held_out: Dataset,
+        tokenizer: PreTrainedTokenizerBase,
+        settings: StageSettings,
+        folder: Path,
+        stage: str,
+        seed: int,
+        score: Score | None = None,
+        watch: Callable[[PreTrainedModel], float] | None = None,
+        precision: str = "fp32",
+        callbacks: list[TrainerCallback] | None = None,
+    ) -> None:
+        self.settings, self.folder, self.score, self.watch = settings, folder, score, watch
+        self.pending: list[dict[str, Any]] = []
+        self.epoch_terms: dict[str, tuple[float, float]] = {}  # (sum, count) since the last evaluation
+        self.kept: dict[str, Tensor] | None = None  # the student's weights, best or averaged until now
+        args = StageArguments(
+            output_dir=str(folder),
+            per_device_train_batch_size=settings.batch_size // settings.accumulation,
+            per_device_eval_batch_size=64,
+            gradient_accumulation_steps=settings.accumulation,
+            learning_rate=settings.learning_rate,
+            adam_epsilon=distiller.recipe.adam_epsilon,
+            num_train_epochs=settings.epochs,
+            max_steps=settings.steps(len(train)),
+            bf16=precision == "bf16",
+            seed=seed,
+            logging_strategy="no",
+            eval_strategy="no",
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            logging_nan_inf_filter=False,
+            dataloader_pin_memory=False,  # batches are small: a thread that pins them costs more than it saves
+            use_cpu=not torch.cuda.is_available(),
+        )
+        super().__init__(
+            distiller, args, stage, train, held_out, Collator(tokenizer, settings.pad_to),
+            [_Rhythm(self), *(callbacks or [])],
+        )  # fmt: skip
+        for callback in (PrinterCallback, ProgressCallback):
+            self.remove_callback(callback)
+
+    # ---- a stage from beginning or checkpoint to end ----
+
+    def run(self) -> None:
+        """Train to the end, from the newest complete checkpoint if there is one; the student ends as the one kept.
+
+        Raises:
+            CrildError: the device's memory does not hold a micro-batch.
+        """
+        try:
+            self._run()
+        except torch.OutOfMemoryError:
+            raise CrildError(out_of_memory(self.stage, self.settings)) from None
+
+    def _run(self) -> None:
+        shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
+        checkpoint, done = next(reversed(self.checkpoints()), None), self.steps_done()
+        steps = trim_log(StageFolder(self.folder).steps, done)
+        history = trim_log(StageFolder(self.folder).history, done)
+        evaluated = history[-1]["step"] if history else 0
+        for entry in steps:
+            if entry["step"] > evaluated:
+                self._add_to_epoch({k: (t["value"] * t["count"], t["count"]) for k, t in entry["terms"].items()})
+        if checkpoint and done >= self.args.max_steps:  # killed after the last step; `train` would take another one
+            self._load_from_checkpoint(str(checkpoint))
+        else:
+            if not history:
+                self.evaluate()  # where the stage starts from: what a falling loss falls from
+            self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        self.flush()
+        if self.kept is not None:
+            self.distiller.student.load_state_dict(self.kept)
+
+    def steps_done(self) -> int:
+        """Return the optimiser steps that are safe in a checkpoint."""
+        return max((int(path.name.rsplit("-", 1)[1]) for path in self.checkpoints()), default=0)
+
+    def remove_checkpoints(self) -> None:
+        """Delete the stage's checkpoints; its result is saved."""
+        self.remove(self.checkpoints())
+
+    def remove(self, checkpoints: list[Path]) -> None:
+        """Delete checkpoints; each is renamed first, so that a half-deleted one is never taken for a whole one."""
+        trash = self.folder / INCOMPLETE
+        trash.mkdir(exist_ok=True)
+        for path in checkpoints:
+            os.replace(path, trash / f"old-{path.name}")
+        shutil.rmtree(trash, ignore_errors=True)
+
+    def checkpoints(self) -> list[Path]:
+        """Return the stage's complete checkpoints, oldest first."""
+        found = self.folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")
+        return sorted(found, key=lambda path: int(path.name.rsplit("-", 1)[1]))
+
+    # ---- one step ----
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        rows: Any = self.train_dataset
+        anew = isinstance(rows, Augmented)
+        how = {"grouped": self.settings.grouped, "drop_last": self.settings.drop_last, "anew": anew}
+        return self.sampler(rows.lengths if anew else rows["length"], **how)
+
+    # ---- log ----
+
+    def note(self, step: int, lam: float | None, progress: float, output: dict[str, Any]) -> None:
+        """Note a micro-batch's terms for the log, and for a line of ``steps.jsonl``."""
+        super().note(step, lam, progress, output)
+        if not self.pending or self.pending[-1]["step"] != step + 1:
+            self.pending.append(
+                {
+                    "stage": self.stage,
+                    "step": step + 1,
+                    "p": progress,
+                    "lambda": lam,
+                    "learning_rate": self._get_learning_rate(),
+                    "weights": output["weights"],
+                    "sums": {},
+                }
+            )
+        add_terms(self.pending[-1]["sums"], output["terms"])
+
+    def flush(self) -> None:
+        """Write the pending steps to ``steps.jsonl``: every term by name, value and weight."""
+        pending, self.pending = self.pending, []
+        if not pending or not self.is_world_process_zero():
+            return
+        with (StageFolder(self.folder).steps).open("a") as log:
+            for entry in pending:
+                sums, weights = entry.pop("sums"), entry.pop("weights")
+                terms = {}
+                numbers = {name: pair.tolist() for name, pair in sums.items()}
+                for name, (total, count) in numbers.items():
+                    terms[name] = {"value": total / max(count, 1), "weight": weights[name], "count": count}
+                self._add_to_epoch(numbers)
+                loss = sum(t["value"] * t["weight"] for t in terms.values())
+                print(json.dumps({**entry, "loss": loss, "terms": terms}), file=log)
+
+    def _add_to_epoch(self, sums: dict[str, tuple[float, float]]) -> None:
+        for name, (total, count) in sums.items():
+            before = self.epoch_terms.get(name, (0.0, 0.0))
+            self.epoch_terms[name] = (before[0] + total, before[1] + count)
+
+    # ---- held-out evaluation ----
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Measure every term, and the score where the stage has one, on the held-out split; keep the best student."""
+        self.flush()
+        held_out, _, logits = self.measure(self.eval_dataset)
+        entry: dict[str, Any] = {
+            "stage": self.stage,
+            "step": self.state.global_step,
+            "epoch": round(self.state.epoch or 0.0, 4),
+            "train": {name: total / max(count, 1) for name, (total, count) in self.epoch_terms.items()},
+            "held_out": held_out,
+        }
+        self.epoch_terms = {}
+        if self.score is not None and logits is not None and self.state.global_step:
+            entry["score"] = self.score(logits)
+            if self.watch is not None:
+                entry["validation"] = self.watch(self.distiller.student)
+            # Of equals the later one: a small selection split often ties, and the later student has learned more.
+            best = self.state.best_metric is None or entry["score"] >= self.state.best_metric
+            if best and self.settings.keep == "best":
+                self.state.best_metric = entry["score"]
+                self.kept = self.weights()
+        if self.is_world_process_zero():
+            with (StageFolder(self.folder).history).open("a") as log:
+                print(json.dumps(entry), file=log)
+        scores = {f"eval_{name}": entry[name] for name in ("score", "validation") if name in entry}
+        self.log({f"eval_{name}": value for name, value in held_out.items()} | scores)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, entry)
+        return held_out
+
+    # ---- the weights to end with ----
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return a copy of the student's weights as they are now."""
+        return {k: v.detach().cpu().clone() for k, v in self.distiller.student.state_dict().items()}
+
+    def average(self, step: int) -> None:
+        """Take the weights after ``step`` into the mean, where they are to be: real numbers; of others the last stays.
+
+        It is a running mean whose number of members follows from the step, so it is all that a checkpoint has to hold.
+        """
+        if self.score is None or self.settings.keep != "average":
+            return
+        steps = self.settings.averaged(len(self.train_dataset))  # type: ignore[arg-type]
+        if step not in steps:
+            return
+        mean, now, share = self.kept or {}, self.weights(), 1.0 / (1 + steps.index(step))
+        self.kept = {k: mean[k].lerp(v, share) if k in mean and v.is_floating_point() else v for k, v in now.items()}
+
+    # ---- checkpoints ----
+
+    def beside(self) -> dict[str, Tensor]:
+        """Return what the distiller has beside the student, and the weights that are kept until now."""
+        return super().beside() | {KEPT + name: tensor for name, tensor in (self.kept or {}).items()}
+
+    def load_beside(self, tensors: dict[str, Tensor]) -> None:
+        """Take the tensors that `beside` gave."""
+        kept = {name.removeprefix(KEPT): x for name, x in tensors.items() if name.startswith(KEPT)}
+        self.kept = kept or None
+        super().load_beside({name: x for name, x in tensors.items() if not name.startswith(KEPT)})
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a checkpoint under another name and rename it when it is complete."""
+        name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        self.args.output_dir = str(self.folder / INCOMPLETE)
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self.args.output_dir = str(self.folder)
+        if self.is_world_process_zero():
+            older = [path for path in self.checkpoints() if path.name != name]
+            os.replace(self.folder / INCOMPLETE / name, self.folder / name)
+            self.remove(older)
+
+
+def out_of_memory(stage: str, settings: StageSettings) -> str:
+    """Return what to do where a stage's micro-batches do not fit into the device's memory."""
+    size, parts = settings.batch_size, settings.accumulation
+    more = next((n for n in range(parts + 1, size + 1) if size % n == 0), None)
+    cure = f"add --accumulation {more} (the same steps, {size // more} rows at a time)" if more else "use the CPU"
+    return (
+        f"stage {stage}: out of GPU memory at batch size {size} ({size // parts} rows at a time): {cure}, or lower "
+        "--max-length"
+    )
+
+
+def trim_log(path: Path, step: int) -> list[dict[str, Any]]:
+    """Drop the lines of a log that are later than ``step``, for a resumed stage writes them again; return the rest."""
+    if not path.exists():
+        return []
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:  # a line that was cut off when the run was killed
+            break
+        if entry["step"] <= step:
+            kept.append(entry)
+    write_whole(path, "".join(json.dumps(entry) + "\n" for entry in kept))
+    return kept
