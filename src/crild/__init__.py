@@ -5,7 +5,7 @@
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
 The public API: `distill`, `finetune`, `evaluate`, `compare`, `tune`, their configurations, `RunFolder` (opens a
-finished run), `objective` (to add one of your own), and `CrildError`.
+finished run), `objective` (to add one of your own), `quiet`, and `CrildError`.
 """
 
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from crild.errors import CrildError
 
 if TYPE_CHECKING:
     from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig, TuneConfig
+    from crild.console import quiet
     from crild.grid.run import compare
     from crild.objectives import objective
     from crild.run.folder import RunFolder
@@ -35,6 +36,7 @@ __all__ = [
     "evaluate",
     "finetune",
     "objective",
+    "quiet",
     "tune",
 ]
 
@@ -49,6 +51,7 @@ _HOME = {
     "evaluate": "crild.scoring",
     "finetune": "crild.run.start",
     "objective": "crild.objectives",
+    "quiet": "crild.console",
     "tune": "crild.search",
 }
 

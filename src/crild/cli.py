@@ -32,8 +32,11 @@ SWITCHES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0, or 2 for a mistake in what was asked."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    from crild.console import into
+
     try:
-        code = run(arguments)
+        with into():
+            code = run(arguments)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # `crild ... | head`: its reader has seen enough
