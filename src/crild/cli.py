@@ -194,7 +194,7 @@ def evaluate(config: EvaluateConfig, switches: Any) -> int:
     for note in result["notes"]:
         warn(note)
     if switches.json:
-        print(json.dumps(result, indent=2))
+        print(json.dumps(result.to_dict(), indent=2))
         return 0
     low, high = result["interval"]
     print(f"{result['metric']} {result['score']:.4f} (95 % interval {low:.4f} to {high:.4f}) on {result['rows']} rows")

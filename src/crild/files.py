@@ -17,6 +17,7 @@ from crild.errors import CrildError
 
 INPUTS = "inputs"  # folder of what was given in memory
 
+
 def write_whole(path: Path, text: str) -> None:
     """Write a file under another name and rename it, so that it is never seen half-written."""
     part = path.with_name(path.name + ".part")

@@ -390,6 +390,7 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
         constant=target.constant(),
         minutes=round(clock.seconds / 60, 2),
         distillation=described(prepared),
+        run=folder,
     )
     if "control" in models:
         save_model(prepared, models["control"], "control")

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -92,7 +93,7 @@ class RunFolder:
     @cached_property
     def result(self) -> Result:
         """What it found."""
-        return Result.of(json.loads((self.path / RESULT).read_text(encoding="utf-8")))
+        return replace(Result.of(json.loads((self.path / RESULT).read_text(encoding="utf-8"))), run=self)
 
     @cached_property
     def teacher(self) -> "PreTrainedModel":

@@ -37,6 +37,24 @@ def is_object(option: str, value: Any) -> bool:
     return option in (*MODELS, *ROWS) and value is not None and not isinstance(value, str | os.PathLike | int | float)
 
 
+def option_of(name: str) -> str:
+    """Return the option that an object is for, from its name in a grid; a task may be its data alone."""
+    last = name.rpartition(".")[2]
+    return last if last in (*MODELS, *ROWS) else "data"
+
+
+def exchanged(values: Any, take: Callable[[str, Any], str], name: str = "") -> Any:
+    """Return nested values with what ``take`` makes of each object, whose name is ``section.key.option``."""
+    if isinstance(values, PreTrainedModel | Dataset | DatasetDict | pd.DataFrame):
+        return take(name, values)
+    prefix = f"{name}." if name else ""
+    if isinstance(values, Mapping):
+        return {key: exchanged(value, take, f"{prefix}{key}") for key, value in values.items()}
+    if isinstance(values, list):
+        return [exchanged(value, take, f"{prefix}{place}") for place, value in enumerate(values)]
+    return values
+
+
 def described(option: str, value: Any) -> str:
     """Return one line on an object.
 
@@ -94,7 +112,7 @@ def on_disk(
     """Write objects into a folder; in the end take those away again that nothing in it has come to need.
 
     Args:
-        objects: by option, or by a name that ends with ``.`` and one.
+        objects: by option, or by name in a grid, see `option_of`.
         tokenizer: of the models among them.
         folder: they are written into its ``inputs/``, unless they are there.
         marker: the file in the folder that names what it needs; without one nothing stays.
@@ -138,7 +156,7 @@ def on_disk(
 
 def fill_of(name: str, value: Any, tokenizer: Any) -> tuple[str, str, Fill]:
     """Return the option that an object is for, the ending of its file, and what writes it."""
-    option = name.rpartition(".")[2]
+    option = option_of(name)
     described(option, value)
     if option in MODELS:
         if not isinstance(tokenizer, PreTrainedTokenizerBase):
