@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from crild.config import EvaluateConfig
+from crild.config import EvaluateConfig, takes
 from crild.data.task import load_rows
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
@@ -24,6 +24,7 @@ from crild.tasks.labels import align_labels, parse_label_map
 from crild.tasks.registry import task_type_of
 
 
+@takes(EvaluateConfig)
 @own_random_state()
 def evaluate(
     config: EvaluateConfig | None = None, *, tokenizer: PreTrainedTokenizerBase | None = None, **options: Any

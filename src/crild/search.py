@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from transformers import PreTrainedTokenizerBase
 
-from crild.config import DistillConfig, FinetuneConfig, TuneConfig, as_dict, option_names
+from crild.config import DistillConfig, FinetuneConfig, TuneConfig, as_dict, option_names, takes
 from crild.errors import CrildError
 from crild.files import check_folder, write_whole
 from crild.grid.cells import Outcome, run_cell
@@ -22,6 +22,7 @@ BEST, OPTIONS = "best.yaml", "tune.yaml"
 RATES, WEIGHTS = "1e-5:1e-3", "0.01:1"
 
 
+@takes(TuneConfig)
 def tune(
     config: TuneConfig | None = None, *, tokenizer: PreTrainedTokenizerBase | None = None, **options: Any
 ) -> dict[str, Any]:

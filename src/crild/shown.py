@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-DIGITS = "{:.4g}".format
+
+def number(value: float) -> str:
+    """Return a number with four digits, or whole where it has more before the point."""
+    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
 class Shown:
@@ -28,7 +31,7 @@ class Shown:
         return []
 
     def __str__(self) -> str:
-        table = self.table().to_string(float_format=DIGITS, na_rep="-")
+        table = self.table().to_string(float_format=number, na_rep="-")
         return "\n".join([self.title, table, *(f"note: {each}" for each in self.remarks)])
 
     def __repr__(self) -> str:
@@ -36,6 +39,6 @@ class Shown:
 
     def _repr_html_(self) -> str:
         """Return HTML for a notebook; names and notes come from data and are escaped."""
-        table = self.table().to_html(float_format=DIGITS, na_rep="-", escape=True, border=0)
+        table = self.table().to_html(float_format=number, na_rep="-", escape=True, border=0)
         notes = "".join(f"<p>note: {escape(each)}</p>" for each in self.remarks)
         return f"<p>{escape(self.title)}</p>{table}{notes}"

@@ -3,6 +3,8 @@
 from crild.config.declare import as_dict, build, configure, convert, option_names
 from crild.config.files import read_yaml
 from crild.config.options import (
+    MODELS,
+    ROWS,
     CompareConfig,
     DataConfig,
     DemoConfig,
@@ -15,10 +17,13 @@ from crild.config.options import (
     with_defaults,
 )
 from crild.config.presets import ANY, PRESETS, StageSettings, stage_settings
+from crild.config.signature import takes
 
 __all__ = [
     "ANY",
+    "MODELS",
     "PRESETS",
+    "ROWS",
     "CompareConfig",
     "DataConfig",
     "DemoConfig",
@@ -36,5 +41,6 @@ __all__ = [
     "option_names",
     "read_yaml",
     "stage_settings",
+    "takes",
     "with_defaults",
 ]

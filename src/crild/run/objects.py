@@ -19,14 +19,12 @@ from datasets import Dataset, DatasetDict
 from pyarrow.parquet import write_table
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crild.config import configure
+from crild.config import MODELS, ROWS, configure
 from crild.data.sources import SPLITS
 from crild.errors import CrildError, first_line
 from crild.files import INPUTS
 from crild.run.identity import content
 
-MODELS = ("teacher", "base", "student", "model")  # options that may be a model
-ROWS = ("data", "validation", "supplementary")  # options that may be rows
 DIGITS = 16  # of a hash, in the name of a file
 Fill = Callable[[Path], None]
 T = TypeVar("T")

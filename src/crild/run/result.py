@@ -178,7 +178,7 @@ class Result(Shown, Mapping[str, Any]):
         table = pd.DataFrame.from_dict(lines, orient="index", columns=["score", "low", "high", *COSTS])
         best = found["teacher"].score
         table.insert(3, "of_teacher", table["score"] / best if best > 0 else None)
-        return table.astype({"parameters": "Int64", "bytes": "Int64"}).dropna(axis="columns", how="all")
+        return table.astype(float).dropna(axis="columns", how="all")
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``result.json`` holds."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
-from crild.config import DistillConfig, FinetuneConfig
+from crild.config import DistillConfig, FinetuneConfig, takes
 from crild.console import say, warn
 from crild.errors import CrildError
 from crild.files import check_folder
@@ -39,6 +39,7 @@ C = TypeVar("C", DistillConfig, FinetuneConfig)
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
+@takes(DistillConfig)
 def distill(
     config: DistillConfig | None = None,
     *,
@@ -73,6 +74,7 @@ def distill(
     return run_given(DistillConfig, config, options, tokenizer, callbacks)
 
 
+@takes(FinetuneConfig)
 def finetune(
     config: FinetuneConfig | None = None,
     *,
