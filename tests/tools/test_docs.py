@@ -1,17 +1,21 @@
 """What the docs say about presets and files is what the code does."""
 
+import logging
 import re
+from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from transformers import pipeline
 
+import crild
 from crild.config import ANY, PRESETS
 from crild.layers import MAPS
 from crild.methods import METHODS
 from crild.models.architecture import NAMES
 from crild.objectives import OBJECTIVES
-from tests.conftest import save_tiny, tiny_tokenizer
+from tests.conftest import reviews, save_tiny, tiny_tokenizer
 from tools.reference import pages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,3 +89,24 @@ def test_the_pipeline_call_that_a_page_shows_takes_a_text_of_any_length(page, tm
     exec(re.sub(r'model="[^"]+"', f"model={str(folder)!r}", call), names)
     (answer,) = names["classify"]("good film " * 200)
     assert answer["label"] in ("neg", "pos")
+
+
+def test_the_python_page_runs_as_it_is_written(tmp_path, monkeypatch):
+    save_tiny(tmp_path / "my-bert", head=True)
+    pd.DataFrame(reviews(100)).to_csv(tmp_path / "tweets.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    distill, compare = crild.distill, crild.compare
+    monkeypatch.setattr(crild, "distill", partial(distill, max_steps=2, control=False), raising=False)
+    few = {"max_steps": 1}
+    monkeypatch.setattr(crild, "compare", lambda grid, **rest: compare(grid | {"conditions": {"few": few}}, **rest),
+                        raising=False)  # fmt: skip
+    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    names: dict = {}
+    level = logging.getLogger("crild").level
+    try:
+        for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+            exec(block, names)
+    finally:
+        logging.getLogger("crild").setLevel(level)
+    assert len(names["result"].predictions) == 20
+    assert names["summary"].table()["seeds"].max() == 2
