@@ -13,7 +13,9 @@ def tweets_csv(folder: Path) -> Path:
     from crild.data.tweets import tweet_splits
 
     folder.mkdir(parents=True, exist_ok=True)
-    tweet_splits("demo")["train"].to_pandas().to_csv(folder / "tweets.csv", index=False)
+    tweets = tweet_splits("demo")["train"].to_pandas()
+    tweets["text"] = tweets["text"].str.split().str.join(" ")  # some hold line ends
+    tweets.to_csv(folder / "tweets.csv", index=False)
     return folder / "tweets.csv"
 
 

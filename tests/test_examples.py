@@ -45,9 +45,10 @@ def test_a_task_type(tiny, tmp_path):
     assert TASK_TYPES["regression"] is REGRESSION
 
 
-def test_a_grid(tiny, tmp_path):
+def test_a_grid(tiny, tmp_path, monkeypatch):
     data = {"train": pd.DataFrame(reviews(120)), "validation": pd.DataFrame(reviews(40, seed=1))}
     few = {"max_steps": 1, "precision": "fp32"}
+    monkeypatch.setattr("crild.grid.run.share_threads", lambda workers: 1)  # threads of one run wait for each other
     summary = example("grid").main(output=tmp_path / "grid", base=str(tiny), data=data, seeds=(1,), **few)
     assert set(summary.table().reset_index().method) == {"teacher", "constant answer", "ft", "kd", "cr-ild"}
     assert "stands few rows" in str(summary)

@@ -97,9 +97,8 @@ def test_the_python_page_runs_as_it_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     distill, compare = crild.distill, crild.compare
     monkeypatch.setattr(crild, "distill", partial(distill, max_steps=2, control=False), raising=False)
-    few = {"max_steps": 1}
-    monkeypatch.setattr(crild, "compare", lambda grid, **rest: compare(grid | {"conditions": {"few": few}}, **rest),
-                        raising=False)  # fmt: skip
+    few = {"conditions": {"few": {"max_steps": 1}}, "threads": 1}
+    monkeypatch.setattr(crild, "compare", lambda grid, **rest: compare(grid | few, **rest), raising=False)
     page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
     names: dict = {}
     level = logging.getLogger("crild").level
