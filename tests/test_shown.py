@@ -67,5 +67,6 @@ def test_a_result_without_its_folder_says_so():
 def test_nothing_of_it_needs_torch():
     source = Path(__file__).read_text(encoding="utf-8")
     result = source[source.index("RESULT = ") : source.index("\n\n\ndef test_a_result_prints")]
-    code = f"import sys\nfrom crild.run.result import Result, Scores\n{result}\nprint(RESULT)\nassert 'torch' not in sys.modules"
+    lines = ["import sys", "from crild.run.result import Result, Scores", result, "print(RESULT)"]
+    code = "\n".join([*lines, "assert 'torch' not in sys.modules"])
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -15,6 +15,7 @@ from crild.grid.space import Range, read_space, read_text, spelled
 from crild.grid.spec import Cell, teacher_cell
 from crild.grid.study import load_optuna, records, run_trials
 from crild.methods import Method, find_method
+from crild.randomness import own_random_state
 from crild.run.identity import CHANGES_NOTHING, check_output
 from crild.run.objects import configured
 
@@ -23,6 +24,7 @@ RATES, WEIGHTS = "1e-5:1e-3", "0.01:1"
 
 
 @takes(TuneConfig)
+@own_random_state()
 def tune(
     config: TuneConfig | None = None, *, tokenizer: PreTrainedTokenizerBase | None = None, **options: Any
 ) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def test_a_script_with_a_model_of_its_own_is_the_same_run_as_its_files(tiny, row
     # fine-tuned with plain transformers
     torch.manual_seed(0)
     names = {"id2label": {0: "neg", 1: "pos"}, "label2id": {"neg": 0, "pos": 1}}
-    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(tiny, **names), load_tokenizer(tiny)
+    model = AutoModelForSequenceClassification.from_pretrained(tiny, **names)
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for _ in range(3):
         for texts, labels in DataLoader(list(zip(rows.text, rows.label == "pos", strict=True)), batch_size=30):
@@ -90,10 +91,6 @@ def test_a_script_with_a_model_of_its_own_is_the_same_run_as_its_files(tiny, row
     assert crild.RunFolder.open(moved).teacher_path.parent == moved / "inputs"
 
 
-def load_tokenizer(folder):
-    return AutoTokenizer.from_pretrained(folder)
-
-
 def test_an_ended_run_goes_on_with_equal_objects_and_no_others(saved, rows, tmp_path):
     model, tokenizer = load(saved)
     options = {**FEW, "max_steps": 4, "save_steps": 2, "output": tmp_path / "run"}
@@ -101,11 +98,11 @@ def test_an_ended_run_goes_on_with_equal_objects_and_no_others(saved, rows, tmp_
         crild.distill(teacher=model, tokenizer=tokenizer, data=rows, callbacks=[Noted(3)], **options)
     kept = sorted(path.name for path in (tmp_path / "run/inputs").iterdir())
     assert len(kept) == 2
-    with pytest.raises(CrildError, match="holds another run .data: "):
+    with pytest.raises(CrildError, match=r"holds another run \(data: "):
         crild.distill(teacher=model, tokenizer=tokenizer, data=rows[:-1], **options)
     other = deepcopy(model)
     torch.nn.init.zeros_(other.classifier.weight)
-    with pytest.raises(CrildError, match="holds another run .teacher: "):
+    with pytest.raises(CrildError, match=r"holds another run \(teacher: "):
         crild.distill(teacher=other, tokenizer=tokenizer, data=rows, **options)
     assert sorted(path.name for path in (tmp_path / "run/inputs").iterdir()) == kept
     model, tokenizer = load(saved)  # equal ones, of which the tokenizer remembers an earlier call
@@ -163,7 +160,7 @@ def test_a_grid_of_objects_is_the_grid_of_their_files(saved, rows, tmp_path):
         "options": grid["options"] | {"teacher": str(saved)},
     }
     assert crild.compare(files, tmp_path / "files").to_frame()["mean"].equals(first.to_frame()["mean"])
-    with pytest.raises(CrildError, match="holds a run with other options .data"):
+    with pytest.raises(CrildError, match=r"holds a run with other options \(data"):
         crild.compare(grid | {"tasks": {"films": rows[:-1]}}, tmp_path / "grid", tokenizer=tokenizer)
     assert len(list((tmp_path / "grid/inputs").iterdir())) == 2
 

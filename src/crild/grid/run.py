@@ -18,12 +18,14 @@ from crild.grid.spec import CONTROL, Cell, Grid, Tuning, as_values, cells, make_
 from crild.grid.table import Summary, summarise
 from crild.grid.tuning import check_tuning, done_before, left_out, minutes_of, refuse_another, with_settings
 from crild.grid.workers import Pool, open_pool, share_threads
+from crild.randomness import own_random_state
 from crild.run.objects import described, exchanged, on_disk, option_of
 
 GRID, RESULTS = "grid.yaml", "results.json"
 MOST_PLANNED = 2  # runs whose time is estimated by timing some steps
 
 
+@own_random_state()
 def compare(
     grid: str | os.PathLike[str] | Mapping[str, Any],
     output: str | os.PathLike[str],

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from crild.errors import CrildError
 from crild.files import INPUTS, StageFolder, check_folder, load_weights, write_folder, write_whole
+from crild.randomness import own_random_state
 from crild.run.identity import Identity, read_options, refuse
 from crild.run.plan import Plan
 from crild.run.result import Result
@@ -126,7 +127,8 @@ class RunFolder:
 
         if self.plan.matching is None:
             return None
-        objective = compose_matching(self.plan.matching, self.student, self.teacher)
+        with own_random_state():  # maps are drawn before they are loaded
+            objective = compose_matching(self.plan.matching, self.student, self.teacher)
         if (self.path / OBJECTIVE).exists():
             load_weights(self.path / OBJECTIVE, objective)
         return objective.eval()
