@@ -13,7 +13,6 @@ import crild
 STUB = Path(crild.__file__).with_suffix(".pyi")
 HEADER = """\
 # Written by `make docs` from the functions and the options that they take: an editor completes and explains them.
-# ruff: noqa
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Literal

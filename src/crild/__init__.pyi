@@ -1,5 +1,4 @@
 # Written by `make docs` from the functions and the options that they take: an editor completes and explains them.
-# ruff: noqa
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Literal
