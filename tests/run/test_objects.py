@@ -165,6 +165,20 @@ def test_a_grid_of_objects_is_the_grid_of_their_files(saved, rows, tmp_path):
     assert len(list((tmp_path / "grid/inputs").iterdir())) == 2
 
 
+def test_a_student_may_be_a_model_and_what_is_given_twice_is_one_file(saved, rows, tmp_path):
+    small, tokenizer = load(save_tiny(tmp_path / "small", layers=1))
+    options = {**FEW, "teacher": saved, "data": rows}
+    result = crild.distill(
+        **{**options, "student": small, "supplementary": rows, "method": "l-ild"}, tokenizer=tokenizer,
+        output=tmp_path / "memory",
+    )  # fmt: skip
+    assert result["student"]["layers"] == 1
+    assert sorted(each.name.partition("-")[0] for each in (tmp_path / "memory/inputs").iterdir()) == ["data", "model"]
+    for name, student, more in (("a", small, {"tokenizer": tokenizer}), ("b", tmp_path / "small", {})):
+        crild.distill(**{**options, "student": student}, output=tmp_path / name, **more)
+    assert sha256(tmp_path / "a") == sha256(tmp_path / "b")
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -131,11 +131,11 @@ def on_disk(
     paths: dict[str, str] = {}
     about: dict[str, str] = {}
     try:
-        for name, (option, suffix, fill) in fills.items():
-            path, is_new = write_once(inputs, option, suffix, fill)
+        for name, (kind, suffix, fill) in fills.items():
+            path, is_new = write_once(inputs, kind, suffix, fill)
             written += [path] if is_new else []
             paths[name] = str(path)
-            about[name] = f"{described(option, objects[name])}, {path.stem.rpartition('-')[2]}"
+            about[name] = f"{described(option_of(name), objects[name])}, {path.stem.rpartition('-')[2]}"
         yield paths, about
     except CrildError as error:
         text = str(error)
@@ -153,17 +153,19 @@ def on_disk(
 
 
 def fill_of(name: str, value: Any, tokenizer: Any) -> tuple[str, str, Fill]:
-    """Return the option that an object is for, the ending of its file, and what writes it."""
-    option = option_of(name)
-    described(option, value)
-    if option in MODELS:
+    """Return what an object's file is called, its ending, and what writes it.
+
+    One name for all models, and for all rows: what is given twice is one file, as one path would be.
+    """
+    described(option_of(name), value)
+    if option_of(name) in MODELS:
         if not isinstance(tokenizer, PreTrainedTokenizerBase):
             given = "" if tokenizer is None else f", and a {type(tokenizer).__name__} is none"
             raise CrildError(f"{name}: a model in memory needs its tokenizer: add tokenizer=...{given}")
-        return option, "", lambda path: save_model(value, tokenizer, path)
+        return "model", "", lambda path: save_model(value, tokenizer, path)
     if not isinstance(value, DatasetDict):
         rows = table_of(name, value)
-        return option, ".parquet", lambda path: write_table(rows, path)
+        return "data", ".parquet", lambda path: write_table(rows, path)
     if unknown := [split for split in value if split not in SPLITS]:
         raise CrildError(f"{name}: a DatasetDict with the split {unknown[0]!r}: crild knows {', '.join(SPLITS)}")
     tables = {split: table_of(f"{name} ({split})", rows) for split, rows in value.items()}
@@ -173,7 +175,7 @@ def fill_of(name: str, value: Any, tokenizer: Any) -> tuple[str, str, Fill]:
         for split, rows in tables.items():
             write_table(rows, path / f"{split}.parquet")
 
-    return option, "", fill
+    return "data", "", fill
 
 
 def table_of(name: str, rows: Dataset | pd.DataFrame) -> pyarrow.Table:
