@@ -25,6 +25,7 @@ types: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python -m tools.reference
 	$(BIN)/python -m tools.architecture
+	$(BIN)/python -m tools.stub
 
 results: $(VENV)/.dev
 	$(BIN)/python -m tools.results

@@ -6,7 +6,7 @@
 
 The public API: `distill`, `finetune`, `evaluate`, `compare`, `tune`, their configurations, `RunFolder` (opens a
 finished run), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a `transformers.Trainer`),
-`objective` (to add one of your own), and `CrildError`.
+`objective` (to add one of your own), `quiet`, and `CrildError`.
 """
 
 from importlib.metadata import version
@@ -16,6 +16,7 @@ from crild.errors import CrildError
 
 if TYPE_CHECKING:
     from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig, TuneConfig
+    from crild.console import quiet
     from crild.grid.run import compare
     from crild.objectives import objective
     from crild.run.folder import RunFolder
@@ -40,6 +41,7 @@ __all__ = [
     "evaluate",
     "finetune",
     "objective",
+    "quiet",
     "tune",
 ]
 
@@ -56,6 +58,7 @@ _HOME = {
     "evaluate": "crild.scoring",
     "finetune": "crild.run.start",
     "objective": "crild.objectives",
+    "quiet": "crild.console",
     "tune": "crild.search",
 }
 

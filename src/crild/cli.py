@@ -33,8 +33,11 @@ SWITCHES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0, or 2 for a mistake in what was asked."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    from crild.console import into
+
     try:
-        code = run(arguments)
+        with into():
+            code = run(arguments)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # `crild ... | head`: its reader has seen enough
@@ -193,7 +196,7 @@ def evaluate(config: EvaluateConfig, switches: Any) -> int:
     for note in result["notes"]:
         warn(note)
     if switches.json:
-        print(json.dumps(result, indent=2))
+        print(json.dumps(result.to_dict(), indent=2))
         return 0
     low, high = result["interval"]
     print(f"{result['metric']} {result['score']:.4f} (95 % interval {low:.4f} to {high:.4f}) on {result['rows']} rows")

@@ -1,4 +1,8 @@
-"""What a user sees while a run goes on: lines on stderr, results on stdout."""
+"""What a user sees while a run goes on: records of the logger ``crild``; results go to stdout.
+
+Until somebody configures logging, they are lines on stderr. Handlers of the logger ``crild`` or of the root logger get
+them instead. Only the command line says where they go, whatever logging is set up to do.
+"""
 
 import logging
 import os
@@ -9,28 +13,92 @@ from typing import IO
 
 from rich.console import Console
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+logger = logging.getLogger("crild")
+
+
+class Lines(logging.Handler):
+    """Shows each record as one line, warnings in yellow.
+
+    Args:
+        file: where; stderr (whatever it is at the time) without one.
+    """
+
+    def __init__(self, file: IO[str] | None = None) -> None:
+        super().__init__()
+        self.console = Console(file=file, stderr=file is None, highlight=False, soft_wrap=True)
+
+    @property
+    def shows(self) -> bool:
+        """Whether it is this handler that shows lines."""
+        return logger.isEnabledFor(logging.INFO)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        is_warning = record.levelno >= logging.WARNING
+        text = f"warning: {self.format(record)}" if is_warning else self.format(record)
+        self.console.print(text, style="yellow" if is_warning else None, markup=False)
+
+
+class DefaultLines(Lines):
+    """Shows lines as long as nobody has configured logging."""
+
+    @property
+    def shows(self) -> bool:
+        """Whether nobody has."""
+        return super().shows and not self.is_replaced
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another handler gets the records."""
+        return bool(logging.getLogger().handlers) or any(each is not self for each in logger.handlers)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.is_replaced:
+            super().emit(record)
+
+
+logger.addHandler(DefaultLines())
+if logger.level == logging.NOTSET:
+    logger.setLevel(logging.INFO)
 
 
 @contextmanager
-def into(file: IO[str]) -> Iterator[None]:
-    """Send what crild says to a file."""
-    global console
-    before, console = console, Console(file=file, highlight=False, soft_wrap=True)
+def into(file: IO[str] | None = None) -> Iterator[None]:
+    """Send all that crild says to a file (``None``: stderr) and nowhere else."""
+    before, passed_on, level = list(logger.handlers), logger.propagate, logger.level
+    logger.handlers[:], logger.propagate = [Lines(file)], False
+    logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        console = before
+        logger.handlers[:], logger.propagate = before, passed_on
+        logger.setLevel(level)
+
+
+def quiet() -> None:
+    """Say nothing but warnings from now on, and show no progress bars.
+
+    It is ``logging.getLogger("crild").setLevel(logging.WARNING)``; with ``logging.INFO`` everything is said again.
+
+    Example:
+        >>> crild.quiet()
+    """
+    logger.setLevel(logging.WARNING)
+
+
+def terminal() -> Console | None:
+    """Return the terminal that lines are shown on, for a progress bar; ``None`` where they are shown on none."""
+    shown = (each.console for each in logger.handlers if isinstance(each, Lines) and each.shows)
+    return next((console for console in shown if console.is_terminal), None)
 
 
 def say(message: str) -> None:
-    """Print one line on stderr."""
-    console.print(message, markup=False)
+    """Say one line."""
+    logger.info("%s", message)
 
 
 def warn(message: str) -> None:
-    """Print one warning on stderr."""
-    console.print(f"warning: {message}", style="yellow", markup=False)
+    """Say one warning."""
+    logger.warning("%s", message)
 
 
 def quiet_libraries() -> None:

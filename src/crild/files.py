@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, folders that a user may write to, and the files of one stage."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from crild.errors import CrildError
+
+INPUTS = "inputs"  # folder of what was given in memory
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -85,7 +88,9 @@ def check_folder(output: str | None, marker: str, what: str) -> Path:
 
 
 def passing(path: Path) -> bool:
-    """Whether a file is a trace of a start that came to nothing: half-written, or a lock."""
+    """Whether a file is a trace of a start that came to nothing: half-written, a lock, or inputs alone."""
+    if path.name == INPUTS and path.is_dir():
+        return all(passing(each) or re.fullmatch(r"\w+-[0-9a-f]{16}(\.parquet)?", each.name) for each in path.iterdir())
     return path.name.endswith((".part", ".lock"))
 
 

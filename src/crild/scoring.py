@@ -2,38 +2,58 @@
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
 
-from crild.config import EvaluateConfig, configure
+from crild.config import EvaluateConfig, takes
 from crild.data.task import load_rows
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
 from crild.inference import parameters, predict
 from crild.models import loading
 from crild.models.architecture import longest
+from crild.randomness import own_random_state
 from crild.run.folder import RunFolder
+from crild.run.objects import configured
+from crild.run.predictions import predictions_frame
+from crild.run.result import Evaluation
 from crild.run.targets import Target
 from crild.tasks.labels import align_labels, parse_label_map
 from crild.tasks.registry import task_type_of
 
 
-def evaluate(config: EvaluateConfig | None = None, **options: Any) -> dict[str, Any]:
+@takes(EvaluateConfig)
+@own_random_state()
+def evaluate(
+    config: EvaluateConfig | None = None, *, tokenizer: PreTrainedTokenizerBase | None = None, **options: Any
+) -> Evaluation:
     """Score a classifier on the validation split of a data source (on all rows of a single file).
 
     Args:
         config: a whole configuration; or
+        tokenizer: of a model that is given as an object.
         options: the fields of `EvaluateConfig`, for instance ``model="runs/tweets/student", data="tweets.csv"``.
+            ``model`` may be a transformers model, ``data`` and ``validation`` rows in memory, as in `crild.distill`.
 
     Returns:
         ``score``, ``metric``, its 95 % bootstrap ``interval``, every other metric that applies as ``scores``, and
-        the number of ``rows``.
+        the number of ``rows``; and every row's answer as ``predictions``.
 
     Raises:
         CrildError: model or data cannot be used.
     """
-    config = configure(EvaluateConfig, config, options)
+    with (
+        TemporaryDirectory(prefix="crild-") as folder,
+        configured(EvaluateConfig, config, options, tokenizer, lambda _: Path(folder)) as (whole, _),
+    ):
+        return score(whole)
+
+
+def score(config: EvaluateConfig) -> Evaluation:
+    """Score as a configuration says; see `evaluate`."""
     if not config.model:
         raise CrildError("the model is missing: crild evaluate MODEL --data PATH")
     config = replace(config, model=student_of(config.model))
@@ -62,14 +82,17 @@ def evaluate(config: EvaluateConfig | None = None, **options: Any) -> dict[str, 
         notes += [alignment.note] if alignment.note else []
     measure = task_type.find_metric(task.metric, len(names), positive)
     target = Target(task_type, known, np.array(truth), measure, task.metric, positive)
-    return {
-        "task": task.name,
-        "metric": task.metric,
-        **target.report(predict(model, tokenised, tokenizer)),
-        "rows": len(known),
-        "parameters": parameters(model),
-        "notes": notes,
-    }
+    logits = predict(model, tokenised, tokenizer)
+    return Evaluation(
+        task=task.name,
+        metric=task.metric,
+        **target.report(logits),
+        rows=len(known),
+        parameters=parameters(model),
+        notes=notes,
+        predictions=predictions_frame(replace(task, names=names), next(iter(task.validation), "train"), rows, target,
+                                      {"model": logits}),
+    )  # fmt: skip
 
 
 def student_of(model: str) -> str:

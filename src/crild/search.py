@@ -5,22 +5,29 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from transformers import PreTrainedTokenizerBase
 
-from crild.config import DistillConfig, FinetuneConfig, TuneConfig, as_dict, configure, option_names
+from crild.config import DistillConfig, FinetuneConfig, TuneConfig, as_dict, option_names, takes
 from crild.errors import CrildError
-from crild.files import write_whole
+from crild.files import check_folder, write_whole
 from crild.grid.cells import Outcome, run_cell
 from crild.grid.space import Range, read_space, read_text, spelled
 from crild.grid.spec import Cell, teacher_cell
 from crild.grid.study import load_optuna, records, run_trials
 from crild.methods import Method, find_method
+from crild.randomness import own_random_state
 from crild.run.identity import CHANGES_NOTHING, check_output
+from crild.run.objects import configured
 
 BEST, OPTIONS = "best.yaml", "tune.yaml"
 RATES, WEIGHTS = "1e-5:1e-3", "0.01:1"
 
 
-def tune(config: TuneConfig | None = None, **options: Any) -> dict[str, Any]:
+@takes(TuneConfig)
+@own_random_state()
+def tune(
+    config: TuneConfig | None = None, *, tokenizer: PreTrainedTokenizerBase | None = None, **options: Any
+) -> dict[str, Any]:
     """Search a method's settings; go on with the search where it was.
 
     Every trial is a run that never sees the data's validation split: 20 % of the training rows are held out to score
@@ -28,8 +35,9 @@ def tune(config: TuneConfig | None = None, **options: Any) -> dict[str, Any]:
 
     Args:
         config: a whole configuration; or
+        tokenizer: of the models that are given as objects.
         options: the fields of `TuneConfig`, for instance ``base="./encoder", data="tweets.csv", method="cr-ild",
-            trials=20, output="runs/tune"``.
+            trials=20, output="runs/tune"``; models and data may be objects, as in `crild.distill`.
 
     Returns:
         ``best`` (options), ``score``, and every trial's options and score. ``best.yaml`` in the output folder is for
@@ -38,8 +46,15 @@ def tune(config: TuneConfig | None = None, **options: Any) -> dict[str, Any]:
     Raises:
         CrildError: the search cannot be run, or no trial succeeded.
     """
-    config = configure(TuneConfig, config, options)
     load_optuna("crild tune")
+    with configured(
+        TuneConfig, config, options, tokenizer, lambda sound: check_folder(sound.output, OPTIONS, "search"), OPTIONS
+    ) as (whole, _):
+        return search(whole)
+
+
+def search(config: TuneConfig) -> dict[str, Any]:
+    """Search as a configuration says; see `tune`."""
     if config.validation is not None:
         raise CrildError("--validation: a search scores its trials on held-out training rows; leave it out")
     space = search_space(config, find_method(config.method))

@@ -1,12 +1,16 @@
 """What the docs say about presets and files is what the code does."""
 
+import logging
 import re
 import runpy
+from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from transformers import AutoModelForSequenceClassification, pipeline
 
+import crild
 from crild.config import ANY, PRESETS
 from crild.layers import MAPS
 from crild.methods import METHODS
@@ -119,3 +123,23 @@ def test_the_example_of_callbacks_runs(films, capsys, monkeypatch):
     ]
     assert list(Path("out/events/ild").glob("events.*"))
     AutoModelForSequenceClassification.from_pretrained("out/student")
+
+
+def test_the_python_page_runs_as_it_is_written(tmp_path, monkeypatch):
+    save_tiny(tmp_path / "my-bert", head=True)
+    pd.DataFrame(reviews(100)).to_csv(tmp_path / "tweets.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    distill, compare = crild.distill, crild.compare
+    monkeypatch.setattr(crild, "distill", partial(distill, max_steps=2, control=False), raising=False)
+    few = {"conditions": {"few": {"max_steps": 1}}, "threads": 1}
+    monkeypatch.setattr(crild, "compare", lambda grid, **rest: compare(grid | few, **rest), raising=False)
+    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    names: dict = {}
+    level = logging.getLogger("crild").level
+    try:
+        for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+            exec(block, names)
+    finally:
+        logging.getLogger("crild").setLevel(level)
+    assert len(names["result"].predictions) == 20
+    assert names["summary"].table()["seeds"].max() == 2

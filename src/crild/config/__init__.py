@@ -3,6 +3,8 @@
 from crild.config.declare import as_dict, build, configure, convert, option_names
 from crild.config.files import read_yaml
 from crild.config.options import (
+    MODEL_OPTIONS,
+    ROW_OPTIONS,
     CheckConfig,
     CompareConfig,
     DataConfig,
@@ -17,10 +19,13 @@ from crild.config.options import (
     with_defaults,
 )
 from crild.config.presets import ANY, PRESETS, StageSettings, stage_settings
+from crild.config.signature import takes
 
 __all__ = [
     "ANY",
+    "MODEL_OPTIONS",
     "PRESETS",
+    "ROW_OPTIONS",
     "CheckConfig",
     "CompareConfig",
     "DataConfig",
@@ -40,5 +45,6 @@ __all__ = [
     "option_names",
     "read_yaml",
     "stage_settings",
+    "takes",
     "with_defaults",
 ]

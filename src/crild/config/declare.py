@@ -107,7 +107,8 @@ def _complaint(cls: Any, error: Mapping[str, Any]) -> str:
     if kind == "value_error":
         return f"{name}: {context['error']}"
     wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    said = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:80]}..."
+    said = " ".join(repr(value).split())
+    said = said if len(said) <= 80 else f"{said[:80]}..."
     return f"{name}: {said} is not {wanted[type_of(cls, name)]}"
 
 

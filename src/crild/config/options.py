@@ -409,3 +409,7 @@ def with_defaults(earlier: dict[str, Any], config: Mapping[str, Any]) -> dict[st
     """
     known = {each.name: each.default for each in fields(TuneConfig)}
     return {name: known.get(name) for name in config} | earlier
+
+
+MODEL_OPTIONS = ("teacher", "base", "student", "model")  # options that in Python may also be a model in memory
+ROW_OPTIONS = ("data", "validation", "supplementary")  # and those that may be rows in memory

@@ -23,6 +23,7 @@ from crild.paths import ROWS, is_path
 
 VALIDATION_NAMES = ("validation", "dev", "valid", "val", "eval", "dev_matched", "validation_matched", "test")
 EXTRA_VALIDATION = ("dev_mismatched", "validation_mismatched")
+SPLITS = ("train", "unlabelled", *VALIDATION_NAMES, *EXTRA_VALIDATION)
 MOST_DROPPED = 0.01  # of a file's lines
 
 
@@ -105,9 +106,8 @@ def read_folder(name: str, path: Path) -> Source:
             raise CrildError(f"{name}: not a readable `datasets` directory ({first_line(error)})") from None
         return Source(name, dict(loaded) if isinstance(loaded, DatasetDict) else {"train": loaded})
     source = Source(name, {})
-    known = ("train", *VALIDATION_NAMES, *EXTRA_VALIDATION)
-    files = {p.stem: p for p in sorted(path.iterdir()) if p.suffix.lower() in ROWS and p.stem in known}
-    if "train" not in files and not any(n in files for n in VALIDATION_NAMES):
+    files = {p.stem: p for p in sorted(path.iterdir()) if p.suffix.lower() in ROWS and p.stem in SPLITS}
+    if not files:
         raise CrildError(
             f"{name}: a data folder needs a train file (train.tsv, train.csv, train.jsonl, train.parquet), none is here"
         )

@@ -1,11 +1,13 @@
 """`compare`: run every cell of a grid, each in its own run directory, and write one table."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from transformers import PreTrainedTokenizerBase
 
 from crild.console import say, warn
 from crild.files import check_folder, write_whole
@@ -16,17 +18,21 @@ from crild.grid.spec import CONTROL, Cell, Grid, Tuning, as_values, cells, make_
 from crild.grid.table import Summary, summarise
 from crild.grid.tuning import check_tuning, done_before, left_out, minutes_of, refuse_another, with_settings
 from crild.grid.workers import Pool, open_pool, share_threads
+from crild.randomness import own_random_state
+from crild.run.objects import described, exchanged, on_disk, option_of
 
 GRID, RESULTS = "grid.yaml", "results.json"
 MOST_PLANNED = 2  # runs whose time is estimated by timing some steps
 
 
+@own_random_state()
 def compare(
-    grid: str | Mapping[str, Any],
-    output: str,
+    grid: str | os.PathLike[str] | Mapping[str, Any],
+    output: str | os.PathLike[str],
     workers: str | int = 1,
     address: str | None = None,
     only: str | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> Summary:
     """Run a grid of methods x tasks x conditions x seeds, or go on with it; write its table.
 
@@ -34,12 +40,15 @@ def compare(
     the table, does not stop the rest, and is tried again when the grid is started again.
 
     Args:
-        grid: a YAML file, or its contents (see `crild.grid.spec.Grid`).
+        grid: a YAML file, or its contents (see `crild.grid.spec.Grid`); in these, data may be a pandas ``DataFrame``, a
+            ``Dataset`` or a ``DatasetDict``, and a teacher, base or student a transformers model, as in
+            `crild.distill`.
         output: folder of the grid: ``teachers/``, ``runs/``, ``results.json`` and the table in every format.
         workers: local processes, or ``ray``.
         address: of a running Ray cluster; a local one is started without it.
         only: a part of the grid: runs whose name (``task, condition, method, seed N``) fits this; ``*`` is any text.
             The table shows them and all that was finished before.
+        tokenizer: of the models that are given as objects.
 
     Returns:
         The table, as data.
@@ -50,25 +59,40 @@ def compare(
     Example:
         >>> crild.compare("experiments/smoke.yaml", output="grids/smoke", workers=2)
     """
-    chosen = read_grid(grid) if isinstance(grid, str) else make_grid(grid)
-    whole = cells(chosen)
+    folder = check_folder(os.fspath(output) if output else None, GRID, "grid").resolve()
+    if not isinstance(grid, Mapping):
+        return run_grid(read_grid(os.fspath(grid)), folder, workers, address, only)
+    objects: dict[str, Any] = {}
+
+    def describe(name: str, value: Any) -> str:
+        objects[name] = value
+        return described(option_of(name), value)
+
+    make_grid(exchanged(grid, describe))  # its other entries are checked before anything is written
+    with on_disk(objects, tokenizer, folder, GRID) as (paths, _):
+        chosen = make_grid(exchanged(grid, lambda name, _: paths[name]))
+        return run_grid(chosen, folder, workers, address, only)
+
+
+def run_grid(grid: Grid, folder: Path, workers: str | int, address: str | None, only: str | None) -> Summary:
+    """Run a grid in its folder; see `compare`."""
+    whole = cells(grid)
     todo = select(whole, only)
-    folder = check_folder(output, GRID, "grid").resolve()
-    check_tuning(chosen, todo)
+    check_tuning(grid, todo)
     for cell in whole:
         refuse_another(folder, cell)
-    threads = chosen.threads or share_threads(workers)
+    threads = grid.threads or share_threads(workers)
     pool = open_pool(workers, threads, address)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / GRID, yaml.safe_dump(as_values(chosen), sort_keys=False, allow_unicode=True))
-        outcomes = run_all(folder, chosen, todo, pool)
+        write_whole(folder / GRID, yaml.safe_dump(as_values(grid), sort_keys=False, allow_unicode=True))
+        outcomes = run_all(folder, grid, todo, pool)
     finally:
         pool.close()
     for cell in whole:  # a part of the grid joins what other parts have finished
         if cell.folder not in outcomes and (before := done_before(folder, cell)) is not None:
             outcomes[cell.folder] = before
-    return write_results(folder, chosen, [cell for cell in whole if cell.folder in outcomes], outcomes)
+    return write_results(folder, grid, [cell for cell in whole if cell.folder in outcomes], outcomes)
 
 
 def run_all(folder: Path, grid: Grid, todo: list[Cell], pool: Pool) -> dict[str, Outcome]:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ import pandas as pd
 from crild.errors import CrildError
 from crild.grid.spec import CONTROL
 from crild.grid.statistics import FEWEST, NO_SPREAD, TOO_FEW, Comparison, Ranks, average_ranks, compare_all, rank
+from crild.shown import Shown
 
 TEACHER, CONSTANT = "teacher", "constant answer"
 FRAME_COLUMNS = [
@@ -18,6 +19,7 @@ FRAME_COLUMNS = [
     "best_of_validation_optimistic", "rank", "average_rank", "reference", "difference", "p", "verdict", "parameters",
     "scores", "failed",
 ]  # fmt: skip
+SHOWN = ["metric", "seeds", "mean", "deviation", "kept", "difference", "p", "verdict", "average_rank"]
 Record = Mapping[str, Any]
 
 
@@ -119,9 +121,9 @@ class Found:
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class Summary:
-    """The table of a grid.
+@dataclass(frozen=True, repr=False)
+class Summary(Shown):
+    """The table of a grid; it prints as such.
 
     Attributes:
         claim: the sentence that the grid tests.
@@ -144,6 +146,24 @@ class Summary:
     has_best: bool
     notes: tuple[str, ...]
     tunings: tuple[Found, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The claim, and what differences are from."""
+        return f"{self.claim or 'Grid'} (differences from {self.baseline})"
+
+    @property
+    def remarks(self) -> list[str]:
+        """The notes."""
+        return [*self.notes, *(note for block in self.blocks for note in block.notes)]
+
+    def table(self) -> pd.DataFrame:
+        """Return what is first asked of `to_frame`, by task, condition and method."""
+        return self.to_frame().set_index(["task", "condition", "method"])[SHOWN].dropna(axis="columns", how="all")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one line for each block and row; what is not there is ``None`` or NaN."""

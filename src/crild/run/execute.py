@@ -50,6 +50,7 @@ class Prepared:
         scorer: what splits are scored against, and the teacher's outputs.
         callbacks: the caller's own; they follow every stage.
         measured: measure how long the finished models take for a row.
+        given: one line on each option that was an object in memory.
     """
 
     config: DistillConfig | FinetuneConfig
@@ -62,6 +63,7 @@ class Prepared:
     minutes: dict[str, float] = field(default_factory=dict)
     callbacks: tuple[TrainerCallback, ...] = ()
     measured: bool = True
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def notes(self) -> list[str]:
@@ -126,7 +128,8 @@ def execute(prepared: Prepared) -> Result:
         folder.refuse_another(prepared.identity)
         if folder.is_finished:  # by another process, in the meantime
             return folder.result
-        folder.start(prepared.identity, plan, {"seed": config.seed, "data_seed": config.data_seed})
+        given = {"given": dict(prepared.given)} if prepared.given else {}
+        folder.start(prepared.identity, plan, {"seed": config.seed, "data_seed": config.data_seed, **given})
         clock = folder.clock()
         control = deepcopy(models.student) if plan.stage("control") else None
         trained: dict[str, PreTrainedModel | None] = {
@@ -383,6 +386,7 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
         constant=target.constant(),
         minutes=round(clock.seconds / 60, 2),
         distillation=described(prepared),
+        run=folder,
     )
     if "control" in models:
         save_model(prepared, models["control"], "control")

@@ -5,8 +5,9 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -19,7 +20,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 from crild.errors import CrildError
-from crild.files import StageFolder, check_folder, load_weights, write_folder, write_whole
+from crild.files import INPUTS, StageFolder, check_folder, load_weights, write_folder, write_whole
+from crild.randomness import own_random_state
 from crild.run.identity import Identity, read_options, refuse
 from crild.run.plan import Plan
 from crild.run.result import Result
@@ -92,7 +94,7 @@ class RunFolder:
     @cached_property
     def result(self) -> Result:
         """What it found."""
-        return Result.of(json.loads((self.path / RESULT).read_text(encoding="utf-8")))
+        return replace(Result.of(json.loads((self.path / RESULT).read_text(encoding="utf-8"))), run=self)
 
     @cached_property
     def teacher(self) -> "PreTrainedModel":
@@ -125,7 +127,8 @@ class RunFolder:
 
         if self.plan.matching is None:
             return None
-        objective = compose_matching(self.plan.matching, self.student, self.teacher)
+        with own_random_state():  # maps are drawn before they are loaded
+            objective = compose_matching(self.plan.matching, self.student, self.teacher)
         if (self.path / OBJECTIVE).exists():
             load_weights(self.path / OBJECTIVE, objective)
         return objective.eval()
@@ -152,8 +155,9 @@ class RunFolder:
     @property
     def teacher_path(self) -> Path:
         """Where the teacher is."""
-        here = self.path / "teacher"
-        return here if here.exists() else Path(str(self.result["teacher"]["path"]))
+        path = Path(str(self.result["teacher"]["path"]))
+        inside = (self.path / "teacher", self.path / INPUTS / path.name)  # also in a folder that was moved
+        return next((each for each in inside if each.exists()), path)
 
     def _load(self, role: str, path: Path) -> "PreTrainedModel":
         from crild.models.loading import load_model
@@ -222,10 +226,10 @@ class RunFolder:
             holder.unlink(missing_ok=True)
             lock.release()
 
-    def start(self, identity: Identity, plan: Plan, seeds: dict[str, int]) -> None:
-        """Write what is to be run, what its files hold, and versions; a run that goes on keeps its own."""
+    def start(self, identity: Identity, plan: Plan, more: Mapping[str, Any]) -> None:
+        """Write what is to be run, what its files hold, versions, and more facts; a run that goes on keeps its own."""
         if not (self.path / FACTS).exists():
-            facts = {"started": datetime.now(UTC).isoformat(timespec="seconds"), **seeds, "contents": identity.contents}
+            facts = {"started": datetime.now(UTC).isoformat(timespec="seconds"), **more, "contents": identity.contents}
             write_whole(self.path / FACTS, json.dumps({**facts, **environment()}, indent=2) + "\n")
         write_whole(self.path / PLAN, json.dumps(plan.to_dict(), indent=2) + "\n")
         if not (self.path / CONFIG).exists():  # last: it is what tells whose folder this is

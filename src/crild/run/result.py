@@ -3,7 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from crild.errors import CrildError
+from crild.shown import Shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,32 @@ class Scores:
 
 
 MODELS = ("teacher", "control", "student")
+CALLED = {"control": "student without teacher"}
+COSTS = ("parameters", "bytes", "latency_ms")
 
 
-@dataclass(frozen=True)
-class Result(Mapping[str, Any]):
+class Opened(Protocol):
+    """A finished run's folder, see `crild.RunFolder`."""
+
+    @property
+    def predictions(self) -> "pd.DataFrame":
+        """Every scored row."""
+
+    @property
+    def teacher(self) -> "PreTrainedModel":
+        """The teacher."""
+
+    @property
+    def student(self) -> "PreTrainedModel":
+        """The student."""
+
+
+@dataclass(frozen=True, repr=False)
+class Result(Shown, Mapping[str, Any]):
     """The outcome of a run. It also reads as the dictionary that ``result.json`` holds: ``result["student"]["score"]``.
+
+    It prints as a table. ``folder`` is the run's `RunFolder`; ``predictions``, ``teacher`` and ``student`` are read
+    from it when first asked for.
 
     Attributes:
         task: GLUE's name, or the task type's.
@@ -73,6 +101,7 @@ class Result(Mapping[str, Any]):
         constant: the score of whoever always gives the same answer.
         minutes: of all starts together.
         distillation: method, schedule, features, layer map and student; ``None`` for a fine-tuning.
+        run: its folder.
     """
 
     task: str
@@ -87,7 +116,69 @@ class Result(Mapping[str, Any]):
     selection: dict[str, Any]
     constant: float | None
     minutes: float
-    distillation: dict[str, Any] | None = field(default=None)
+    distillation: dict[str, Any] | None = None
+    run: Opened | None = field(default=None, compare=False)
+
+    @property
+    def folder(self) -> Opened:
+        """The run's folder.
+
+        Raises:
+            CrildError: the result was read from elsewhere.
+        """
+        if self.run is None:
+            raise CrildError("this result came without its run's folder: open that with crild.RunFolder.open(path)")
+        return self.run
+
+    @property
+    def predictions(self) -> "pd.DataFrame":
+        """Every scored row, see `RunFolder.predictions`."""
+        return self.folder.predictions
+
+    @property
+    def teacher(self) -> "PreTrainedModel":
+        """The teacher, loaded."""
+        return self.folder.teacher
+
+    @property
+    def student(self) -> "PreTrainedModel":
+        """The student, loaded.
+
+        Raises:
+            CrildError: there is none, or its weights were not kept.
+        """
+        return self.folder.student
+
+    @property
+    def title(self) -> str:
+        """Task, metric, rows and method."""
+        method = f", {self.distillation['method']}" if self.distillation else ""
+        return f"{self.task}{method}: {self.metric} on {self.rows['validation']} validation rows"
+
+    @property
+    def remarks(self) -> list[str]:
+        """The notes."""
+        return self.notes
+
+    def table(self) -> "pd.DataFrame":
+        """Return ``score``, its interval (``low``, ``high``), ``of_teacher``, and costs, a line for each model.
+
+        The last line is whoever always gives the same answer. Parameters are a number, latency is in milliseconds.
+        """
+        import pandas as pd
+
+        found = {name: scores for name in MODELS if (scores := self.models.get(name)) is not None}
+        lines: dict[str, dict[str, Any]] = {
+            CALLED.get(name, name): {"score": each.score, "low": each.interval[0], "high": each.interval[1]}
+            | {cost: getattr(each, cost) for cost in COSTS}
+            for name, each in found.items()
+        }
+        if self.constant is not None:
+            lines["always the same answer"] = {"score": self.constant}
+        table = pd.DataFrame.from_dict(lines, orient="index", columns=["score", "low", "high", *COSTS])
+        best = found["teacher"].score
+        table.insert(3, "of_teacher", table["score"] / best if best > 0 else None)
+        return table.astype(float).dropna(axis="columns", how="all")
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``result.json`` holds."""
@@ -114,6 +205,65 @@ class Result(Mapping[str, Any]):
     def to_json(self) -> str:
         """Return the text of ``result.json``."""
         return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    def __getitem__(self, name: str) -> Any:
+        return self.to_dict()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.to_dict())
+
+    def __len__(self) -> int:
+        return len(self.to_dict())
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation(Shown, Mapping[str, Any]):
+    """The scores of one model on some rows. It also reads as a dictionary: ``evaluation["score"]``.
+
+    Attributes:
+        task: GLUE's name, or the task type's.
+        metric: of the score.
+        score: in it.
+        interval: 95 %, bootstrap over rows.
+        scores: every metric that applies.
+        rows: how many were scored.
+        parameters: of the model, their number.
+        notes: what the user should know.
+        predictions: the scored rows: ``text``, perhaps ``text_pair``, ``label``, ``split``, the model's answer as
+            ``model`` and, where there are classes, ``model_probabilities``.
+    """
+
+    task: str
+    metric: str
+    score: float
+    interval: list[float]
+    scores: dict[str, float]
+    rows: int
+    parameters: int
+    notes: list[str]
+    predictions: "pd.DataFrame" = field(compare=False)
+
+    @property
+    def title(self) -> str:
+        """Task, metric and rows."""
+        return f"{self.task}: {self.metric} {self.score:.4f} on {self.rows} rows, {self.parameters} parameters"
+
+    @property
+    def remarks(self) -> list[str]:
+        """The notes."""
+        return self.notes
+
+    def table(self) -> "pd.DataFrame":
+        """Return every metric, the score's own first and with its interval (``low``, ``high``)."""
+        import pandas as pd
+
+        first = {self.metric: {"score": self.score, "low": self.interval[0], "high": self.interval[1]}}
+        others = {name: {"score": value} for name, value in self.scores.items() if name != self.metric}
+        return pd.DataFrame.from_dict(first | others, orient="index", columns=["score", "low", "high"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, without the predictions."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "predictions"}
 
     def __getitem__(self, name: str) -> Any:
         return self.to_dict()[name]

@@ -1,18 +1,20 @@
 """`distill` and `finetune`: from options to a finished run directory."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import singledispatch
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from transformers import TrainerCallback
+from transformers import PreTrainedTokenizerBase, TrainerCallback
 
-from crild.config import DistillConfig, FinetuneConfig, configure
+from crild.config import DistillConfig, FinetuneConfig, takes
 from crild.console import say, warn
 from crild.errors import CrildError
+from crild.files import check_folder
 from crild.methods import find_method
 from crild.models.cut import student_path
 from crild.models.loading import load_tokenizer_or_path
@@ -20,10 +22,11 @@ from crild.objectives import OBJECTIVES, load_plugin, parse_features
 from crild.randomness import own_random_state
 from crild.run.estimate import estimate_minutes
 from crild.run.execute import Prepared, Scorer, execute
-from crild.run.folder import RunFolder
+from crild.run.folder import CONFIG, RunFolder
 from crild.run.identity import Identity
 from crild.run.inputs import read_inputs
 from crild.run.models import distillation_models, teacher_models
+from crild.run.objects import configured
 from crild.run.origin import read_origin
 from crild.run.plan import Facts, idle_options, matching_of, plan_distillation, plan_finetuning, refuse_idle
 from crild.run.result import Result
@@ -31,20 +34,31 @@ from crild.run.targets import AGREEMENT
 
 BELOW_CONSTANT = "the teacher scores below always guessing the most frequent label"
 Config = DistillConfig | FinetuneConfig
+C = TypeVar("C", DistillConfig, FinetuneConfig)
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
+@takes(DistillConfig)
 def distill(
-    config: DistillConfig | None = None, *, callbacks: Sequence[TrainerCallback] = (), **options: Any
+    config: DistillConfig | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    **options: Any,
 ) -> Result:
     """Distil a teacher into a student; write a run directory.
 
     Args:
         config: a whole configuration; or
+        tokenizer: of the models that are given as objects.
         callbacks: they follow every stage that is trained now. ``on_evaluate`` gets as ``metrics`` the line of
             ``history.jsonl``: ``stage``, ``step``, ``epoch``, the terms on the selection split (``held_out``) and, in a
             stage with labels or logits, its ``score``. What a callback raises ends the run, which can go on later.
         options: the fields of `DistillConfig`, for instance ``teacher="./my-bert", data="tweets.csv", student=3,
-            method="cr-ild", output="runs/tweets"``.
+            method="cr-ild", output="runs/tweets"``. ``teacher``, ``base`` and ``student`` may also be transformers
+            models, which stay as they are; ``data``, ``validation`` and ``supplementary`` a pandas ``DataFrame``, a
+            ``Dataset`` or a ``DatasetDict`` of `datasets`. They are kept in the run's ``inputs/``, named by what they
+            hold.
 
     Returns:
         The contents of ``result.json``: scores of teacher, control (the student without a teacher) and student.
@@ -56,18 +70,24 @@ def distill(
         >>> result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, output="runs/tweets")
         >>> result["student"]["score"] / result["teacher"]["score"]
     """
-    return run(configure(DistillConfig, config, options), callbacks=callbacks)
+    return run_given(DistillConfig, config, options, tokenizer, callbacks)
 
 
+@takes(FinetuneConfig)
 def finetune(
-    config: FinetuneConfig | None = None, *, callbacks: Sequence[TrainerCallback] = (), **options: Any
+    config: FinetuneConfig | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    **options: Any,
 ) -> Result:
     """Fine-tune an encoder on a task; write a run directory with ``teacher/``.
 
     Args:
         config: a whole configuration; or
-        callbacks: as in `distill`.
+        tokenizer, callbacks: as in `distill`.
         options: the fields of `FinetuneConfig`, for instance ``base="./encoder", data="tweets.csv", output="runs/t"``.
+            ``base`` may be a model, ``data`` and ``validation`` rows in memory, as in `distill`.
 
     Returns:
         The contents of ``result.json``.
@@ -75,7 +95,21 @@ def finetune(
     Raises:
         CrildError: the run cannot work; nothing was written.
     """
-    return run(configure(FinetuneConfig, config, options), callbacks=callbacks)
+    return run_given(FinetuneConfig, config, options, tokenizer, callbacks)
+
+
+def run_given(
+    cls: type[C],
+    config: C | None,
+    options: Mapping[str, Any],
+    tokenizer: PreTrainedTokenizerBase | None,
+    callbacks: Sequence[TrainerCallback],
+) -> Result:
+    """Run what a function of the public API was given: options, of which some may be objects in memory."""
+    with configured(
+        cls, config, options, tokenizer, lambda sound: check_folder(sound.output, CONFIG, "crild run"), CONFIG
+    ) as (whole, about):
+        return run(whole, callbacks=callbacks, given=about)
 
 
 @own_random_state()
@@ -85,6 +119,7 @@ def run(
     may_idle: Collection[str] = (),
     callbacks: Sequence[TrainerCallback] = (),
     measured: bool = True,
+    given: Mapping[str, str] = NOTHING,
 ) -> Result:
     """Return the result of a run: of the finished one, else prepare it, tell what it will do, and execute it.
 
@@ -94,13 +129,14 @@ def run(
         may_idle: options that may do nothing in this run, because they are a whole grid's.
         callbacks: see `distill`.
         measured: measure how long the finished models take for a row.
+        given: one line on each option that was an object in memory.
     """
     config, folder = open_folder(config)
     if folder.is_finished:
         say(f"{folder.path} holds this run, finished; here is its result")
         return folder.result
     prepared = announce(prepare(config, folder, may_idle), timed)
-    return execute(replace(prepared, callbacks=tuple(callbacks), measured=measured))
+    return execute(replace(prepared, callbacks=tuple(callbacks), measured=measured, given=given))
 
 
 def open_folder(config: Config) -> tuple[Config, RunFolder]:

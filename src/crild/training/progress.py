@@ -12,8 +12,7 @@ from rich.progress import (
 )
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from crild import console
-from crild.console import say
+from crild.console import say, terminal
 
 
 class StageProgress(TrainerCallback):
@@ -27,10 +26,10 @@ class StageProgress(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if console.console.is_terminal:
+        if (console := terminal()) is not None:
             self.bar = Progress(
                 TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                TextColumn("left"), TimeRemainingColumn(), console=console.console, transient=True,
+                TextColumn("left"), TimeRemainingColumn(), console=console, transient=True,
             )  # fmt: skip
             self.task = self.bar.add_task(self.title, total=state.max_steps, completed=state.global_step)
             self.bar.start()

@@ -1,0 +1,485 @@
+# Written by `make docs` from the functions and the options that they take: an editor completes and explains them.
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, Literal
+
+from datasets import Dataset, DatasetDict
+from pandas import DataFrame
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+
+from crild.run.result import Evaluation, Result
+from crild.errors import CrildError as CrildError
+from crild.config import DistillConfig as DistillConfig
+from crild.training.arguments import DistillationArguments as DistillationArguments
+from crild.trainer import DistillationTrainer as DistillationTrainer
+from crild.config import EvaluateConfig as EvaluateConfig
+from crild.config import FinetuneConfig as FinetuneConfig
+from crild.run.folder import RunFolder as RunFolder
+from crild.config import TuneConfig as TuneConfig
+from crild.grid.run import compare as compare
+from crild.objectives import objective as objective
+from crild.console import quiet as quiet
+
+__version__: str
+__all__ = ['CrildError', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'FinetuneConfig', 'RunFolder', 'TuneConfig', 'compare', 'distill', 'evaluate', 'finetune', 'objective', 'quiet', 'tune']
+
+def distill(
+    config: DistillConfig | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    data: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_revision: str | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    label_map: str | None = None,
+    task: str = 'auto',
+    metric: str | None = None,
+    max_length: int | None = None,
+    validation: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_seed: int = 42,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    train_rows: int | None = None,
+    imbalance: float | None = None,
+    label_noise: float = 0.0,
+    teacher: str | PathLike[str] | PreTrainedModel | None = None,
+    base: str | PathLike[str] | PreTrainedModel | None = None,
+    student: int | str | PathLike[str] | PreTrainedModel = 'half',
+    student_width: int | None = None,
+    student_heads: int | None = None,
+    student_weights: Literal['sliced', 'fresh'] = 'sliced',
+    student_head: Literal['auto', 'fresh', 'teacher'] = 'auto',
+    control: bool = True,
+    method: str = 'cr-ild',
+    schedule: Literal['two-stage', 'paper'] = 'two-stage',
+    features: str | None = None,
+    layer_map: str | None = None,
+    interpolate: bool | None = None,
+    plugin: str | PathLike[str] | None = None,
+    relation_heads: int | None = None,
+    width_map: Literal['none', 'learned'] = 'none',
+    consistency: float | None = None,
+    consistency_features: str | None = None,
+    ema: bool = False,
+    ema_decay: float = 0.999,
+    temperature: float | None = None,
+    kd_inputs: Literal['plain', 'interpolated'] = 'plain',
+    hard_label_weight: float | None = None,
+    cross_fit: int | None = None,
+    supplementary: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    supplementary_mode: Literal['first', 'join'] = 'first',
+    augment: str | None = None,
+    augment_ratio: float = 3.0,
+    preset: Literal['quick', 'paper'] | None = None,
+    epochs: int | None = None,
+    max_steps: int | None = None,
+    accumulation: int = 1,
+    save_steps: int = 100,
+    keep: Literal['best', 'last', 'average'] = 'best',
+    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    seed: int = 42,
+    finetune_epochs: int | None = None,
+    finetune_learning_rate: float | None = None,
+    finetune_batch_size: int | None = None,
+    ild_epochs: int | None = None,
+    ild_learning_rate: float | None = None,
+    ild_batch_size: int | None = None,
+    kd_epochs: int | None = None,
+    kd_learning_rate: float | None = None,
+    kd_batch_size: int | None = None,
+    output: str | PathLike[str] | None = None,
+    keep_stages: bool = False,
+    cache: str | PathLike[str] | None = None,
+    track_validation: bool = False,
+) -> Result:
+    """Distil a teacher into a student; write a run directory.
+
+    Args:
+        config: a whole configuration; or
+        tokenizer: of the models that are given as objects.
+        callbacks: they follow every stage that is trained now. ``on_evaluate`` gets as ``metrics`` the line of
+            ``history.jsonl``: ``stage``, ``step``, ``epoch``, the terms on the selection split (``held_out``) and, in a
+            stage with labels or logits, its ``score``. What a callback raises ends the run, which can go on later.
+        options: the fields of `DistillConfig`, for instance ``teacher="./my-bert", data="tweets.csv", student=3,
+            method="cr-ild", output="runs/tweets"``. ``teacher``, ``base`` and ``student`` may also be transformers
+            models, which stay as they are; ``data``, ``validation`` and ``supplementary`` a pandas ``DataFrame``, a
+            ``Dataset`` or a ``DatasetDict`` of `datasets`. They are kept in the run's ``inputs/``, named by what they
+            hold.
+
+    Returns:
+        The contents of ``result.json``: scores of teacher, control (the student without a teacher) and student.
+
+    Raises:
+        CrildError: the run cannot work; nothing was written.
+
+    Example:
+        >>> result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, output="runs/tweets")
+        >>> result["student"]["score"] / result["teacher"]["score"]
+
+    Options:
+        data: GLUE folder, CSV, TSV, JSONL, Parquet or text file, `datasets` directory or hub name
+        data_revision: branch, tag or commit of data on the hub (default: its main branch)
+        text: text column (default: recognised by common names)
+        text_pair: second text column of a text pair (default: recognised by common names)
+        label: label column; several 0/1 columns, joined by commas, are labels of their own each (default: recognised by common names)
+        label_map: old=new,...: the data's labels as the teacher calls them (default: matched by name)
+        task: kind of task; auto: what the labels and the teacher say
+        metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
+        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
+        validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
+        data_seed: seed of splits, apart from the training seed
+        trust_remote_code: allow code that comes with a hub model
+        revision: branch, tag or commit of models on the hub (default: their main branch)
+        train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
+        imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
+        label_noise: share of training labels replaced by another one, with the data seed
+        teacher: fine-tuned classifier; an encoder without a trained head is fine-tuned first and is also --base
+        base: pre-trained encoder: fine-tuned into the teacher, and what a cut student copies
+        student: 3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, or a path
+        student_width: a narrower cut student: its hidden size (default: as wide as its source)
+        student_heads: heads of a narrower student (default: as many as its source has)
+        student_weights: weights of a narrower student: slices of its source's, or drawn anew
+        student_head: the student's head: fresh or the teacher's (auto: the teacher's wherever shapes are equal)
+        control: also fine-tune the same student without a teacher
+        method: see `crild methods`
+        schedule: two-stage: the method's own term, then the teacher's logits; paper: as its authors trained it
+        features: what is matched: ah, qkv or objectives with weights, as hidden+0.5*relations (default: the method's)
+        layer_map: last, uniform, skip, last-k, first, random, emd, all, or pairs 1-2,3-6 (default: the method's)
+        interpolate: match on interpolated inputs (default: the method's)
+        plugin: a Python file of your own that registers objectives with crild.objective (default: none)
+        relation_heads: relation heads of Q/K/V relations (default: 48 or the largest common divisor)
+        width_map: learned: a linear map of student states to the teacher's width also where widths are equal
+        consistency: final weight of the consistency term (default: the method's, 0.1 for cr-ild)
+        consistency_features: what the consistency term acts on: some of what is matched, such as h of ah (default: all)
+        ema: consistency targets from a moving average of the student
+        ema_decay: decay of the moving average
+        temperature: of logit distillation (default: the schedule's, 2 in two-stage)
+        kd_inputs: inputs of logit distillation; interpolated: function matching, the teacher answers mixed inputs
+        hard_label_weight: weight of the labels beside the teacher's logits, which get the rest (default: the schedule's)
+        cross_fit: folds of a cross-fitted teacher: each labelled row's logits come from a teacher that never saw its label (default: one teacher for all rows)
+        supplementary: further texts, labels ignored, for intermediate-layer distillation (default: none)
+        supplementary_mode: first: an own stage before the target data (the paper); join: rows beside the target's in both stages
+        augment: rewrites of the training texts, labelled by the teacher alone: all, or some of deletion, masking, replacement, crossing, pairing, joined with + (default: none)
+        augment_ratio: rewritten texts beside each training text, drawn anew in every epoch
+        preset: epochs, rates and batch sizes that are not given (default: quick on a CPU, paper on a GPU)
+        epochs: epochs of every stage that has no own setting (default: the preset's)
+        max_steps: a cap on the optimiser steps of each stage (default: none)
+        accumulation: micro-batches of one optimiser step; more of them need less memory
+        save_steps: steps between checkpoints, which a killed stage resumes from
+        keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
+        precision: of training passes; scores are always fp32
+        seed: seed of training
+        finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
+        finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
+        finetune_batch_size: batch size of fine-tuning (default: quick 16, paper 16)
+        ild_epochs: epochs of stage 1 (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 20,000 rows) or 10 (up to 200,000 rows) or 5)
+        ild_learning_rate: learning rate of stage 1 (default: quick 0.0001, paper 3e-05)
+        ild_batch_size: batch size of stage 1 (default: quick 32, paper 32)
+        kd_epochs: epochs of stage 2 (default: quick 10 (up to 1,500 rows) or 3 (up to 10,000 rows) or 2, paper 4)
+        kd_learning_rate: learning rate of stage 2 (default: quick 0.0001, paper 3e-05)
+        kd_batch_size: batch size of stage 2 (default: quick 32, paper 16)
+        output: folder of the run: models, scores and logs
+        keep_stages: keep the weights that each stage ended with, not the finished models alone
+        cache: folder of teacher outputs, may be shared by runs (default: inside the run's folder)
+        track_validation: also score validation at every evaluation, to report the best of them beside the score; chooses nothing
+    """
+    ...
+
+def evaluate(
+    config: EvaluateConfig | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    model: str | PathLike[str] | PreTrainedModel | None = None,
+    data: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_revision: str | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    label_map: str | None = None,
+    task: str = 'auto',
+    metric: str | None = None,
+    max_length: int | None = None,
+    validation: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_seed: int = 42,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+) -> Evaluation:
+    """Score a classifier on the validation split of a data source (on all rows of a single file).
+
+    Args:
+        config: a whole configuration; or
+        tokenizer: of a model that is given as an object.
+        options: the fields of `EvaluateConfig`, for instance ``model="runs/tweets/student", data="tweets.csv"``.
+            ``model`` may be a transformers model, ``data`` and ``validation`` rows in memory, as in `crild.distill`.
+
+    Returns:
+        ``score``, ``metric``, its 95 % bootstrap ``interval``, every other metric that applies as ``scores``, and
+        the number of ``rows``; and every row's answer as ``predictions``.
+
+    Raises:
+        CrildError: model or data cannot be used.
+
+    Options:
+        model: folder or hub name of a classifier; a run stands for its student
+        data: GLUE folder, CSV, TSV, JSONL, Parquet or text file, `datasets` directory or hub name
+        data_revision: branch, tag or commit of data on the hub (default: its main branch)
+        text: text column (default: recognised by common names)
+        text_pair: second text column of a text pair (default: recognised by common names)
+        label: label column; several 0/1 columns, joined by commas, are labels of their own each (default: recognised by common names)
+        label_map: old=new,...: the data's labels as the teacher calls them (default: matched by name)
+        task: kind of task; auto: what the labels and the teacher say
+        metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
+        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
+        validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
+        data_seed: seed of splits, apart from the training seed
+        trust_remote_code: allow code that comes with a hub model
+        revision: branch, tag or commit of models on the hub (default: their main branch)
+    """
+    ...
+
+def finetune(
+    config: FinetuneConfig | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    data: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_revision: str | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    label_map: str | None = None,
+    task: str = 'auto',
+    metric: str | None = None,
+    max_length: int | None = None,
+    validation: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_seed: int = 42,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    train_rows: int | None = None,
+    imbalance: float | None = None,
+    label_noise: float = 0.0,
+    base: str | PathLike[str] | PreTrainedModel | None = None,
+    preset: Literal['quick', 'paper'] | None = None,
+    epochs: int | None = None,
+    max_steps: int | None = None,
+    accumulation: int = 1,
+    save_steps: int = 100,
+    keep: Literal['best', 'last', 'average'] = 'best',
+    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    seed: int = 42,
+    finetune_epochs: int | None = None,
+    finetune_learning_rate: float | None = None,
+    finetune_batch_size: int | None = None,
+    output: str | PathLike[str] | None = None,
+    keep_stages: bool = False,
+) -> Result:
+    """Fine-tune an encoder on a task; write a run directory with ``teacher/``.
+
+    Args:
+        config: a whole configuration; or
+        tokenizer, callbacks: as in `distill`.
+        options: the fields of `FinetuneConfig`, for instance ``base="./encoder", data="tweets.csv", output="runs/t"``.
+            ``base`` may be a model, ``data`` and ``validation`` rows in memory, as in `distill`.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        CrildError: the run cannot work; nothing was written.
+
+    Options:
+        data: GLUE folder, CSV, TSV, JSONL, Parquet or text file, `datasets` directory or hub name
+        data_revision: branch, tag or commit of data on the hub (default: its main branch)
+        text: text column (default: recognised by common names)
+        text_pair: second text column of a text pair (default: recognised by common names)
+        label: label column; several 0/1 columns, joined by commas, are labels of their own each (default: recognised by common names)
+        label_map: old=new,...: the data's labels as the teacher calls them (default: matched by name)
+        task: kind of task; auto: what the labels and the teacher say
+        metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
+        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
+        validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
+        data_seed: seed of splits, apart from the training seed
+        trust_remote_code: allow code that comes with a hub model
+        revision: branch, tag or commit of models on the hub (default: their main branch)
+        train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
+        imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
+        label_noise: share of training labels replaced by another one, with the data seed
+        base: pre-trained encoder: fine-tuned into the teacher, and what a cut student copies
+        preset: epochs, rates and batch sizes that are not given (default: quick on a CPU, paper on a GPU)
+        epochs: epochs of every stage that has no own setting (default: the preset's)
+        max_steps: a cap on the optimiser steps of each stage (default: none)
+        accumulation: micro-batches of one optimiser step; more of them need less memory
+        save_steps: steps between checkpoints, which a killed stage resumes from
+        keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
+        precision: of training passes; scores are always fp32
+        seed: seed of training
+        finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
+        finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
+        finetune_batch_size: batch size of fine-tuning (default: quick 16, paper 16)
+        output: folder of the run: models, scores and logs
+        keep_stages: keep the weights that each stage ended with, not the finished models alone
+    """
+    ...
+
+def tune(
+    config: TuneConfig | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    data: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_revision: str | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    label_map: str | None = None,
+    task: str = 'auto',
+    metric: str | None = None,
+    max_length: int | None = None,
+    validation: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_seed: int = 42,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    train_rows: int | None = None,
+    imbalance: float | None = None,
+    label_noise: float = 0.0,
+    teacher: str | PathLike[str] | PreTrainedModel | None = None,
+    base: str | PathLike[str] | PreTrainedModel | None = None,
+    student: int | str | PathLike[str] | PreTrainedModel = 'half',
+    student_width: int | None = None,
+    student_heads: int | None = None,
+    student_weights: Literal['sliced', 'fresh'] = 'sliced',
+    student_head: Literal['auto', 'fresh', 'teacher'] = 'auto',
+    control: bool = True,
+    method: str = 'cr-ild',
+    schedule: Literal['two-stage', 'paper'] = 'two-stage',
+    features: str | None = None,
+    layer_map: str | None = None,
+    interpolate: bool | None = None,
+    plugin: str | PathLike[str] | None = None,
+    relation_heads: int | None = None,
+    width_map: Literal['none', 'learned'] = 'none',
+    consistency: float | None = None,
+    consistency_features: str | None = None,
+    ema: bool = False,
+    ema_decay: float = 0.999,
+    temperature: float | None = None,
+    kd_inputs: Literal['plain', 'interpolated'] = 'plain',
+    hard_label_weight: float | None = None,
+    cross_fit: int | None = None,
+    supplementary: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    supplementary_mode: Literal['first', 'join'] = 'first',
+    augment: str | None = None,
+    augment_ratio: float = 3.0,
+    preset: Literal['quick', 'paper'] | None = None,
+    epochs: int | None = None,
+    max_steps: int | None = None,
+    accumulation: int = 1,
+    save_steps: int = 100,
+    keep: Literal['best', 'last', 'average'] = 'best',
+    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    seed: int = 42,
+    finetune_epochs: int | None = None,
+    finetune_learning_rate: float | None = None,
+    finetune_batch_size: int | None = None,
+    ild_epochs: int | None = None,
+    ild_learning_rate: float | None = None,
+    ild_batch_size: int | None = None,
+    kd_epochs: int | None = None,
+    kd_learning_rate: float | None = None,
+    kd_batch_size: int | None = None,
+    output: str | PathLike[str] | None = None,
+    keep_stages: bool = False,
+    cache: str | PathLike[str] | None = None,
+    track_validation: bool = False,
+    trials: int = 20,
+    search: str | None = None,
+) -> dict[str, Any]:
+    """Search a method's settings; go on with the search where it was.
+
+    Every trial is a run that never sees the data's validation split: 20 % of the training rows are held out to score
+    it, and its selection split is carved from the rest. The teacher is fine-tuned once, on the same rows.
+
+    Args:
+        config: a whole configuration; or
+        tokenizer: of the models that are given as objects.
+        options: the fields of `TuneConfig`, for instance ``base="./encoder", data="tweets.csv", method="cr-ild",
+            trials=20, output="runs/tune"``; models and data may be objects, as in `crild.distill`.
+
+    Returns:
+        ``best`` (options), ``score``, and every trial's options and score. ``best.yaml`` in the output folder is for
+        ``crild distill --config``.
+
+    Raises:
+        CrildError: the search cannot be run, or no trial succeeded.
+
+    Options:
+        data: GLUE folder, CSV, TSV, JSONL, Parquet or text file, `datasets` directory or hub name
+        data_revision: branch, tag or commit of data on the hub (default: its main branch)
+        text: text column (default: recognised by common names)
+        text_pair: second text column of a text pair (default: recognised by common names)
+        label: label column; several 0/1 columns, joined by commas, are labels of their own each (default: recognised by common names)
+        label_map: old=new,...: the data's labels as the teacher calls them (default: matched by name)
+        task: kind of task; auto: what the labels and the teacher say
+        metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
+        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
+        validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
+        data_seed: seed of splits, apart from the training seed
+        trust_remote_code: allow code that comes with a hub model
+        revision: branch, tag or commit of models on the hub (default: their main branch)
+        train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
+        imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
+        label_noise: share of training labels replaced by another one, with the data seed
+        teacher: fine-tuned classifier; an encoder without a trained head is fine-tuned first and is also --base
+        base: pre-trained encoder: fine-tuned into the teacher, and what a cut student copies
+        student: 3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, or a path
+        student_width: a narrower cut student: its hidden size (default: as wide as its source)
+        student_heads: heads of a narrower student (default: as many as its source has)
+        student_weights: weights of a narrower student: slices of its source's, or drawn anew
+        student_head: the student's head: fresh or the teacher's (auto: the teacher's wherever shapes are equal)
+        control: also fine-tune the same student without a teacher
+        method: see `crild methods`
+        schedule: two-stage: the method's own term, then the teacher's logits; paper: as its authors trained it
+        features: what is matched: ah, qkv or objectives with weights, as hidden+0.5*relations (default: the method's)
+        layer_map: last, uniform, skip, last-k, first, random, emd, all, or pairs 1-2,3-6 (default: the method's)
+        interpolate: match on interpolated inputs (default: the method's)
+        plugin: a Python file of your own that registers objectives with crild.objective (default: none)
+        relation_heads: relation heads of Q/K/V relations (default: 48 or the largest common divisor)
+        width_map: learned: a linear map of student states to the teacher's width also where widths are equal
+        consistency: final weight of the consistency term (default: the method's, 0.1 for cr-ild)
+        consistency_features: what the consistency term acts on: some of what is matched, such as h of ah (default: all)
+        ema: consistency targets from a moving average of the student
+        ema_decay: decay of the moving average
+        temperature: of logit distillation (default: the schedule's, 2 in two-stage)
+        kd_inputs: inputs of logit distillation; interpolated: function matching, the teacher answers mixed inputs
+        hard_label_weight: weight of the labels beside the teacher's logits, which get the rest (default: the schedule's)
+        cross_fit: folds of a cross-fitted teacher: each labelled row's logits come from a teacher that never saw its label (default: one teacher for all rows)
+        supplementary: further texts, labels ignored, for intermediate-layer distillation (default: none)
+        supplementary_mode: first: an own stage before the target data (the paper); join: rows beside the target's in both stages
+        augment: rewrites of the training texts, labelled by the teacher alone: all, or some of deletion, masking, replacement, crossing, pairing, joined with + (default: none)
+        augment_ratio: rewritten texts beside each training text, drawn anew in every epoch
+        preset: epochs, rates and batch sizes that are not given (default: quick on a CPU, paper on a GPU)
+        epochs: epochs of every stage that has no own setting (default: the preset's)
+        max_steps: a cap on the optimiser steps of each stage (default: none)
+        accumulation: micro-batches of one optimiser step; more of them need less memory
+        save_steps: steps between checkpoints, which a killed stage resumes from
+        keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
+        precision: of training passes; scores are always fp32
+        seed: seed of training
+        finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
+        finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
+        finetune_batch_size: batch size of fine-tuning (default: quick 16, paper 16)
+        ild_epochs: epochs of stage 1 (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 20,000 rows) or 10 (up to 200,000 rows) or 5)
+        ild_learning_rate: learning rate of stage 1 (default: quick 0.0001, paper 3e-05)
+        ild_batch_size: batch size of stage 1 (default: quick 32, paper 32)
+        kd_epochs: epochs of stage 2 (default: quick 10 (up to 1,500 rows) or 3 (up to 10,000 rows) or 2, paper 4)
+        kd_learning_rate: learning rate of stage 2 (default: quick 0.0001, paper 3e-05)
+        kd_batch_size: batch size of stage 2 (default: quick 32, paper 16)
+        output: folder of the run: models, scores and logs
+        keep_stages: keep the weights that each stage ended with, not the finished models alone
+        cache: folder of teacher outputs, may be shared by runs (default: inside the run's folder)
+        track_validation: also score validation at every evaluation, to report the best of them beside the score; chooses nothing
+        trials: runs in all, those of earlier starts included
+        search: option=low:high or option=a|b|c, joined with commas (default: the learning rates of the method's stages)
+    """
+    ...
