@@ -4,7 +4,7 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `evaluate`, `compare`, `tune`, their configurations, `RunFolder` (opens a
+The public API: `distill`, `finetune`, `evaluate`, `predict`, `compare`, `tune`, their configurations, `RunFolder` (opens a
 finished run), `objective` (to add one of your own), and `CrildError`.
 """
 
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from crild.errors import CrildError
 
 if TYPE_CHECKING:
-    from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig, TuneConfig
+    from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig, PredictConfig, TuneConfig
     from crild.grid.run import compare
     from crild.objectives import objective
     from crild.run.folder import RunFolder
     from crild.run.start import distill, finetune
-    from crild.scoring import evaluate
+    from crild.scoring import evaluate, predict
     from crild.search import tune
 
 __version__ = version("crild")
@@ -28,6 +28,7 @@ __all__ = [
     "DistillConfig",
     "EvaluateConfig",
     "FinetuneConfig",
+    "PredictConfig",
     "RunFolder",
     "TuneConfig",
     "compare",
@@ -35,6 +36,7 @@ __all__ = [
     "evaluate",
     "finetune",
     "objective",
+    "predict",
     "tune",
 ]
 
@@ -42,6 +44,7 @@ _HOME = {
     "DistillConfig": "crild.config",
     "EvaluateConfig": "crild.config",
     "FinetuneConfig": "crild.config",
+    "PredictConfig": "crild.config",
     "RunFolder": "crild.run.folder",
     "TuneConfig": "crild.config",
     "compare": "crild.grid.run",
@@ -49,6 +52,7 @@ _HOME = {
     "evaluate": "crild.scoring",
     "finetune": "crild.run.start",
     "objective": "crild.objectives",
+    "predict": "crild.scoring",
     "tune": "crild.search",
 }
 

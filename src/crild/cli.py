@@ -5,7 +5,9 @@ A mistake in options is told before torch is loaded, which takes seconds. Only t
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,7 @@ from crild.config import (
     EvaluateConfig,
     FinetuneConfig,
     MethodsConfig,
+    PredictConfig,
     TuneConfig,
 )
 from crild.config.arguments import check_paths, parse
@@ -94,18 +97,21 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     """Print a result: JSON, or the summary table and where things are."""
     from rich.console import Console
 
-    from crild.report.table import result_rows, summary
+    from crild.report.table import LEGEND, result_rows, summary
 
     if as_json:
         print(json.dumps(result, indent=2))
         return
-    out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    out.print(summary(result_rows(result), result["metric"], f"{result['task']}, validation"))
+    Console(highlight=False).print(summary(result_rows(result), result["metric"], f"{result['task']}, validation"))
+    print(LEGEND)
     last = result.get("student") or result["teacher"]
-    out.print(
-        f"saved in {last['path']}; score it on other data: crild evaluate {last['path']} --data PATH",
-        markup=False,
-    )
+    print(f"saved in {last['path']}\nscore it on other data: crild evaluate {last['path']} --data PATH")
+
+
+def paragraph(heading: str, text: str) -> str:
+    """Return a heading and a text beside it, in lines as wide as the terminal (80 columns in a pipe)."""
+    width, indent = shutil.get_terminal_size().columns, " " * (len(heading) + bool(heading))
+    return textwrap.fill(text, width, initial_indent=f"{heading:{len(indent)}}", subsequent_indent=indent)
 
 
 # ---- the verbs: what was asked for, and the switches of the command line ----
@@ -161,7 +167,7 @@ def compare(config: CompareConfig, switches: Any) -> int:
     else:
         from rich.console import Console
 
-        Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(terminal(summary))
+        Console(highlight=False).print(terminal(summary))
         more = "settings.csv, " if summary.tunings else ""
         print(f"saved in {config.output}: table.html, table.md, table.tex, table.csv, {more}results.json")
     return 0
@@ -194,8 +200,39 @@ def evaluate(config: EvaluateConfig, switches: Any) -> int:
     if switches.json:
         print(json.dumps(result, indent=2))
         return 0
+    from rich.console import Console
+
+    from crild.report.table import class_table, comparison_lines, confusion_table
+
     low, high = result["interval"]
     print(f"{result['metric']} {result['score']:.4f} (95 % interval {low:.4f} to {high:.4f}) on {result['rows']} rows")
+    out = Console(highlight=False)
+    if "classes" in result:
+        out.print(class_table(result["classes"]))
+    if "confusion" in result:
+        out.print(confusion_table(result["labels"], result["confusion"]))
+    if "compare" in result:
+        print("\n".join(comparison_lines(result)))
+    if config.predictions:
+        print(f"every row: {config.predictions}")
+    return 0
+
+
+def predict(config: PredictConfig, switches: Any) -> int:
+    """`crild predict MODEL --data PATH --output FILE`."""
+    begin(f"reading {config.data}")
+    from crild.console import warn
+    from crild.scoring import predict as answer
+
+    result = answer(config)
+    for note in result["notes"]:
+        warn(note)
+    if switches.json:
+        print(json.dumps(result, indent=2))
+        return 0
+    print(f"{result['rows']} rows answered in {result['output']}")
+    for name, count in result.get("answers", {}).items():
+        print(f"  {name}: {count}")
     return 0
 
 
@@ -206,8 +243,8 @@ def methods(config: MethodsConfig, switches: Any) -> int:
         from crild.models.architecture import NAMES
 
         for method in chosen:
-            print(f"{method.name:18} {method.summary} [{method.source}]")
-        print("\nteachers and students: " + ", ".join(NAMES))
+            print(paragraph(f"{method.name:18}", f"{method.summary} [{method.source}]"))
+        print("\n" + paragraph("", "teachers and students: " + ", ".join(NAMES)))
         return 0
     from crild.describe import facts
 
@@ -215,11 +252,9 @@ def methods(config: MethodsConfig, switches: Any) -> int:
         entries = [{"name": m.name, "summary": m.summary, **facts(m)} for m in chosen]
         print(json.dumps(entries if config.name is None else entries[0], indent=2))
         return 0
-    import textwrap
-
-    print(f"{chosen[0].name}: {chosen[0].summary}\n")
+    print(paragraph("", f"{chosen[0].name}: {chosen[0].summary}") + "\n")
     for heading, what in facts(chosen[0]).items():
-        print(textwrap.fill(what, 110, initial_indent=f"{heading:12}", subsequent_indent=" " * 12))
+        print(paragraph(f"{heading:12}", what))
     return 0
 
 
@@ -265,6 +300,7 @@ VERBS = {
     ),
     "tune": Verb("search a method's settings on splits carved from the training data", TuneConfig, tune),
     "evaluate": Verb("score a saved classifier", EvaluateConfig, evaluate, "model"),
+    "predict": Verb("write a saved classifier's answers to rows without labels", PredictConfig, predict, "model"),
     "methods": Verb("list the methods, or explain one", MethodsConfig, methods, "name"),
 }
 

@@ -1,11 +1,11 @@
 """Metrics of arrays: scores, their intervals, and their parts; numpy and its kin alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import stats
-from sklearn.metrics import f1_score, matthews_corrcoef
+from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef, precision_recall_fscore_support
 
 Measure = Callable[[np.ndarray, np.ndarray], float]
 
@@ -58,10 +58,51 @@ def bootstrap_interval(
     measure: Measure, truth: np.ndarray, output: np.ndarray, level: float = 0.95, resamples: int = 1000
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of a score over rows (Efron and Tibshirani 1993, chapter 13)."""
+    return percentiles(lambda chosen: measure(truth[chosen], output[chosen]), len(truth), level, resamples)
+
+
+def paired_interval(
+    measure: Measure,
+    truth: np.ndarray,
+    output: np.ndarray,
+    other: np.ndarray,
+    level: float = 0.95,
+    resamples: int = 1000,
+) -> tuple[float, float]:
+    """Return the interval of the difference of two scores, ``output``'s less ``other``'s, on the same drawn rows."""
+
+    def difference(chosen: np.ndarray) -> float:
+        return measure(truth[chosen], output[chosen]) - measure(truth[chosen], other[chosen])
+
+    return percentiles(difference, len(truth), level, resamples)
+
+
+def percentiles(
+    statistic: Callable[[np.ndarray], float], rows: int, level: float, resamples: int
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of a statistic of drawn row numbers."""
     rng = np.random.default_rng(0)
-    values = []
-    for _ in range(resamples):  # one at a time: all of them at once take 8 GB for a million rows
-        chosen = rng.integers(0, len(truth), len(truth))
-        values.append(measure(truth[chosen], output[chosen]))
+    # One at a time: all of them at once take 8 GB for a million rows.
+    values = [statistic(rng.integers(0, rows, rows)) for _ in range(resamples)]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def class_scores(truth: np.ndarray, output: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return ``label``, ``precision``, ``recall``, ``f1`` and ``rows`` (that have it) of each class.
+
+    Args:
+        truth, output: classes (n,), or 0 and 1 for each class (n, C).
+        names: of the classes.
+    """
+    parts = precision_recall_fscore_support(truth, output, labels=list(range(len(names))), zero_division=0)
+    return [
+        {"label": name, "precision": float(precision), "recall": float(recall), "f1": float(f1), "rows": int(rows)}
+        for name, precision, recall, f1, rows in zip(names, *parts, strict=True)
+    ]
+
+
+def confusion(truth: np.ndarray, output: np.ndarray, classes: int) -> list[list[int]]:
+    """Return how many rows of each class (a row) get each answer (a column)."""
+    counts: list[list[int]] = confusion_matrix(truth, output, labels=list(range(classes))).tolist()
+    return counts

@@ -26,7 +26,7 @@ class Model:
 
 
 @options
-class Data:
+class Texts:
     """Data, and how to read it"""
 
     data: Place | None = option(
@@ -38,6 +38,13 @@ class Data:
     data_revision: str | None = option(None, "branch, tag or commit of data on the hub", unset="its main branch")
     text: str | None = option(None, "text column", unset="recognised by common names")
     text_pair: str | None = option(None, "second text column of a text pair", unset="recognised by common names")
+    max_length: Whole | None = option(None, "tokens kept of a row", unset="128; CoLA and SST-2 64", at_least=8)
+
+
+@options
+class Data:
+    """Data, and how to read it"""
+
     label: str | None = option(
         None, "label column; several 0/1 columns, joined by commas, are labels of their own each",
         unset="recognised by common names",
@@ -51,7 +58,6 @@ class Data:
         "such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task",
         unset="the data's own, or the task's",
     )
-    max_length: Whole | None = option(None, "tokens kept of a row", unset="128; CoLA and SST-2 64", at_least=8)
     validation: Place | None = option(
         None,
         "data to score on, or held-out: 20 % of train",
@@ -298,6 +304,34 @@ class StudentOutput:
 
 
 @options
+class Answers:
+    """Answers"""
+
+    compare: Place | None = option(
+        None, "a second classifier, such as the teacher, scored on the same rows", unset="none", reads="folder"
+    )
+    predictions: Place | None = option(
+        None, "file (.csv, .jsonl, .parquet) of every scored row and what is answered", unset="none", writes="answers"
+    )
+
+
+@options
+class AnswersOutput:
+    """Answers"""
+
+    output: Place | None = option(
+        None, "file (.csv, .jsonl, .parquet) of every row and its answer", required="output", writes="answers"
+    )
+
+
+@options
+class Overwrite:
+    """Answers"""
+
+    overwrite: Switch = option(False, "replace an earlier file of that name")
+
+
+@options
 class Search:
     """Search"""
 
@@ -313,7 +347,7 @@ class Search:
 
 
 @options
-class DataConfig(Hub, Data):
+class DataConfig(Hub, Data, Texts):
     """Which data, and how to read it."""
 
 
@@ -338,8 +372,13 @@ class TuneConfig(DistillConfig, Search):
 
 
 @options
-class EvaluateConfig(DataConfig, Model):
+class EvaluateConfig(Overwrite, Answers, DataConfig, Model):
     """`crild evaluate`: score a saved classifier."""
+
+
+@options
+class PredictConfig(Overwrite, AnswersOutput, Hub, Texts, Model):
+    """`crild predict`: a saved classifier's answers to rows without labels."""
 
 
 @options
