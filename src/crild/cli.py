@@ -29,6 +29,7 @@ from crild.methods import METHODS, find_method
 SWITCHES = {
     "json": "print the result as JSON on stdout, and nothing else there",
     "dry_run": "print what would run, write nothing",
+    "verbose": "with --dry-run: print every option and every stage, as YAML",
 }
 
 
@@ -125,19 +126,27 @@ def distill(config: DistillConfig, switches: Any) -> int:
 
 def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
     """`crild distill` and `crild finetune`."""
+    if switches.verbose and not switches.dry_run:
+        raise CrildError("--verbose would do nothing without --dry-run")
     begin(f"reading {config.data}")
     from crild.run import start
 
     if switches.dry_run:
-        prepared = start.announce(start.prepare(*start.open_folder(config)))
-        import yaml
-
+        prepared = start.with_minutes(start.prepare(*start.open_folder(config)))
+        start.warn_of(prepared)
         plan = {
             "options": prepared.identity.options,
             **prepared.plan.to_dict(),
             "minutes": round(sum(prepared.minutes.values()), 1),
         }
-        print(json.dumps(plan, indent=2) if switches.json else yaml.safe_dump(plan, sort_keys=False))
+        if switches.json:
+            print(json.dumps(plan, indent=2))
+        elif switches.verbose:
+            import yaml
+
+            print(yaml.safe_dump(plan, sort_keys=False))
+        else:
+            print("\n".join(paragraph(f"{name:8}", text) for name, text in start.outline(prepared).items()))
         return 0
     show(start.run(config).to_dict(), switches.json)
     return 0
@@ -293,8 +302,8 @@ class Verb:
 PLAN = ("json", "dry_run")
 VERBS = {
     "demo": Verb("run the built-in example: noisy tweets, no network", DemoConfig, demo),
-    "finetune": Verb("fine-tune an encoder into a classifier", FinetuneConfig, train, switches=PLAN),
-    "distill": Verb("distil a teacher into a student", DistillConfig, distill, switches=PLAN),
+    "finetune": Verb("fine-tune an encoder into a classifier", FinetuneConfig, train, switches=(*PLAN, "verbose")),
+    "distill": Verb("distil a teacher into a student", DistillConfig, distill, switches=(*PLAN, "verbose")),
     "compare": Verb(
         "run a grid of methods, tasks, conditions and seeds into one table", CompareConfig, compare, "grid", PLAN
     ),

@@ -9,6 +9,10 @@ from typing import IO
 
 from rich.console import Console
 
+# A time is estimated from few steps, and others share the machine.
+SHORTER, LONGER = 0.8, 1.3
+MOST_MINUTES = 90  # more is told in hours
+
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -31,6 +35,16 @@ def say(message: str) -> None:
 def warn(message: str) -> None:
     """Print one warning on stderr."""
     console.print(f"warning: {message}", style="yellow", markup=False)
+
+
+def about(minutes: float) -> str:
+    """Return an estimated time in words, as a range: ``about 6 to 9 minutes``."""
+    if minutes * LONGER < 1:
+        return "less than a minute"
+    if minutes * LONGER > MOST_MINUTES:
+        return f"about {minutes * SHORTER / 60:.1f} to {minutes * LONGER / 60:.1f} hours"
+    low = max(1, round(minutes * SHORTER))
+    return f"about {low} to {max(low + 1, round(minutes * LONGER))} minutes"
 
 
 def quiet_libraries() -> None:

@@ -41,4 +41,6 @@ def refuse_answers(option: str, name: str, overwrite: bool) -> None:
     if not path.absolute().parent.is_dir():
         raise CrildError(f"{option}: no such folder: {path.parent}")
     if path.is_dir() or (path.exists() and not overwrite):
-        raise CrildError(f"{option}: {name} exists: choose another name" + ("" if path.is_dir() else ", or --overwrite"))
+        raise CrildError(
+            f"{option}: {name} exists: choose another name" + ("" if path.is_dir() else ", or --overwrite")
+        )

@@ -22,7 +22,9 @@ MOST_SEED = 2**32 - 1  # what numpy takes
 class Model:
     """Model"""
 
-    model: Place | None = option(None, "folder or hub name of a classifier; a run stands for its student", required="model", reads="folder")
+    model: Place | None = option(
+        None, "folder or hub name of a classifier; a run stands for its student", required="model", reads="folder"
+    )
 
 
 @options
