@@ -4,8 +4,8 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `evaluate`, `predict`, `compare`, `tune`, their configurations, `RunFolder` (opens a
-finished run), `objective` (to add one of your own), and `CrildError`.
+The public API: `distill`, `finetune`, `evaluate`, `predict`, `compare`, `tune`, their configurations, `RunFolder`
+(opens a finished run), `objective` (to add one of your own), and `CrildError`.
 """
 
 from importlib.metadata import version

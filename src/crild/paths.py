@@ -1,4 +1,4 @@
-"""Paths that a user names: what can only be one, and what is not there. Nothing is loaded, so a typo is told at once."""
+"""Paths that a user names: what can only be one, and what is not there. Nothing is loaded: a typo is told at once."""
 
 from pathlib import Path
 
