@@ -49,8 +49,16 @@ def test_texts_longer_than_the_model_takes_are_cut(tiny_teacher, tmp_path):
 def run(tmp_path_factory, tiny, tiny_teacher, film_data):
     """A finished distillation, whose student has learned little."""
     folder = tmp_path_factory.mktemp("scored") / "run"
-    crild.distill(teacher=str(tiny_teacher), base=str(tiny), data=str(film_data), student=2, method="kd", control=False, max_steps=3,
-                  output=str(folder))  # fmt: skip
+    crild.distill(
+        teacher=str(tiny_teacher),
+        base=str(tiny),
+        data=str(film_data),
+        student=2,
+        method="kd",
+        control=False,
+        max_steps=3,
+        output=str(folder),
+    )
     return folder
 
 
@@ -166,9 +174,9 @@ def test_labels_that_the_model_does_not_know_do_not_matter_to_predict(tiny_teach
 def test_several_labels_a_row_are_lists_that_csv_has_as_json(tmp_path):
     model = save_tiny(tmp_path / "m", head=True, labels=("cheap", "late", "rude"),
                       problem_type="multi_label_classification")  # fmt: skip
-    rows = [{"text": "good film", "labels": ["cheap"]}, {"text": "bad plot", "labels": []}]
+    rows = [{"text": "good film", "labels": ["cheap", "rude"]}, {"text": "bad plot", "labels": []}]
     data = write_jsonl(tmp_path / "a.jsonl", rows)
     result = crild.evaluate(model=model, data=data, predictions=tmp_path / "a.csv")
-    assert [each["rows"] for each in result["classes"]] == [1, 0, 0]
+    assert [each["rows"] for each in result["classes"]] == [1, 0, 1]
     assert "confusion" not in result
-    assert [json.loads(each) for each in pd.read_csv(tmp_path / "a.csv")["label"]] == [["cheap"], []]
+    assert [json.loads(each) for each in pd.read_csv(tmp_path / "a.csv")["label"]] == [["cheap", "rude"], []]

@@ -11,6 +11,7 @@ from rich.text import Text
 
 MOST_CLASSES = 5  # of a confusion matrix that fits; of more classes the most frequent mistakes are shown
 MOST_MISTAKES = 10
+MOST_DECIMAL = 99.95  # from here on a cost has no decimal
 WIDEST = 11  # a class name in the head of a column
 
 
@@ -52,7 +53,7 @@ def summary(rows: Sequence[Row], metric: str, title: str) -> Group:
             cost(row, "parameters", 1e6, "M"),
             cost(row, "bytes", 1e6),
             cost(row, "latency_ms", 1.0),
-            cost(row, "latency_ms", first.cost.get("latency_ms", 0) / 100, "%", 0),
+            cost(row, "latency_ms", (first.cost.get("latency_ms") or 0) / 100, "%"),
         )
     return titled(f"{title}: {metric}", table)
 
@@ -60,9 +61,12 @@ def summary(rows: Sequence[Row], metric: str, title: str) -> Group:
 LEGEND = "kept, time: shares of the teacher's score and latency; ms: one row at a time"
 
 
-def cost(row: Row, key: str, unit: float, name: str = "", places: int = 1) -> str:
+def cost(row: Row, key: str, unit: float, name: str = "") -> str:
     """Return a cost in its unit; ``-`` where it is not known."""
-    return f"{row.cost[key] / unit:.{places}f}{name}" if row.cost.get(key) and unit else "-"
+    if not row.cost.get(key) or not unit:
+        return "-"
+    value = row.cost[key] / unit
+    return f"{value:.{0 if value >= MOST_DECIMAL else 1}f}{name}"
 
 
 def result_rows(result: dict[str, Any]) -> list[Row]:
