@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import re
 import resource
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import datasets
 import pytest
 import torch
 import transformers
+import yaml
 
 import crild
 from crild.cli import VERBS
@@ -242,6 +244,9 @@ ABSENT = {
     "base": ["finetune", "--data", "d", "--output", "o", "--base", "models/our/bert"],
     "student": ["distill", "--teacher", "t", "--data", "d", "--output", "o", "--student", "~/none/bert"],
     "validation": ["finetune", "--base", "b", "--data", "d", "--output", "o", "--validation", "/none/dev.tsv"],
+    "model of predict": ["predict", "/none/student", "--data", "d", "--output", "o.csv"],
+    "data of predict": ["predict", "m", "--data", "films.jsonl", "--output", "o.csv"],
+    "compare": ["evaluate", "m", "--data", "d", "--compare", "./bert"],
     "supplementary": ["distill", "--teacher", "t", "--data", "d", "--output", "o", "--supplementary", "more.txt"],
     "plugin": ["distill", "--teacher", "t", "--data", "d", "--output", "o", "--plugin", "mine.py"],
     "tune": ["tune", "--teacher", "t", "--data", "../films", "--output", "o"],
@@ -357,8 +362,9 @@ def test_methods_lists_all_and_explains_one(cli):
     code, out, _ = cli("methods")
     assert code == 0
     lines, _, models = out.partition("\n\n")
-    assert {line.split()[0] for line in lines.splitlines()} == set(METHODS)
-    assert all("[" in line and "]" in line for line in lines.splitlines())
+    entries = re.split(r"\n(?! )", lines)
+    assert {entry.split()[0] for entry in entries} == set(METHODS)
+    assert all("[" in entry and "]" in entry for entry in entries)
     assert "EuroBERT" in models
     _, out, _ = cli("methods", "cr-ild")
     for word in ("L_mix", "2302.01530", "interpolated", "departs"):
@@ -377,6 +383,74 @@ def test_yaml_says_the_same_as_the_command_line_which_overrides_it(cli, tmp_path
     assert plan["options"]["ild_learning_rate"] == 3e-5
     assert [(s["name"], s["steps"]) for s in plan["stages"]] == [("ild", 3), ("kd", 3), ("control", 3)]
     assert not (tmp_path / "o").exists()
+
+
+def test_a_dry_run_says_in_six_lines_what_would_run(cli, tmp_path, tiny_teacher, film_data, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    arguments = ["distill", "--teacher", tiny_teacher, "--data", film_data, "--student", "2", "--max-steps", "9"]
+    arguments += ["--output", tmp_path / "o", "--dry-run"]
+    code, out, err = cli(*arguments)
+    assert code == 0, err
+    assert [line.split()[0] for line in out.splitlines() if not line.startswith(" ")] == [
+        "data", "teacher", "student", "method", "time", "output",
+    ]  # fmt: skip
+    text = " ".join(out.split())
+    assert "144 training rows (neg 75, pos 69), 16 for selection, 60 for validation" in text
+    assert "cr-ild, two-stage: ILD 1.8 epochs, 9 steps; KD 1.8 epochs, 9 steps; control 1 epochs, 9 steps" in text
+    assert "less than a minute" in text
+    _, out, _ = cli(*arguments, "--verbose")
+    assert [stage["steps"] for stage in yaml.safe_load(out)["stages"]] == [9, 9, 9]
+    assert not (tmp_path / "o").exists()
+    code, _, err = cli(*arguments[:-1], "--verbose")
+    assert code == 2
+    assert "--verbose would do nothing without --dry-run" in complaint(err)
+
+
+def test_evaluate_and_predict_print_and_write(cli, tmp_path, tiny_teacher, film_data):
+    file, answers = tmp_path / "rows.csv", tmp_path / "answers.csv"
+    code, out, err = cli(
+        "evaluate", tiny_teacher, "--data", film_data, "--compare", tiny_teacher, "--predictions", file
+    )
+    assert code == 0, err
+    for words in ("on 60 rows", "precision", "rows by label and answer", "difference +0.0000", "differ in 0 of 60"):
+        assert words in out
+    assert len(file.read_text().splitlines()) == 61
+    code, out, err = cli("predict", tiny_teacher, "--data", film_data, "--output", answers)
+    assert code == 0, err
+    assert out.startswith(f"60 rows answered in {answers}\n  neg: ")
+    code, out, _ = cli("predict", tiny_teacher, "--data", film_data, "--output", answers, "--overwrite", "--json")
+    assert sum(json.loads(out)["answers"].values()) == 60
+    for wrong, message in (("a.xlsx", "--output: a.xlsx says no format"), (answers, "or --overwrite")):
+        code, _, err = cli("predict", tiny_teacher, "--data", film_data, "--output", wrong)
+        assert code == 2
+        assert message in complaint(err)
+
+
+@pytest.mark.parametrize("arguments", [["methods"], ["methods", "cr-ild-as-released"], ["evaluate"], ["distill"]])
+def test_a_pipe_of_80_columns_gets_no_longer_line(arguments, cli, tmp_path, tiny_teacher, film_data, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t").symlink_to(tiny_teacher)
+    (tmp_path / "films").symlink_to(film_data)
+    arguments = {
+        "evaluate": ["evaluate", "t", "--data", "films", "--compare", "t"],
+        "distill": [
+            "distill",
+            "--teacher",
+            "t",
+            "--data",
+            "films",
+            "--student",
+            "2",
+            "--max-steps",
+            "1",
+            "--output",
+            "o",
+        ],
+    }.get(arguments[0], arguments)
+    code, out, err = cli(*arguments)
+    assert code == 0, err
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

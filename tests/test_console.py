@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from crild import console
-from crild.console import into, quiet, say, warn
+from crild.console import about, into, quiet, say, warn
 
 IN_PYTHON = """
 import logging, sys
@@ -64,3 +64,17 @@ def test_a_progress_bar_is_shown_only_where_lines_are(monkeypatch):
         assert console.terminal() is not None
         quiet()
         assert console.terminal() is None
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [
+        (0.5, "less than a minute"),
+        (1.0, "about 1 to 2 minutes"),
+        (7.0, "about 6 to 9 minutes"),
+        (60.0, "about 48 to 78 minutes"),
+        (90.0, "about 1.2 to 1.9 hours"),
+    ],
+)
+def test_times_are_told_as_ranges(minutes, words):
+    assert about(minutes) == words

@@ -4,9 +4,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from sklearn.metrics import precision_recall_fscore_support
 
-from crild.metrics import accuracy, bootstrap_interval, per_class
+from crild.metrics import accuracy, bootstrap_interval, class_scores, confusion, paired_interval
 
 
 def test_interval_covers_the_binomial_one():
@@ -28,11 +27,34 @@ def test_the_interval_of_many_rows_needs_little_memory():
     assert most < 10 * truth.nbytes  # all resamples at once would take 40 times as much and more
 
 
-@pytest.mark.parametrize("several", [False, True])
-def test_classes_fare_as_scikit_learn_says(several):
+def test_a_paired_interval_is_that_of_the_rows_differences():
+    """The difference of two accuracies is a mean over rows, whose interval is known."""
     rng = np.random.default_rng(2)
-    shape = (60, 4) if several else 60
-    truth, output = rng.integers(0, 2 if several else 3, shape), rng.integers(0, 2 if several else 4, shape)
-    found = per_class(truth.astype(float), output, 4)  # without `several` no row has the last class
-    expected = precision_recall_fscore_support(truth, output, labels=range(4), zero_division=0)
-    assert [[each.precision, each.recall, each.f1, each.rows] for each in found] == pytest.approx(np.array(expected).T)
+    truth = np.zeros(2000)
+    other = (rng.random(2000) < 0.3).astype(float)
+    output = np.where(rng.random(2000) < 0.1, 1 - other, other)  # they mostly err on the same rows
+    differences = (output == 0).astype(float) - (other == 0)
+    half = 1.96 * differences.std() / 2000**0.5
+    low, high = paired_interval(accuracy, truth, output, other)
+    assert low == pytest.approx(differences.mean() - half, abs=0.003)
+    assert high == pytest.approx(differences.mean() + half, abs=0.003)
+    apart = bootstrap_interval(accuracy, truth, output)
+    assert high - low < apart[1] - apart[0]
+    assert paired_interval(accuracy, truth, output, output) == (0.0, 0.0)
+
+
+def test_class_scores_and_confusion_by_hand():
+    truth, output = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 0, 0])
+    assert confusion(truth, output, 4) == [[2, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    first, _, third, absent = class_scores(truth, output, ["a", "b", "c", "d"])
+    assert first == {
+        "label": "a",
+        "precision": 0.5,
+        "recall": pytest.approx(2 / 3),
+        "f1": pytest.approx(4 / 7),
+        "rows": 3,
+    }
+    assert third == {"label": "c", "precision": 0.0, "recall": 0.0, "f1": 0.0, "rows": 1}
+    assert absent["rows"] == 0
+    several = class_scores(np.array([[1, 0], [1, 1]]), np.array([[1, 1], [0, 1]]), ["a", "b"])
+    assert [(each["precision"], each["recall"]) for each in several] == [(1.0, 0.5), (0.5, 1.0)]

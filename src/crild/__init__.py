@@ -4,9 +4,9 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `evaluate`, `compare`, `tune`, their configurations, `RunFolder` (opens a
-finished run), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a `transformers.Trainer`),
-`objective` (to add one of your own), `quiet`, and `CrildError`.
+The public API: `distill`, `finetune`, `evaluate`, `predict`, `compare`, `tune`, their configurations, `RunFolder`
+(opens a finished run), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
+`transformers.Trainer`), `objective` (to add one of your own), `quiet`, and `CrildError`.
 """
 
 from importlib.metadata import version
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from crild.errors import CrildError
 
 if TYPE_CHECKING:
-    from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig, TuneConfig
+    from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig, PredictConfig, TuneConfig
     from crild.console import quiet
     from crild.grid.run import compare
     from crild.objectives import objective
     from crild.run.folder import RunFolder
     from crild.run.start import distill, finetune
-    from crild.scoring import evaluate
+    from crild.scoring import evaluate, predict
     from crild.search import tune
     from crild.trainer import DistillationTrainer
     from crild.training.arguments import DistillationArguments
@@ -34,6 +34,7 @@ __all__ = [
     "DistillationTrainer",
     "EvaluateConfig",
     "FinetuneConfig",
+    "PredictConfig",
     "RunFolder",
     "TuneConfig",
     "compare",
@@ -41,6 +42,7 @@ __all__ = [
     "evaluate",
     "finetune",
     "objective",
+    "predict",
     "quiet",
     "tune",
 ]
@@ -51,6 +53,7 @@ _HOME = {
     "DistillationTrainer": "crild.trainer",
     "EvaluateConfig": "crild.config",
     "FinetuneConfig": "crild.config",
+    "PredictConfig": "crild.config",
     "RunFolder": "crild.run.folder",
     "TuneConfig": "crild.config",
     "compare": "crild.grid.run",
@@ -58,6 +61,7 @@ _HOME = {
     "evaluate": "crild.scoring",
     "finetune": "crild.run.start",
     "objective": "crild.objectives",
+    "predict": "crild.scoring",
     "quiet": "crild.console",
     "tune": "crild.search",
 }

@@ -14,6 +14,7 @@ from crild.training.arguments import DistillationArguments as DistillationArgume
 from crild.trainer import DistillationTrainer as DistillationTrainer
 from crild.config import EvaluateConfig as EvaluateConfig
 from crild.config import FinetuneConfig as FinetuneConfig
+from crild.config import PredictConfig as PredictConfig
 from crild.run.folder import RunFolder as RunFolder
 from crild.config import TuneConfig as TuneConfig
 from crild.grid.run import compare as compare
@@ -21,7 +22,7 @@ from crild.objectives import objective as objective
 from crild.console import quiet as quiet
 
 __version__: str
-__all__ = ['CrildError', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'FinetuneConfig', 'RunFolder', 'TuneConfig', 'compare', 'distill', 'evaluate', 'finetune', 'objective', 'quiet', 'tune']
+__all__ = ['CrildError', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'FinetuneConfig', 'PredictConfig', 'RunFolder', 'TuneConfig', 'compare', 'distill', 'evaluate', 'finetune', 'objective', 'predict', 'quiet', 'tune']
 
 def distill(
     config: DistillConfig | None = None,
@@ -32,11 +33,11 @@ def distill(
     data_revision: str | None = None,
     text: str | None = None,
     text_pair: str | None = None,
+    max_length: int | None = None,
     label: str | None = None,
     label_map: str | None = None,
     task: str = 'auto',
     metric: str | None = None,
-    max_length: int | None = None,
     validation: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
     data_seed: int = 42,
     trust_remote_code: bool = False,
@@ -123,11 +124,11 @@ def distill(
         data_revision: branch, tag or commit of data on the hub (default: its main branch)
         text: text column (default: recognised by common names)
         text_pair: second text column of a text pair (default: recognised by common names)
+        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
         label: label column; several 0/1 columns, joined by commas, are labels of their own each (default: recognised by common names)
         label_map: old=new,...: the data's labels as the teacher calls them (default: matched by name)
         task: kind of task; auto: what the labels and the teacher say
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
-        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
         trust_remote_code: allow code that comes with a hub model
@@ -196,27 +197,29 @@ def evaluate(
     data_revision: str | None = None,
     text: str | None = None,
     text_pair: str | None = None,
+    max_length: int | None = None,
     label: str | None = None,
     label_map: str | None = None,
     task: str = 'auto',
     metric: str | None = None,
-    max_length: int | None = None,
     validation: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
     data_seed: int = 42,
     trust_remote_code: bool = False,
     revision: str | None = None,
+    compare: str | PathLike[str] | PreTrainedModel | None = None,
+    predictions: str | PathLike[str] | None = None,
+    overwrite: bool = False,
 ) -> Evaluation:
     """Score a classifier on the validation split of a data source (on all rows of a single file).
 
     Args:
         config: a whole configuration; or
         tokenizer: of a model that is given as an object.
-        options: the fields of `EvaluateConfig`, for instance ``model="runs/tweets/student", data="tweets.csv"``.
-            ``model`` may be a transformers model, ``data`` and ``validation`` rows in memory, as in `crild.distill`.
+        options: the fields of `EvaluateConfig`, for instance ``model="runs/tweets", data="tweets.csv"``. ``model`` and
+            ``compare`` may be transformers models, ``data`` and ``validation`` rows in memory, as in `crild.distill`.
 
     Returns:
-        ``score``, ``metric``, its 95 % bootstrap ``interval``, every other metric that applies as ``scores``, and
-        the number of ``rows``; and every row's answer as ``predictions``.
+        The scores, each class's, every row's answer and, with ``compare``, how the two models differ.
 
     Raises:
         CrildError: model or data cannot be used.
@@ -227,15 +230,18 @@ def evaluate(
         data_revision: branch, tag or commit of data on the hub (default: its main branch)
         text: text column (default: recognised by common names)
         text_pair: second text column of a text pair (default: recognised by common names)
+        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
         label: label column; several 0/1 columns, joined by commas, are labels of their own each (default: recognised by common names)
         label_map: old=new,...: the data's labels as the teacher calls them (default: matched by name)
         task: kind of task; auto: what the labels and the teacher say
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
-        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
         trust_remote_code: allow code that comes with a hub model
         revision: branch, tag or commit of models on the hub (default: their main branch)
+        compare: a second classifier, such as the teacher, scored on the same rows (default: none)
+        predictions: file (.csv, .jsonl, .parquet) of every scored row and what is answered (default: none)
+        overwrite: replace an earlier file of that name
     """
     ...
 
@@ -248,11 +254,11 @@ def finetune(
     data_revision: str | None = None,
     text: str | None = None,
     text_pair: str | None = None,
+    max_length: int | None = None,
     label: str | None = None,
     label_map: str | None = None,
     task: str = 'auto',
     metric: str | None = None,
-    max_length: int | None = None,
     validation: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
     data_seed: int = 42,
     trust_remote_code: bool = False,
@@ -294,11 +300,11 @@ def finetune(
         data_revision: branch, tag or commit of data on the hub (default: its main branch)
         text: text column (default: recognised by common names)
         text_pair: second text column of a text pair (default: recognised by common names)
+        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
         label: label column; several 0/1 columns, joined by commas, are labels of their own each (default: recognised by common names)
         label_map: old=new,...: the data's labels as the teacher calls them (default: matched by name)
         task: kind of task; auto: what the labels and the teacher say
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
-        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
         trust_remote_code: allow code that comes with a hub model
@@ -323,6 +329,55 @@ def finetune(
     """
     ...
 
+def predict(
+    config: PredictConfig | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    model: str | PathLike[str] | PreTrainedModel | None = None,
+    data: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_revision: str | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    max_length: int | None = None,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    output: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write a classifier's answer to every row of a data source, which needs no labels.
+
+    The rows are those that `evaluate` scores: the validation split, or all rows of a single file. The file has ``row``
+    (its number in the data, from 0: rows without text are left out), the texts, ``answer``, and where there are classes
+    ``answer_probability_CLASS`` for each.
+
+    Args:
+        config: a whole configuration; or
+        tokenizer: of a model that is given as an object.
+        options: the fields of `PredictConfig`, for instance ``model="runs/tweets", data="new.csv",
+            output="answers.csv"``. ``model`` may be a transformers model, ``data`` rows in memory, as in
+            `crild.distill`.
+
+    Returns:
+        ``output``, the number of ``rows``, how many of them got each of the ``answers`` (where there are classes),
+        ``labels``, ``model`` and ``notes``.
+
+    Raises:
+        CrildError: model or data cannot be used, or the file exists.
+
+    Options:
+        model: folder or hub name of a classifier; a run stands for its student
+        data: GLUE folder, CSV, TSV, JSONL, Parquet or text file, `datasets` directory or hub name
+        data_revision: branch, tag or commit of data on the hub (default: its main branch)
+        text: text column (default: recognised by common names)
+        text_pair: second text column of a text pair (default: recognised by common names)
+        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
+        trust_remote_code: allow code that comes with a hub model
+        revision: branch, tag or commit of models on the hub (default: their main branch)
+        output: file (.csv, .jsonl, .parquet) of every row and its answer
+        overwrite: replace an earlier file of that name
+    """
+    ...
+
 def tune(
     config: TuneConfig | None = None,
     *,
@@ -331,11 +386,11 @@ def tune(
     data_revision: str | None = None,
     text: str | None = None,
     text_pair: str | None = None,
+    max_length: int | None = None,
     label: str | None = None,
     label_map: str | None = None,
     task: str = 'auto',
     metric: str | None = None,
-    max_length: int | None = None,
     validation: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
     data_seed: int = 42,
     trust_remote_code: bool = False,
@@ -418,11 +473,11 @@ def tune(
         data_revision: branch, tag or commit of data on the hub (default: its main branch)
         text: text column (default: recognised by common names)
         text_pair: second text column of a text pair (default: recognised by common names)
+        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
         label: label column; several 0/1 columns, joined by commas, are labels of their own each (default: recognised by common names)
         label_map: old=new,...: the data's labels as the teacher calls them (default: matched by name)
         task: kind of task; auto: what the labels and the teacher say
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
-        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
         trust_remote_code: allow code that comes with a hub model

@@ -5,7 +5,9 @@ A mistake in options is told before torch is loaded, which takes seconds. Only t
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,7 @@ from crild.config import (
     EvaluateConfig,
     FinetuneConfig,
     MethodsConfig,
+    PredictConfig,
     TuneConfig,
 )
 from crild.config.arguments import check_paths, parse
@@ -27,6 +30,7 @@ from crild.methods import METHODS, find_method
 SWITCHES = {
     "json": "print the result as JSON on stdout, and nothing else there",
     "dry_run": "print what would run, write nothing",
+    "verbose": "with --dry-run: print every option and every stage, as YAML",
 }
 
 
@@ -98,18 +102,21 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     """Print a result: JSON, or the summary table and where things are."""
     from rich.console import Console
 
-    from crild.report.table import result_rows, summary
+    from crild.report.table import LEGEND, result_rows, summary
 
     if as_json:
         print(json.dumps(result, indent=2))
         return
-    out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    out.print(summary(result_rows(result), result["metric"], f"{result['task']}, validation"))
+    Console(highlight=False).print(summary(result_rows(result), result["metric"], f"{result['task']}, validation"))
+    print(LEGEND)
     last = result.get("student") or result["teacher"]
-    out.print(
-        f"saved in {last['path']}; score it on other data: crild evaluate {last['path']} --data PATH",
-        markup=False,
-    )
+    print(f"saved in {last['path']}\nscore it on other data: crild evaluate {last['path']} --data PATH")
+
+
+def paragraph(heading: str, text: str) -> str:
+    """Return a heading and a text beside it, in lines as wide as the terminal (80 columns in a pipe)."""
+    width, indent = shutil.get_terminal_size().columns, " " * (len(heading) + bool(heading))
+    return textwrap.fill(text, width, initial_indent=f"{heading:{len(indent)}}", subsequent_indent=indent)
 
 
 # ---- the verbs: what was asked for, and the switches of the command line ----
@@ -123,19 +130,27 @@ def distill(config: DistillConfig, switches: Any) -> int:
 
 def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
     """`crild distill` and `crild finetune`."""
+    if switches.verbose and not switches.dry_run:
+        raise CrildError("--verbose would do nothing without --dry-run")
     begin(f"reading {config.data}")
     from crild.run import start
 
     if switches.dry_run:
-        prepared = start.announce(start.prepare(*start.open_folder(config)))
-        import yaml
-
+        prepared = start.with_minutes(start.prepare(*start.open_folder(config)))
+        start.warn_of(prepared)
         plan = {
             "options": prepared.identity.options,
             **prepared.plan.to_dict(),
             "minutes": round(sum(prepared.minutes.values()), 1),
         }
-        print(json.dumps(plan, indent=2) if switches.json else yaml.safe_dump(plan, sort_keys=False))
+        if switches.json:
+            print(json.dumps(plan, indent=2))
+        elif switches.verbose:
+            import yaml
+
+            print(yaml.safe_dump(plan, sort_keys=False))
+        else:
+            print("\n".join(paragraph(f"{name:8}", text) for name, text in start.outline(prepared).items()))
         return 0
     show(start.run(config).to_dict(), switches.json)
     return 0
@@ -165,7 +180,7 @@ def compare(config: CompareConfig, switches: Any) -> int:
     else:
         from rich.console import Console
 
-        Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(terminal(summary))
+        Console(highlight=False).print(terminal(summary))
         more = "settings.csv, " if summary.tunings else ""
         print(f"saved in {config.output}: table.html, table.md, table.tex, table.csv, {more}results.json")
     return 0
@@ -198,8 +213,39 @@ def evaluate(config: EvaluateConfig, switches: Any) -> int:
     if switches.json:
         print(json.dumps(result.to_dict(), indent=2))
         return 0
+    from rich.console import Console
+
+    from crild.report.table import class_table, comparison_lines, confusion_table
+
     low, high = result["interval"]
     print(f"{result['metric']} {result['score']:.4f} (95 % interval {low:.4f} to {high:.4f}) on {result['rows']} rows")
+    out = Console(highlight=False)
+    if "classes" in result:
+        out.print(class_table(result["classes"]))
+    if "confusion" in result:
+        out.print(confusion_table(result["labels"], result["confusion"]))
+    if "compare" in result:
+        print("\n".join(comparison_lines(result)))
+    if config.predictions:
+        print(f"every row: {config.predictions}")
+    return 0
+
+
+def predict(config: PredictConfig, switches: Any) -> int:
+    """`crild predict MODEL --data PATH --output FILE`."""
+    begin(f"reading {config.data}")
+    from crild.console import warn
+    from crild.scoring import predict as answer
+
+    result = answer(config)
+    for note in result["notes"]:
+        warn(note)
+    if switches.json:
+        print(json.dumps(result, indent=2))
+        return 0
+    print(f"{result['rows']} rows answered in {result['output']}")
+    for name, count in result.get("answers", {}).items():
+        print(f"  {name}: {count}")
     return 0
 
 
@@ -235,8 +281,8 @@ def methods(config: MethodsConfig, switches: Any) -> int:
         from crild.models.architecture import NAMES
 
         for method in chosen:
-            print(f"{method.name:18} {method.summary} [{method.source}]")
-        print("\nteachers and students: " + ", ".join(NAMES))
+            print(paragraph(f"{method.name:18}", f"{method.summary} [{method.source}]"))
+        print("\n" + paragraph("", "teachers and students: " + ", ".join(NAMES)))
         return 0
     from crild.describe import facts
 
@@ -244,11 +290,9 @@ def methods(config: MethodsConfig, switches: Any) -> int:
         entries = [{"name": m.name, "summary": m.summary, **facts(m)} for m in chosen]
         print(json.dumps(entries if config.name is None else entries[0], indent=2))
         return 0
-    import textwrap
-
-    print(f"{chosen[0].name}: {chosen[0].summary}\n")
+    print(paragraph("", f"{chosen[0].name}: {chosen[0].summary}") + "\n")
     for heading, what in facts(chosen[0]).items():
-        print(textwrap.fill(what, 110, initial_indent=f"{heading:12}", subsequent_indent=" " * 12))
+        print(paragraph(f"{heading:12}", what))
     return 0
 
 
@@ -287,14 +331,15 @@ class Verb:
 PLAN = ("json", "dry_run")
 VERBS = {
     "demo": Verb("run the built-in example: noisy tweets, no network", DemoConfig, demo),
-    "finetune": Verb("fine-tune an encoder into a classifier", FinetuneConfig, train, switches=PLAN),
-    "distill": Verb("distil a teacher into a student", DistillConfig, distill, switches=PLAN),
+    "finetune": Verb("fine-tune an encoder into a classifier", FinetuneConfig, train, switches=(*PLAN, "verbose")),
+    "distill": Verb("distil a teacher into a student", DistillConfig, distill, switches=(*PLAN, "verbose")),
     "compare": Verb(
         "run a grid of methods, tasks, conditions and seeds into one table", CompareConfig, compare, "grid", PLAN
     ),
     "tune": Verb("search a method's settings on splits carved from the training data", TuneConfig, tune),
     "check": Verb("say what is wrong with a data set, before anything is trained on it", CheckConfig, check, "data"),
     "evaluate": Verb("score a saved classifier", EvaluateConfig, evaluate, "model"),
+    "predict": Verb("write a saved classifier's answers to rows without labels", PredictConfig, predict, "model"),
     "methods": Verb("list the methods, or explain one", MethodsConfig, methods, "name"),
 }
 

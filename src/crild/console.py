@@ -60,6 +60,10 @@ logger.addHandler(DefaultLines())
 if logger.level == logging.NOTSET:
     logger.setLevel(logging.INFO)
 
+# A time is estimated from few steps, and others share the machine.
+SHORTER, LONGER = 0.8, 1.3
+MOST_MINUTES = 90  # more is told in hours
+
 
 @contextmanager
 def into(file: IO[str] | None = None) -> Iterator[None]:
@@ -99,6 +103,16 @@ def say(message: str) -> None:
 def warn(message: str) -> None:
     """Say one warning."""
     logger.warning("%s", message)
+
+
+def about(minutes: float) -> str:
+    """Return an estimated time in words, as a range: ``about 6 to 9 minutes``."""
+    if minutes * LONGER < 1:
+        return "less than a minute"
+    if minutes * LONGER > MOST_MINUTES:
+        return f"about {minutes * SHORTER / 60:.1f} to {minutes * LONGER / 60:.1f} hours"
+    low = max(1, round(minutes * SHORTER))
+    return f"about {low} to {max(low + 1, round(minutes * LONGER))} minutes"
 
 
 def quiet_libraries() -> None:

@@ -100,19 +100,17 @@ def show_demo(result: dict[str, Any]) -> None:
     """Print the demo's table and what to do next."""
     from rich.console import Console
 
-    from crild.report.table import Row, constant_row, summary
+    from crild.report.table import LEGEND, Row, constant_row, summary
 
     rows = [Row(name, result[key], result[key]) for key, name in FOUR.items()]
     rows += constant_row(result)
-    out = Console(highlight=False, width=120)
+    out = Console(highlight=False)
     title = f"{result['rows']['validation']} held-out tweets on which the whole crowd agreed"
     out.print(summary(rows, result["metric"], title))
     path = result["student"]["path"]
-    out.print(f"One seed, {result['minutes']:.1f} minutes. The student is in {path}", markup=False)
-    out.print("Next: score it on your own file, or distil your own classifier:", markup=False)
-    out.print(f"  crild evaluate {path} --data YOUR.csv", markup=False)
-    out.print(
-        "  crild distill --teacher YOUR_CLASSIFIER --data YOUR.csv --supplementary MORE.txt --student 3 --output OUT",
-        markup=False,
-        soft_wrap=True,
-    )
+    print(LEGEND)
+    print(f"One seed, {result['minutes']:.1f} minutes. The student is in {path}")
+    print("Next: score it on your own file, or distil your own classifier:")
+    print(f"  crild evaluate {path} --data YOUR.csv")
+    print("  crild distill --teacher YOUR_CLASSIFIER --data YOUR.csv --student 3 \\")
+    print("      --supplementary MORE.txt --output OUT")

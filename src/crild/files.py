@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, folders that a user may write to, and the files of one stage."""
 
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -22,6 +24,25 @@ def write_whole(path: Path, text: str) -> None:
     """Write a file under another name and rename it, so that it is never seen half-written."""
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table in the format of the file's ending, whole or not at all; CSV has a list as the text of a JSON one.
+
+    Args:
+        path: ends in ``.csv``, ``.jsonl`` or ``.parquet``.
+        frame: the table.
+    """
+    part = path.with_name(path.name + ".part")
+    match path.suffix.lower():
+        case ".csv":
+            plain = frame.map(lambda value: json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value)
+            plain.to_csv(part, index=False)
+        case ".jsonl":
+            frame.to_json(part, orient="records", lines=True, force_ascii=False)
+        case _:
+            frame.to_parquet(part, index=False)
     os.replace(part, path)
 
 

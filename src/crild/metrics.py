@@ -3,8 +3,8 @@
 Scikit-learn and `scipy.stats` take a second to load: they are loaded when one of their scores is asked for.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -67,42 +67,55 @@ def bootstrap_interval(
     measure: Measure, truth: np.ndarray, output: np.ndarray, level: float = 0.95, resamples: int = 1000
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of a score over rows (Efron and Tibshirani 1993, chapter 13)."""
+    return percentiles(lambda chosen: measure(truth[chosen], output[chosen]), len(truth), level, resamples)
+
+
+def paired_interval(
+    measure: Measure,
+    truth: np.ndarray,
+    output: np.ndarray,
+    other: np.ndarray,
+    level: float = 0.95,
+    resamples: int = 1000,
+) -> tuple[float, float]:
+    """Return the interval of the difference of two scores, ``output``'s less ``other``'s, on the same drawn rows."""
+
+    def difference(chosen: np.ndarray) -> float:
+        return measure(truth[chosen], output[chosen]) - measure(truth[chosen], other[chosen])
+
+    return percentiles(difference, len(truth), level, resamples)
+
+
+def percentiles(
+    statistic: Callable[[np.ndarray], float], rows: int, level: float, resamples: int
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of a statistic of drawn row numbers."""
     rng = np.random.default_rng(0)
-    values = []
-    for _ in range(resamples):  # one at a time: all of them at once take 8 GB for a million rows
-        chosen = rng.integers(0, len(truth), len(truth))
-        values.append(measure(truth[chosen], output[chosen]))
+    # One at a time: all of them at once take 8 GB for a million rows.
+    values = [statistic(rng.integers(0, rows, rows)) for _ in range(resamples)]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-@dataclass(frozen=True)
-class ClassScores:
-    """How one class fared; a share of nothing is 0.
-
-    Attributes:
-        rows: that have it.
-        precision: share of the answers with it that are right.
-        recall: share of its rows that were answered with it.
-        f1: the harmonic mean of both.
-    """
-
-    rows: int
-    precision: float
-    recall: float
-    f1: float
-
-
-def per_class(truth: np.ndarray, output: np.ndarray, classes: int) -> list[ClassScores]:
-    """Return the scores of each class.
+def class_scores(truth: np.ndarray, output: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return ``label``, ``precision``, ``recall``, ``f1`` and ``rows`` (that have it) of each class.
 
     Args:
-        truth, output: class numbers (n,), or 0 and 1 for each class (n, C).
-        classes: C.
+        truth, output: classes (n,), or 0 and 1 for each class (n, C).
+        names: of the classes.
     """
-    true, said = (x == 1 if x.ndim == 2 else x[:, None] == np.arange(classes) for x in (truth, output))
-    out = []
-    for hits, rows, answers in zip((true & said).sum(0), true.sum(0), said.sum(0), strict=True):
-        shares = (hits / max(answers, 1), hits / max(rows, 1), 2 * hits / max(rows + answers, 1))
-        out.append(ClassScores(int(rows), *map(float, shares)))
-    return out
+    from sklearn.metrics import precision_recall_fscore_support
+
+    parts = precision_recall_fscore_support(truth, output, labels=list(range(len(names))), zero_division=0)
+    return [
+        {"label": name, "precision": float(precision), "recall": float(recall), "f1": float(f1), "rows": int(rows)}
+        for name, precision, recall, f1, rows in zip(names, *parts, strict=True)
+    ]
+
+
+def confusion(truth: np.ndarray, output: np.ndarray, classes: int) -> list[list[int]]:
+    """Return how many rows of each class (a row) get each answer (a column)."""
+    from sklearn.metrics import confusion_matrix
+
+    counts: list[list[int]] = confusion_matrix(truth, output, labels=list(range(classes))).tolist()
+    return counts

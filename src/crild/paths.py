@@ -5,6 +5,7 @@ from pathlib import Path
 from crild.errors import CrildError, nearest
 
 ROWS = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt")  # files that data is read from
+ANSWERS = (".csv", ".jsonl", ".parquet")  # files that answers are written to
 
 
 def is_path(name: str) -> bool:
@@ -30,3 +31,16 @@ def refuse_absent(option: str, name: str, kind: str) -> None:
     if (kind == "file" or is_path(name)) and not path.exists():
         beside = [str(each.name) for each in path.parent.iterdir()] if path.parent.is_dir() else []
         raise CrildError(f"{option}: no such {kind}: {name}{nearest(path.name, beside)}")
+
+
+def refuse_answers(option: str, name: str, overwrite: bool) -> None:
+    """Raise `CrildError` where answers cannot be written to a file: its ending, its folder, or an earlier file."""
+    path = Path(name).expanduser()
+    if path.suffix.lower() not in ANSWERS:
+        raise CrildError(f"{option}: {name} says no format: end it in {', '.join(ANSWERS[:-1])} or {ANSWERS[-1]}")
+    if not path.absolute().parent.is_dir():
+        raise CrildError(f"{option}: no such folder: {path.parent}")
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise CrildError(
+            f"{option}: {name} exists: choose another name" + ("" if path.is_dir() else ", or --overwrite")
+        )

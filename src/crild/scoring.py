@@ -1,28 +1,95 @@
-"""`evaluate`: score a saved classifier on a data source."""
+"""`evaluate` and `predict`: what a saved classifier answers to the rows of a data source, and how right that is."""
 
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
+import pandas as pd
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crild.config import EvaluateConfig, takes
-from crild.data.task import load_rows
+from crild import inference
+from crild.config import EvaluateConfig, PredictConfig, takes
+from crild.data.task import load_rows, load_unlabelled
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
-from crild.inference import parameters, predict
+from crild.files import write_frame
+from crild.metrics import paired_interval
 from crild.models import loading
 from crild.models.architecture import longest
+from crild.paths import refuse_answers
 from crild.randomness import own_random_state
-from crild.run.folder import RunFolder
+from crild.run.folder import CONFIG, RunFolder
+from crild.run.models import device
 from crild.run.objects import configured
-from crild.run.predictions import predictions_frame
 from crild.run.result import Evaluation
 from crild.run.targets import Target
-from crild.tasks.labels import align_labels, parse_label_map
+from crild.tasks.base import TaskType
+from crild.tasks.labels import align_labels, is_generic, parse_label_map
 from crild.tasks.registry import task_type_of
+
+EXAMPLES = 10  # rows that are shown
+DEFAULT_LENGTH = 128  # tokens, where neither the user, the tokenizer nor the data's layout says
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A saved classifier.
+
+    Attributes:
+        path: its folder, or hub name.
+        model, tokenizer: loaded.
+        task_type: what it does.
+        names: of its classes; of a regression, of its one output.
+    """
+
+    path: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    task_type: TaskType
+    names: list[str]
+
+    def logits(self, rows: Dataset, asked: int | None, default: int = DEFAULT_LENGTH) -> np.ndarray:
+        """Return the logits (rows, C) of texts, cut to ``asked`` tokens, else to what the tokenizer says, else to
+        ``default``; never to more than the model takes."""
+        own = self.tokenizer.model_max_length
+        length = asked or (own if own < 10_000 else default)  # tokenizers without a length say 1e30
+        return inference.predict(
+            self.model, tokenise(rows, self.tokenizer, min(length, longest(self.model))), self.tokenizer
+        )
+
+    def columns(self, name: str, logits: np.ndarray) -> dict[str, Any]:
+        """Return the answers as a column ``name``, and each class's probability as ``name_probability_CLASS``."""
+        out: dict[str, Any] = {name: self.task_type.spelled(self.task_type.answers(logits), self.names)}
+        probabilities = self.task_type.probabilities(logits)
+        if probabilities is not None:
+            out |= {f"{name}_probability_{each}": probabilities[:, i] for i, each in enumerate(self.names)}
+        return out
+
+
+def load_classifier(name: str, role: str, config: EvaluateConfig | PredictConfig) -> Classifier:
+    """Load a classifier; a run directory stands for the model that the run was for.
+
+    Args:
+        name: folder or hub name.
+        role: how messages call it.
+        config: may code of the hub run, and which revision.
+
+    Raises:
+        CrildError: it cannot be loaded, or has no trained head.
+    """
+    folder = Path(name).expanduser()
+    is_run = (folder / CONFIG).exists() or any(folder.glob(f"*/{CONFIG}"))
+    if is_run and not (folder / "config.json").exists():
+        name = str(RunFolder.open(folder).classifier_path)
+    model, trained = loading.load_model(name, role, None, config.trust_remote_code, config.revision)
+    if not trained:
+        raise CrildError(f"{role}: {name} has no trained classification head; fine-tune it first")
+    tokenizer = loading.load_tokenizer(name, role, config.trust_remote_code, config.revision)
+    placed: PreTrainedModel = model.to(device())  # type: ignore[arg-type]
+    return Classifier(name, placed, tokenizer, task_type_of(model.config), loading.label_names(model.config))
 
 
 @takes(EvaluateConfig)
@@ -35,12 +102,11 @@ def evaluate(
     Args:
         config: a whole configuration; or
         tokenizer: of a model that is given as an object.
-        options: the fields of `EvaluateConfig`, for instance ``model="runs/tweets/student", data="tweets.csv"``.
-            ``model`` may be a transformers model, ``data`` and ``validation`` rows in memory, as in `crild.distill`.
+        options: the fields of `EvaluateConfig`, for instance ``model="runs/tweets", data="tweets.csv"``. ``model`` and
+            ``compare`` may be transformers models, ``data`` and ``validation`` rows in memory, as in `crild.distill`.
 
     Returns:
-        ``score``, ``metric``, its 95 % bootstrap ``interval``, every other metric that applies as ``scores``, and
-        the number of ``rows``; and every row's answer as ``predictions``.
+        The scores, each class's, every row's answer and, with ``compare``, how the two models differ.
 
     Raises:
         CrildError: model or data cannot be used.
@@ -56,48 +122,147 @@ def score(config: EvaluateConfig) -> Evaluation:
     """Score as a configuration says; see `evaluate`."""
     if not config.model:
         raise CrildError("the model is missing: crild evaluate MODEL --data PATH")
-    config = replace(config, model=student_of(config.model))
-    assert config.model is not None
-    model, trained = loading.load_model(config.model, "model", None, config.trust_remote_code, config.revision)
-    if not trained:
-        raise CrildError(f"model: {config.model} has no trained classification head; fine-tune it first")
-    tokenizer = loading.load_tokenizer(config.model, "model", config.trust_remote_code, config.revision)
-    task_type = task_type_of(model.config)
-    if config.max_length is None and tokenizer.model_max_length < 10_000:
-        config = replace(config, max_length=tokenizer.model_max_length)
+    if config.predictions:
+        refuse_answers("--predictions", config.predictions, config.overwrite)
+    ours = load_classifier(config.model, "model", config)
+    other = load_classifier(config.compare, "compare", config) if config.compare else None
+    task_type = ours.task_type
     task, rows = load_rows(config, task_type)
     if task.task_type is not task_type:
-        raise CrildError(f"{config.data} holds a {task.task_type.name} task, and {config.model} does {task_type.name}")
-    names, notes = loading.label_names(model.config), list(task.notes)
-    tokenised = tokenise(rows, tokenizer, min(task.max_length, longest(model)))
-    labels = tokenised["labels"][:]
-    known = np.array([i for i, label in enumerate(labels) if label is not None], dtype=int)
-    if not len(known):
+        raise CrildError(f"{config.data} holds a {task.task_type.name} task, and {ours.path} does {task_type.name}")
+    notes = list(task.notes)
+    known = [i for i, label in enumerate(rows["labels"][:]) if label is not None]
+    if not known:
         raise CrildError(f"{config.data} has no labels to score against (--label names the column)")
-    truth, positive = [labels[i] for i in known], 1
+    rows = rows.select(known)
+    truth, positive = rows["labels"][:], 1
     if task_type.named:
-        alignment = align_labels(task.names, task.generic, names, parse_label_map(config.label_map))
-        truth = [task_type.aligned(label, alignment.index, len(names)) for label in truth]
+        alignment = align_labels(task.names, task.generic, ours.names, parse_label_map(config.label_map))
+        truth = [task_type.aligned(label, alignment.index, len(ours.names)) for label in truth]
         positive = alignment.index[1] if len(alignment.index) == 2 else 1
         notes += [alignment.note] if alignment.note else []
-    measure = task_type.find_metric(task.metric, len(names), positive)
-    target = Target(task_type, known, np.array(truth), measure, task.metric, positive)
-    logits = predict(model, tokenised, tokenizer)
+    measure = task_type.find_metric(task.metric, len(ours.names), positive)
+    target = Target(task_type, np.arange(len(rows)), np.array(truth), measure, task.metric, positive)
+    logits = ours.logits(rows, config.max_length, task.max_length)
+    frame = texts_frame(rows) | {"label": task_type.spelled(truth, ours.names)} | ours.columns("answer", logits)
+    comparison = None
+    if other is not None:
+        theirs, note = in_order_of(ours, other, other.logits(rows, config.max_length, task.max_length))
+        notes += [note] if note else []
+        frame |= ours.columns("compared", theirs)
+        comparison = {"model": other.path, **compared(target, logits, theirs, pd.DataFrame(frame))}
+    if config.predictions:
+        write_frame(Path(config.predictions), pd.DataFrame(frame))
     return Evaluation(
         task=task.name,
         metric=task.metric,
         **target.report(logits),
-        rows=len(known),
-        parameters=parameters(model),
+        rows=len(rows),
+        parameters=inference.parameters(ours.model),
         notes=notes,
-        predictions=predictions_frame(replace(task, names=names), next(iter(task.validation), "train"), rows, target,
-                                      {"model": logits}),
-    )  # fmt: skip
+        model=ours.path,
+        labels=ours.names if task_type.named else None,
+        **task_type.by_class(target.truth, target.answers(logits), ours.names),
+        compare=comparison,
+        predictions=pd.DataFrame(frame),
+    )
 
 
-def student_of(model: str) -> str:
-    """Return the folder of a finished run's last model (its student, or what it fine-tuned), or ``model`` itself."""
-    run = RunFolder(Path(model).expanduser())
-    if not run.is_finished:
-        return model
-    return str(next(path for path in (run.model("student"), run.model("teacher")) if path.exists()))
+def in_order_of(ours: Classifier, other: Classifier, logits: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return another model's logits with its classes in the order of ours, and a warning or an empty text.
+
+    Raises:
+        CrildError: they answer different questions.
+    """
+    if other.task_type is not ours.task_type or len(other.names) != len(ours.names):
+        kinds = [f"{each.task_type.name} into {', '.join(each.names)}" for each in (ours, other)]
+        raise CrildError(f"--compare {other.path}: it does {kinds[1]}, and {ours.path} does {kinds[0]}")
+    if not ours.task_type.named:
+        return logits, ""
+    try:
+        alignment = align_labels(other.names, is_generic(other.names), ours.names, {})
+    except CrildError:
+        raise CrildError(
+            f"--compare {other.path}: its labels are {', '.join(other.names)}, those of {ours.path} are "
+            f"{', '.join(ours.names)}: compare models with the same labels"
+        ) from None
+    out = np.empty_like(logits)
+    out[:, alignment.index] = logits
+    return out, f"--compare: {alignment.note}" if alignment.by_index else ""
+
+
+def compared(target: Target, logits: np.ndarray, theirs: np.ndarray, frame: pd.DataFrame) -> dict[str, Any]:
+    """Return how two models that scored the same rows differ."""
+    task_type = target.task_type
+    answers, others = target.answers(logits), target.answers(theirs)
+    report = target.report(theirs)
+    apart = task_type.apart(answers, others)
+    farthest = np.argsort(-apart, kind="stable")[: min(EXAMPLES, int((apart > 0).sum()))]
+    shown = [name for name in ("row", "text", "text_pair", "label", "answer", "compared") if name in frame]
+    agreement = task_type.find_metric(task_type.agreement, logits.shape[1])
+    return {
+        **report,
+        "difference": target.score(logits) - report["score"],
+        "difference_interval": list(paired_interval(target.measure, target.truth, answers, others)),
+        "agreement": agreement(others, answers),
+        "agreement_metric": task_type.agreement,
+        "differ": int((apart > 0).sum()),
+        "examples": frame.iloc[farthest][shown].to_dict("records"),
+    }
+
+
+@takes(PredictConfig)
+@own_random_state()
+def predict(
+    config: PredictConfig | None = None, *, tokenizer: PreTrainedTokenizerBase | None = None, **options: Any
+) -> dict[str, Any]:
+    """Write a classifier's answer to every row of a data source, which needs no labels.
+
+    The rows are those that `evaluate` scores: the validation split, or all rows of a single file. The file has ``row``
+    (its number in the data, from 0: rows without text are left out), the texts, ``answer``, and where there are classes
+    ``answer_probability_CLASS`` for each.
+
+    Args:
+        config: a whole configuration; or
+        tokenizer: of a model that is given as an object.
+        options: the fields of `PredictConfig`, for instance ``model="runs/tweets", data="new.csv",
+            output="answers.csv"``. ``model`` may be a transformers model, ``data`` rows in memory, as in
+            `crild.distill`.
+
+    Returns:
+        ``output``, the number of ``rows``, how many of them got each of the ``answers`` (where there are classes),
+        ``labels``, ``model`` and ``notes``.
+
+    Raises:
+        CrildError: model or data cannot be used, or the file exists.
+    """
+    with (
+        TemporaryDirectory(prefix="crild-") as folder,
+        configured(PredictConfig, config, options, tokenizer, lambda _: Path(folder)) as (whole, _),
+    ):
+        return answer(whole)
+
+
+def answer(config: PredictConfig) -> dict[str, Any]:
+    """Answer as a configuration says; see `predict`."""
+    for name, what in (("model", "crild predict MODEL"), ("output", "--output FILE")):
+        if not getattr(config, name):
+            raise CrildError(f"the {name} is missing: {what}")
+    assert config.model is not None
+    assert config.output is not None
+    refuse_answers("--output", config.output, config.overwrite)
+    classifier = load_classifier(config.model, "model", config)
+    rows, notes = load_unlabelled(config)
+    columns = classifier.columns("answer", classifier.logits(rows, config.max_length))
+    write_frame(Path(config.output), pd.DataFrame(texts_frame(rows) | columns))
+    result = {"output": config.output, "rows": len(rows), "model": classifier.path, "notes": notes}
+    if not classifier.task_type.named:
+        return result
+    answers = pd.Series(columns["answer"]).explode().value_counts()
+    counts = {name: int(answers.get(name, 0)) for name in classifier.names}
+    return result | {"labels": classifier.names, "answers": counts}
+
+
+def texts_frame(rows: Dataset) -> dict[str, Any]:
+    """Return the columns that say which row it is."""
+    return {name: rows[name][:] for name in ("row", "text", "text_pair") if name in rows.column_names}

@@ -10,6 +10,7 @@ from crild.config.options import (
     EvaluateConfig,
     FinetuneConfig,
     MethodsConfig,
+    PredictConfig,
     TuneConfig,
 )
 
@@ -20,6 +21,7 @@ VERBS = {
     "compare": CompareConfig,
     "tune": TuneConfig,
     "evaluate": EvaluateConfig,
+    "predict": PredictConfig,
     "methods": MethodsConfig,
 }
 OPTIONS = {each.name: (cls, each) for cls in VERBS.values() for each in dataclasses.fields(cls)}

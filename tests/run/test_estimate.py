@@ -7,7 +7,7 @@ import pytest
 from crild.config import StageSettings
 from crild.methods import Recipe
 from crild.run import estimate
-from crild.run.estimate import per_row, stage_seconds
+from crild.run.estimate import TimeLeft, per_row, stage_seconds
 from crild.run.plan import PlannedStage
 from tests.runs import prepared
 
@@ -71,3 +71,16 @@ def test_a_burst_of_another_process_does_not_move_the_estimate(tiny_teacher, fil
     teacher, student = per_row(run.inputs, run.models, "fp32")
     assert teacher == student == (pytest.approx(0.1 / 32), pytest.approx(0.3 / 32))
     assert calls[:4] == [4, 2, 4, 2]  # the models take turns
+
+
+def test_the_time_left_is_corrected_by_stages_that_were_done_here():
+    left = TimeLeft({"fold-1": 2.0, "ild": 4.0, "kd": 6.0, "scoring": 1.0})
+    assert left.minutes() == 13.0
+    left.finish("fold-1", None)  # its logits were in the cache: nothing is known of the machine
+    assert left.minutes() == 11.0
+    left.finish("ild", 6.0)  # half as long again
+    assert left.minutes() == pytest.approx(1.5 * 7)
+    assert left.minutes(without="kd") == pytest.approx(1.5)
+    left.finish("kd", 4.0)  # together as long as estimated
+    assert left.minutes() == pytest.approx(1.0)
+    assert TimeLeft({}).minutes() == 0.0

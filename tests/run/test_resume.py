@@ -111,7 +111,7 @@ def test_a_run_that_is_killed_in_a_fold_goes_on_from_there(tmp_path, tiny, tiny_
     assert run([*arguments, tmp_path / "run"], "step:fold-2:8").returncode == -signal.SIGKILL
     again = run([*arguments, tmp_path / "run"])
     assert "teacher without fold 2: resuming from step 6 of 12" in again.stderr
-    assert "teacher without fold 1" not in again.stderr.split("plan:")[1].split("\n", 1)[1]  # its logits are there
+    assert "teacher without fold 1" not in again.stderr.split("\nmethod ")[1].split("\n", 1)[1]  # its logits are there
     students = [tmp_path / name / "student/model.safetensors" for name in ("whole", "run")]
     assert sha256(students[0]) == sha256(students[1])
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 from crild.config.declare import build, choices_of, is_place, option_names, type_of
 from crild.config.files import read_yaml
 from crild.errors import CrildError, nearest
-from crild.paths import refuse_absent
+from crild.paths import refuse_absent, refuse_answers
 
 T = TypeVar("T")
 HOW_TO_RUN = "How to run"
@@ -157,15 +157,17 @@ def check_required(config: Any, positional: str | None = None) -> None:
 
 
 def check_paths(config: Any, positional: str | None = None) -> None:
-    """Refuse a path that is not there, before anything that takes seconds is loaded.
+    """Refuse a path that is not there, or cannot be written to, before anything that takes seconds is loaded.
 
     Raises:
-        CrildError: it names the first option whose file or folder is missing.
+        CrildError: it names the first such option.
     """
     for each in dataclasses.fields(config):
         name, kind = getattr(config, each.name), each.metadata.get("reads")
         if kind and name:
             refuse_absent(spelled(each.name, positional), name, kind)
+        if each.metadata.get("writes") and name:
+            refuse_answers(spelled(each.name, positional), name, config.overwrite)
 
 
 def spelled(name: str, positional: str | None) -> str:

@@ -44,6 +44,7 @@ def option(
     required: str | None = None,
     choices: Sequence[str] | None = None,
     reads: str | None = None,
+    writes: str | None = None,
     above: float | None = None,
     at_least: float | None = None,
     at_most: float | None = None,
@@ -58,11 +59,12 @@ def option(
         required: a name that options share of which one must be given.
         choices: the values that it may have, where its type does not say so.
         reads: what a path that is read should be, see `crild.paths.refuse_absent`.
+        writes: ``answers``: a file that answers are written to, see `crild.paths.refuse_answers`.
         above, at_least, at_most: its bounds.
     """
     bounds = {"gt": above, "ge": at_least, "le": at_most}  # as pydantic calls them
     rest = {"help": help, "unset": unset, "off": off, "required": required, "choices": choices,
-            "reads": reads}  # fmt: skip
+            "reads": reads, "writes": writes}  # fmt: skip
     return dataclasses.field(default=default, metadata={k: v for k, v in (bounds | rest).items() if v is not None})
 
 

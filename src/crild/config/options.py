@@ -28,7 +28,7 @@ class Model:
 
 
 @options
-class Data:
+class Texts:
     """Data, and how to read it"""
 
     data: Place | None = option(
@@ -40,6 +40,13 @@ class Data:
     data_revision: str | None = option(None, "branch, tag or commit of data on the hub", unset="its main branch")
     text: str | None = option(None, "text column", unset="recognised by common names")
     text_pair: str | None = option(None, "second text column of a text pair", unset="recognised by common names")
+    max_length: Whole | None = option(None, "tokens kept of a row", unset="128; CoLA and SST-2 64", at_least=8)
+
+
+@options
+class Data:
+    """Data, and how to read it"""
+
     label: str | None = option(
         None, "label column; several 0/1 columns, joined by commas, are labels of their own each",
         unset="recognised by common names",
@@ -53,7 +60,6 @@ class Data:
         "such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task",
         unset="the data's own, or the task's",
     )
-    max_length: Whole | None = option(None, "tokens kept of a row", unset="128; CoLA and SST-2 64", at_least=8)
     validation: Place | None = option(
         None,
         "data to score on, or held-out: 20 % of train",
@@ -309,6 +315,34 @@ class StageOption:
 
 
 @options
+class Answers:
+    """Answers"""
+
+    compare: Place | None = option(
+        None, "a second classifier, such as the teacher, scored on the same rows", unset="none", reads="folder"
+    )
+    predictions: Place | None = option(
+        None, "file (.csv, .jsonl, .parquet) of every scored row and what is answered", unset="none", writes="answers"
+    )
+
+
+@options
+class AnswersOutput:
+    """Answers"""
+
+    output: Place | None = option(
+        None, "file (.csv, .jsonl, .parquet) of every row and its answer", required="output", writes="answers"
+    )
+
+
+@options
+class Overwrite:
+    """Answers"""
+
+    overwrite: Switch = option(False, "replace an earlier file of that name")
+
+
+@options
 class Search:
     """Search"""
 
@@ -337,7 +371,7 @@ class Look:
 
 
 @options
-class DataConfig(Hub, Data):
+class DataConfig(Hub, Data, Texts):
     """Which data, and how to read it."""
 
 
@@ -367,8 +401,13 @@ class CheckConfig(Look, Conditions, DataConfig):
 
 
 @options
-class EvaluateConfig(DataConfig, Model):
+class EvaluateConfig(Overwrite, Answers, DataConfig, Model):
     """`crild evaluate`: score a saved classifier."""
+
+
+@options
+class PredictConfig(Overwrite, AnswersOutput, Hub, Texts, Model):
+    """`crild predict`: a saved classifier's answers to rows without labels."""
 
 
 @options
@@ -411,5 +450,6 @@ def with_defaults(earlier: dict[str, Any], config: Mapping[str, Any]) -> dict[st
     return {name: known.get(name) for name in config} | earlier
 
 
-MODEL_OPTIONS = ("teacher", "base", "student", "model")  # options that in Python may also be a model in memory
-ROW_OPTIONS = ("data", "validation", "supplementary")  # and those that may be rows in memory
+# In Python these may also be objects in memory: a model, rows.
+MODEL_OPTIONS = ("teacher", "base", "student", "model", "compare")
+ROW_OPTIONS = ("data", "validation", "supplementary")

@@ -46,13 +46,8 @@ def annotation(cls: Any, name: str) -> str:
         text = f"Literal[{', '.join(map(repr, get_args(kind)))}]"
     elif is_place(cls, name):
         text = ("int | " if name == "student" else "") + PATH
-        text += (
-            " | PreTrainedModel"
-            if name in MODEL_OPTIONS
-            else " | DataFrame | Dataset | DatasetDict"
-            if name in ROW_OPTIONS
-            else ""
-        )
+        text += " | PreTrainedModel" if name in MODEL_OPTIONS else ""
+        text += " | DataFrame | Dataset | DatasetDict" if name in ROW_OPTIONS else ""
     else:
         text = kind.__name__
     return f"{text} | None" if default is None else text

@@ -115,7 +115,9 @@ def recognise(by_lower: dict[str, str], source: Source) -> tuple[str | None, str
     return next((by_lower[name] for name in TEXTS if name in by_lower), None), None
 
 
-def normalise(rows: Dataset, config: DataConfig, where: str, source: Source, own: bool = True) -> Dataset:
+def normalise(
+    rows: Dataset, config: DataConfig, where: str, source: Source, own: bool = True, numbered: bool = False
+) -> Dataset:
     """Return rows with the columns ``text``, perhaps ``text_pair``, and ``raw_label``; rows without text dropped.
 
     ``raw_label`` is text, or a list of texts where the column holds lists; ``None`` where a row has no label.
@@ -123,6 +125,7 @@ def normalise(rows: Dataset, config: DataConfig, where: str, source: Source, own
     Args:
         rows: with all their columns.
         config, where, source, own: as in `find_columns`.
+        numbered: with a column ``row``: which of ``rows`` it was, counted from 0.
 
     Raises:
         CrildError: a column is missing or holds something else than text.
@@ -158,7 +161,8 @@ def normalise(rows: Dataset, config: DataConfig, where: str, source: Source, own
             f"{where}: no label column is recognised among {', '.join(rows.column_names)}; rows count as unlabelled "
             "(--label names it)"
         )
-    out: dict[str, Any] = {"text": [texts[0][i] for i in keep]}
+    out: dict[str, Any] = {"row": keep} if numbered else {}
+    out["text"] = [texts[0][i] for i in keep]
     if len(texts) > 1:
         out["text_pair"] = [texts[1][i] for i in keep]
     out["raw_label"] = [raw_label(raw[i], feature) for i in keep]

@@ -7,7 +7,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from crild.config import CheckConfig, DataConfig, TrainConfig
+from crild.config import CheckConfig, DataConfig, PredictConfig, TrainConfig
 from crild.data.columns import normalise
 from crild.data.corruption import few, flip, unbalance
 from crild.data.glue import GlueTask
@@ -142,7 +142,7 @@ def with_conditions(task: Task, config: TrainConfig | CheckConfig) -> Task:
 
 
 def load_rows(config: DataConfig, task_type: TaskType) -> tuple[Task, Dataset]:
-    """Read the rows to evaluate on: the validation split of ``config.data``, else all its rows.
+    """Read the rows to evaluate on: the validation split of ``config.data``, else all its rows; with their ``row``.
 
     Raises:
         CrildError: the data cannot be used; the message says why.
@@ -151,7 +151,7 @@ def load_rows(config: DataConfig, task_type: TaskType) -> tuple[Task, Dataset]:
         raise CrildError("--validation held-out is for training; name the data to score on")
     source = read_source(config.validation or named(config), None if config.validation else config.data_revision)
     name, rows = source.validation() or next(iter(source.splits.items()))
-    rows = normalise(rows, config, where(source, name), source, own=not config.validation)
+    rows = normalise(rows, config, where(source, name), source, own=not config.validation, numbered=True)
     task = make_task(config, source, {"train": rows, "selection": rows, name: rows}, task_type)
     return task, task.train
 
@@ -228,6 +228,24 @@ def where(source: Source, split: str) -> str:
     return source.name if len(source.splits) == 1 else f"{source.name} ({split})"
 
 
+def load_unlabelled(config: PredictConfig) -> tuple[Dataset, list[str]]:
+    """Read the rows to answer: those that `load_rows` reads, but labels.
+
+    Returns:
+        Rows with ``row``, ``text``, perhaps ``text_pair``, and empty ``labels``; and notes.
+    """
+    named_columns = DataConfig(data=config.data, text=config.text, text_pair=config.text_pair)
+    source = read_source(named(named_columns), config.data_revision)
+    name, rows = source.validation() or next(iter(source.splits.items()))
+    return without_labels(normalise(rows, named_columns, where(source, name), source, numbered=True), source)
+
+
+def without_labels(rows: Dataset, source: Source) -> tuple[Dataset, list[str]]:
+    """Return normalised rows with empty ``labels``, and the notes but those about labels."""
+    notes = [note for note in source.notes if "no label" not in note]
+    return rows.remove_columns("raw_label").add_column("labels", [None] * len(rows)), notes
+
+
 def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
     """Read a supplementary source: its unlabelled split, else its train split (or only file), labels dropped.
 
@@ -241,5 +259,4 @@ def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
     pair = config.text_pair if config.text_pair in rows.column_names else None
     plain = replace(config, data=name, text=text, text_pair=pair, label=None)
     rows = normalise(rows, plain, where(source, split), source, own=False)
-    notes = [note for note in source.notes if "no label column" not in note]
-    return rows.remove_columns("raw_label").add_column("labels", [None] * len(rows)), notes
+    return without_labels(rows, source)

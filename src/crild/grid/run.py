@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from transformers import PreTrainedTokenizerBase
 
-from crild.console import say, warn
+from crild.console import about, say, warn
 from crild.files import check_folder, write_whole
 from crild.grid.cells import Outcome, facts_of
 from crild.grid.formats import write_all
@@ -164,12 +164,13 @@ def announce_time(folder: Path, waiting: list[Cell], outcomes: Mapping[str, Outc
             if (minutes := measured_minutes(cell, outcomes)) is not None:
                 known[key] = minutes
             elif planned < MOST_PLANNED:
+                say(f"reading the data of {cell.name} and timing some steps, to tell how long the grid takes")
                 known[key], planned = minutes_of(folder, cell), planned + 1
             else:  # planning takes seconds each: the rest are taken for the mean of what is known
                 known[key] = sum(known.values()) / len(known)
         total += known[key] * (cell.tune.trials if isinstance(cell, Tuning) else 1)
     if waiting:
-        say(f"about {total / pool.size:.1f} minutes with {pool.size} worker{'s' if pool.size > 1 else ''}")
+        say(f"{about(total / pool.size)} with {pool.size} worker{'s' if pool.size > 1 else ''}")
 
 
 def measured_minutes(cell: Cell, outcomes: Mapping[str, Outcome]) -> float | None:

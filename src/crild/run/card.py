@@ -20,7 +20,6 @@ from crild.data.tweets import model_folder
 from crild.escaping import escape_markdown
 from crild.files import write_whole
 from crild.methods import find_method
-from crild.metrics import ClassScores
 from crild.models.cut import student_path
 from crild.paths import is_path
 from crild.run.inputs import Inputs
@@ -39,7 +38,7 @@ def write_card(
     result: Result,
     inputs: Inputs,
     init: str,
-    classes: Sequence[tuple[str, ClassScores, ClassScores]],
+    classes: Sequence[tuple[dict[str, Any], dict[str, Any]]],
 ) -> None:
     """Write ``README.md`` into a student's folder, and beside it the licence's file where its source has one.
 
@@ -49,7 +48,8 @@ def write_card(
         result: of the run; paths and notes in it are of this machine and are left out.
         inputs: what was read.
         init: where the student's weights came from.
-        classes: name, the student's and the teacher's scores of each class; none where there are no classes.
+        classes: the student's and the teacher's scores of each, as `crild.metrics.class_scores` gives them; none where
+            there are no classes.
     """
     student, teacher = result.models["student"], result.models["teacher"]
     assert student is not None

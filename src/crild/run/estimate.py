@@ -1,6 +1,7 @@
 """About how long a plan takes: from a few timed steps, the models taking turns."""
 
 import time
+from collections.abc import Mapping
 from copy import deepcopy
 
 import numpy as np
@@ -30,6 +31,29 @@ def estimate_minutes(plan: Plan, inputs: Inputs, models: Models, precision: str)
     scored = sum(len(rows) for rows in inputs.validation.values())
     minutes["scoring"] = scored * (teacher[0] + 2 * student[0]) / 60
     return minutes
+
+
+class TimeLeft:
+    """The minutes that a run still takes: as estimated, corrected by how long its stages really took.
+
+    Args:
+        minutes: as `estimate_minutes` gives them; empty where nobody estimated.
+    """
+
+    def __init__(self, minutes: Mapping[str, float]) -> None:
+        self.left = dict(minutes)
+        self.planned = self.took = 0.0
+
+    def finish(self, stage: str, took: float | None) -> None:
+        """Note that a stage is done, in ``took`` minutes; ``None`` where most of it was done before."""
+        planned = self.left.pop(stage, 0.0)
+        if planned and took is not None:
+            self.planned, self.took = self.planned + planned, self.took + took
+
+    def minutes(self, without: str = "") -> float:
+        """Return the minutes of all stages that are left, perhaps without one of them."""
+        left = sum(minutes for stage, minutes in self.left.items() if stage != without)
+        return left * (self.took / self.planned if self.planned else 1.0)
 
 
 def stage_seconds(

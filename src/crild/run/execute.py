@@ -13,14 +13,15 @@ from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from crild.config import DistillConfig, FinetuneConfig
-from crild.console import say, warn
+from crild.console import about, say, warn
 from crild.data.augment import Augmented
 from crild.files import cached_array, load_array, load_weights, save_weights, write_whole
 from crild.inference import bytes_on_disk, latencies, parameters, predict
-from crild.metrics import per_class
 from crild.models.architecture import input_names
 from crild.models.head import copy_head, name_labels
+from crild.run.advice import after_run
 from crild.run.card import write_card
+from crild.run.estimate import TimeLeft
 from crild.run.folder import Clock, RunFolder
 from crild.run.identity import Identity, fingerprint
 from crild.run.inputs import Inputs
@@ -33,6 +34,8 @@ from crild.training.distiller import Distiller
 from crild.training.progress import StageProgress
 from crild.training.stage import StageTrainer
 from crild.training.trainer import stream
+
+LEAST_TOLD = 0.5  # minutes left that are worth a line
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Prepared:
     @property
     def notes(self) -> list[str]:
         """What the user should know."""
-        return [*self.inputs.notes, *self.models.notes, *self.plan.notes]
+        return [*self.inputs.notes, *self.models.remarks, *self.models.notes, *self.plan.notes]
 
 
 class Scorer:
@@ -135,37 +138,30 @@ def execute(prepared: Prepared) -> Result:
         trained: dict[str, PreTrainedModel | None] = {
             "teacher": models.teacher, "student": models.student, "control": control
         }  # fmt: skip
+        left = TimeLeft(prepared.minutes)
         fold_logits: dict[int, np.ndarray] = {}
         for number, stage in enumerate(plan.stages):
+            begun, before = folder.stage(stage.name).path.exists(), clock.seconds
             if stage.fold is not None:
-                fold_logits[stage.fold] = logits_of_fold(prepared, stage, clock)
-                continue
-            model = trained[stage.trains]
-            assert model is not None
-            if (
-                stage.trains == "student"
-                and models.copies_head
-                and not any(earlier.trains == "student" for earlier in plan.stages[:number])
-            ):
-                copy_head(model, models.teacher)
-            before = clock.seconds
-            train_stage(prepared, stage, model, clock, fold_logits)
-            say_time_left(prepared, plan.stages[number + 1 :], (clock.seconds - before) / 60, stage)
-            if stage.trains == "teacher":
-                save_model(prepared, model, "teacher")
+                fold_logits[stage.fold] = logits_of_fold(prepared, stage, clock, left)
+                begun = begun or not folder.stage(stage.name).path.exists()  # its logits were in the cache
+            else:
+                model = trained[stage.trains]
+                assert model is not None
+                first = not any(earlier.trains == "student" for earlier in plan.stages[:number])
+                if stage.trains == "student" and models.copies_head and first:
+                    copy_head(model, models.teacher)
+                train_stage(prepared, stage, model, clock, fold_logits, left)
+                if stage.trains == "teacher":
+                    save_model(prepared, model, "teacher")
+            left.finish(stage.name, None if begun else (clock.seconds - before) / 60)
+            if left.minutes() > LEAST_TOLD:
+                say(f"{about(left.minutes())} left")
         models.teacher.eval()
         result = score(prepared, {name: model for name, model in trained.items() if model is not None}, clock)
         clock.note()
         folder.finish(result, config.keep_stages)
     return result
-
-
-def say_time_left(prepared: Prepared, left: tuple[PlannedStage, ...], took: float, stage: PlannedStage) -> None:
-    """Say how long the rest takes, corrected by how long a stage took that was not done before."""
-    planned = prepared.minutes.get(stage.name)
-    rest = sum(prepared.minutes.get(each.name, 0.0) for each in left)
-    if planned and rest > 0.5 and took > 0.05:
-        say(f"about {rest * took / planned:.1f} minutes left")
 
 
 def train_stage(
@@ -174,6 +170,7 @@ def train_stage(
     model: PreTrainedModel,
     clock: Clock,
     fold_logits: Mapping[int, np.ndarray],
+    left: TimeLeft,
 ) -> None:
     """Train ``model`` in place through one stage, from where an earlier call was killed; or load its result.
 
@@ -202,6 +199,7 @@ def train_stage(
     model.requires_grad_(True)
     needs_teacher = recipe.uses_objective or recipe.distillation
     follows = prepared.plan.method is not None and getattr(config, "track_validation", False)
+    progress = StageProgress(stage.title, left.left.get(stage.name), left.minutes(without=stage.name))
     trainer = StageTrainer(
         Distiller(model, recipe, prepared.models.teacher if needs_teacher else None, objective),
         rows,
@@ -214,7 +212,7 @@ def train_stage(
         score=prepared.scorer.target("selection").score if recipe.uses_logits else None,
         watch=watch_validation(prepared) if follows and recipe.uses_logits and stage.trains == "student" else None,
         precision=config.precision,
-        callbacks=[StageProgress(stage.title), ClockCallback(clock), *prepared.callbacks],
+        callbacks=[progress, ClockCallback(clock), *prepared.callbacks],
     )
     say(f"{stage.title}: {stage.rows} rows, {stage.steps} steps")
     if steps := trainer.steps_done():
@@ -274,11 +272,16 @@ def with_teacher_logits(prepared: Prepared, rows: Dataset) -> Dataset:
     config, teacher = prepared.config, prepared.models.teacher
     folder = prepared.folder.cache(getattr(config, "cache", None))
     path = logits_file(folder, teacher, rows, config.precision)
-    logits = cached_array(path, lambda: predict(teacher, rows, prepared.inputs.tokenizer, precision=config.precision))
+
+    def answers() -> np.ndarray:
+        say(f"the teacher answers {len(rows)} rows")
+        return predict(teacher, rows, prepared.inputs.tokenizer, precision=config.precision)
+
+    logits = cached_array(path, answers)
     return rows.add_column("teacher_logits", logits.tolist())
 
 
-def logits_of_fold(prepared: Prepared, stage: PlannedStage, clock: Clock) -> np.ndarray:
+def logits_of_fold(prepared: Prepared, stage: PlannedStage, clock: Clock, left: TimeLeft) -> np.ndarray:
     """Return the logits (rows of the fold, C) of a teacher that never saw the labels of these rows.
 
     It is fine-tuned for them, unless they are in the cache: of this run, or of another one with the same rows, labels,
@@ -296,7 +299,7 @@ def logits_of_fold(prepared: Prepared, stage: PlannedStage, clock: Clock) -> np.
     )
 
     def compute() -> np.ndarray:
-        train_stage(prepared, stage, teacher, clock, {})
+        train_stage(prepared, stage, teacher, clock, {}, left)
         return predict(teacher, own, inputs.tokenizer, precision=config.precision)
 
     path = prepared.folder.cache(getattr(config, "cache", None)) / f"fold-logits-{name[:16]}.safetensors"
@@ -347,7 +350,11 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
         name: {split: scorer.logits(model, split) for split in inputs.validation} for name, model in models.items()
     }
     selected = {name: scorer.logits(model, "selection") for name, model in models.items()}
-    warnings = constant_answers(scorer.target(inputs.scored_on), inputs, logits)
+    target = scorer.target(inputs.scored_on)
+    warnings = constant_answers(target, inputs, logits)
+    scores = {name: target.score(of_splits[inputs.scored_on]) for name, of_splits in logits.items()}
+    if isinstance(config, DistillConfig):
+        warnings += after_run(config, prepared.plan, prepared.models, scores, target.constant())
     scorer.keep()
     for warning in warnings:
         warn(warning)
@@ -361,7 +368,6 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
         selection=True,
     )
     last = "student" if "student" in models else "teacher"
-    target = scorer.target(inputs.scored_on)
     result = Result(
         task=inputs.task.name,
         kind=inputs.task.task_type.name,
@@ -404,12 +410,12 @@ def describe_student(prepared: Prepared, result: Result, logits: dict[str, dict[
     """Write the model card into the student's folder."""
     config, inputs = prepared.config, prepared.inputs
     assert isinstance(config, DistillConfig)
-    target, names = prepared.scorer.target(inputs.scored_on), inputs.task.names
+    target, task = prepared.scorer.target(inputs.scored_on), inputs.task
     own, teachers = (
-        per_class(target.truth, target.answers(logits[name][inputs.scored_on]), len(names))
+        task.task_type.by_class(target.truth, target.answers(logits[name][inputs.scored_on]), task.names)
         for name in ("student", "teacher")
     )
-    classes = list(zip(names, own, teachers, strict=True))
+    classes = list(zip(own.get("classes", ()), teachers.get("classes", ()), strict=True))
     write_card(prepared.folder.model("student"), config, result, inputs, prepared.models.student_init, classes)
 
 

@@ -20,7 +20,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from crild.errors import CrildError
-from crild.files import INPUTS, StageFolder, check_folder, load_weights, write_folder, write_whole
+from crild.files import INPUTS, StageFolder, check_folder, load_weights, write_folder, write_frame, write_whole
 from crild.randomness import own_random_state
 from crild.run.identity import Identity, read_options, refuse
 from crild.run.plan import Plan
@@ -144,6 +144,19 @@ class RunFolder:
         """The same for the selection rows."""
         return pd.read_parquet(self.path / SELECTION)
 
+    @property
+    def classifier_path(self) -> Path:
+        """Where the model is that the run was for: the student, or the teacher of a fine-tuning.
+
+        Raises:
+            CrildError: its weights were not kept.
+        """
+        if "student" not in self.result:
+            return self.teacher_path
+        if not self.model("student").exists():
+            raise CrildError(f"{self.path}: the weights of its student were not kept")
+        return self.model("student")
+
     def history(self, stage: str) -> list[dict[str, Any]]:
         """Return every evaluation of a stage on the selection rows."""
         return read_lines(self.stage(stage).history)
@@ -253,10 +266,7 @@ class RunFolder:
 
     def write_frame(self, frame: pd.DataFrame, selection: bool = False) -> None:
         """Write the scored rows, or the selection rows."""
-        path = self.path / (SELECTION if selection else PREDICTIONS)
-        part = path.with_name(path.name + ".part")
-        frame.to_parquet(part, index=False)
-        os.replace(part, path)
+        write_frame(self.path / (SELECTION if selection else PREDICTIONS), frame)
 
     def finish(self, result: Result, keep_stages: bool) -> None:
         """Write the result; remove the weights that nothing needs after it."""

@@ -37,7 +37,10 @@ class Models:
         student_init: one line on where its weights came from.
         copies_head: it starts stage 1 with the teacher's head.
         objective: what a method's own term matches; ``None`` where it has none.
-        notes: what the user should know.
+        layers: of its source that a student copies which is cut and as wide; none for another one.
+        source_depth: the layers of that source.
+        remarks: what is good to know.
+        notes: what the user should look at.
     """
 
     teacher: PreTrainedModel
@@ -47,6 +50,9 @@ class Models:
     student_init: str = ""
     copies_head: bool = False
     objective: Composition | None = None
+    layers: tuple[int, ...] = ()
+    source_depth: int = 0
+    remarks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -134,7 +140,7 @@ def with_student(
         )
     if not config.student_width and (config.student_heads or config.student_weights != DistillConfig.student_weights):
         raise CrildError("--student-heads and --student-weights are for a narrower student: add --student-width")
-    notes, has_head = [], False
+    remarks, notes, has_head = [], [], False
     if layers is None:
         tokenizer = loading.load_tokenizer_or_path(config.student, config.trust_remote_code)
         loading.check_same_tokenizer(
@@ -147,7 +153,7 @@ def with_student(
         init = describe(layers, f"the pre-trained encoder {source_name}")
         if models.teacher_is_trained and source is models.teacher:
             init = describe(layers, "the fine-tuned teacher")
-            notes.append("without --base the student, and so the control too, starts from the teacher's own layers")
+            remarks.append("without --base the student, and so the control too, starts from the teacher's own layers")
             has_head = config.student_head != "fresh" and not config.student_width
             if not has_head:
                 renew_head(student, config.seed)
@@ -174,6 +180,9 @@ def with_student(
         student=student.to(models.teacher.device),  # type: ignore[arg-type]
         student_init=init + (", the teacher's head" if copies else ", fresh head"),
         copies_head=copies,
+        layers=tuple(layers) if layers and not config.student_width else (),
+        source_depth=source.config.num_hidden_layers,
+        remarks=tuple(remarks),
         notes=tuple(notes),
     )
 

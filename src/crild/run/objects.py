@@ -32,11 +32,8 @@ T = TypeVar("T")
 
 def is_object(option: str, value: Any) -> bool:
     """Return whether an option's value is an object, and not the name of one or a number."""
-    return (
-        option in (*MODEL_OPTIONS, *ROW_OPTIONS)
-        and value is not None
-        and not isinstance(value, str | os.PathLike | int | float)
-    )
+    plain = value is None or isinstance(value, str | os.PathLike | int | float)
+    return option in (*MODEL_OPTIONS, *ROW_OPTIONS) and not plain
 
 
 def option_of(name: str) -> str:

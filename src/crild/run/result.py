@@ -229,8 +229,15 @@ class Evaluation(Shown, Mapping[str, Any]):
         rows: how many were scored.
         parameters: of the model, their number.
         notes: what the user should know.
-        predictions: the scored rows: ``text``, perhaps ``text_pair``, ``label``, ``split``, the model's answer as
-            ``model`` and, where there are classes, ``model_probabilities``.
+        model: its folder or hub name.
+        predictions: the scored rows: ``row`` (number in the data, from 0), the texts, ``label``, ``answer`` and, where
+            there are classes, ``answer_probability_CLASS`` for each; of a second model ``compared`` and so on.
+        labels: the classes; ``None`` where there are none, as below.
+        classes: ``label``, ``precision``, ``recall``, ``f1`` and ``rows`` of each.
+        confusion: with one class a row: rows of each class (a line) by answer (a column).
+        compare: the other model's ``score``, ``interval`` and ``scores``; ``difference`` (this model's score less the
+            other's) and its paired ``difference_interval``; their ``agreement`` in ``agreement_metric``; how many rows
+            ``differ``, and ``examples`` of them, the farthest apart first. ``None`` where there is no other.
     """
 
     task: str
@@ -241,7 +248,12 @@ class Evaluation(Shown, Mapping[str, Any]):
     rows: int
     parameters: int
     notes: list[str]
+    model: str
     predictions: "pd.DataFrame" = field(compare=False)
+    labels: list[str] | None = None
+    classes: list[dict[str, Any]] | None = None
+    confusion: list[list[int]] | None = None
+    compare: dict[str, Any] | None = None
 
     @property
     def title(self) -> str:
@@ -262,8 +274,9 @@ class Evaluation(Shown, Mapping[str, Any]):
         return pd.DataFrame.from_dict(first | others, orient="index", columns=["score", "low", "high"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, without the predictions."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "predictions"}
+        """Return plain values: without the predictions, and without what does not apply."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "predictions"}
+        return {name: value for name, value in plain.items() if value is not None}
 
     def __getitem__(self, name: str) -> Any:
         return self.to_dict()[name]

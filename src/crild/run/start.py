@@ -9,17 +9,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from crild.config import DistillConfig, FinetuneConfig, takes
-from crild.console import say, warn
+from crild.console import about, say, warn
 from crild.errors import CrildError
 from crild.files import check_folder
+from crild.inference import parameters
 from crild.methods import find_method
 from crild.models.cut import student_path
 from crild.models.loading import load_tokenizer_or_path
 from crild.objectives import OBJECTIVES, load_plugin, parse_features
 from crild.randomness import own_random_state
+from crild.run import advice
 from crild.run.estimate import estimate_minutes
 from crild.run.execute import Prepared, Scorer, execute
 from crild.run.folder import CONFIG, RunFolder
@@ -258,25 +260,62 @@ def check_teacher(prepared: Prepared) -> Prepared:
     return replace(prepared, inputs=replace(inputs, notes=(*inputs.notes, f"{BELOW_CONSTANT} ({shares})")))
 
 
+def with_minutes(prepared: Prepared) -> Prepared:
+    """Return the run with about how long it takes, from some steps that are timed now."""
+    minutes = estimate_minutes(prepared.plan, prepared.inputs, prepared.models, prepared.config.precision)
+    return replace(prepared, minutes=minutes)
+
+
 def announce(prepared: Prepared, timed: bool = True) -> Prepared:
     """Print what the data holds and what will run; ``timed``: also about how long, from some steps."""
-    inputs, plan, config = prepared.inputs, prepared.plan, prepared.config
+    if timed:
+        prepared = with_minutes(prepared)
+    warn_of(prepared)
+    for name, text in outline(prepared).items():
+        say(f"{name:8} {text}")
+    for remark in (*prepared.models.remarks, advice.on_student(prepared.models)):
+        if remark:
+            say(remark)
+    return prepared
+
+
+def warn_of(prepared: Prepared) -> None:
+    """Print what the user should look at before the run begins."""
+    for note in prepared.notes:
+        if note not in prepared.models.remarks:
+            warn(note)
+
+
+def outline(prepared: Prepared) -> dict[str, str]:
+    """Return what will run, a line each: ``data``, ``teacher``, ``student``, ``method``, ``time`` and ``output``.
+
+    There is no student in a fine-tuning, and no time where nobody estimated it.
+    """
+    inputs, models, plan, config = prepared.inputs, prepared.models, prepared.plan, prepared.config
     checks, task = inputs.checks, inputs.task
-    cut = f"texts cut to {inputs.max_length} tokens: {checks.cut.share:.1%}; " if checks.cut else ""
+    cut = f"; {checks.cut.share:.1%} of the texts cut, to {inputs.max_length} tokens" if checks.cut else ""
     counts = ", ".join(f"{name} {count}" for name, count in checks.labels.items()) or "numbers"
     unlabelled = f", {checks.unlabelled} without a label" if checks.unlabelled else ""
-    held_out = len(inputs.validation[inputs.scored_on])
-    say(f"task {task.name} ({task.metric}): {len(inputs.train)} training rows ({counts}{unlabelled}), "
-        f"{len(inputs.selection)} for selection, {held_out} for validation")  # fmt: skip
-    say(f"{cut}validation rows also in train: {checks.shared}")
-    for note in prepared.notes:
-        warn(note)
-    if prepared.models.student is not None:
-        say(f"student: {prepared.models.student_init}")
-    steps = ", ".join(f"{stage.title} {stage.steps} steps" for stage in plan.stages)
-    if timed:
-        minutes = estimate_minutes(plan, inputs, prepared.models, config.precision)
-        prepared = replace(prepared, minutes=minutes)
-        steps += f"; about {max(sum(minutes.values()), 0.1):.1f} minutes"
-    say(f"plan: {steps} ({config.preset} preset, {config.precision})")
-    return prepared
+    further = f", {len(inputs.supplementary)} further texts" if inputs.supplementary is not None else ""
+    lines = {
+        "data": f"{config.data}: {task.name} ({task.metric}), {len(inputs.train)} training rows ({counts}{unlabelled})"
+        f"{further}, {len(inputs.selection)} for selection, {len(inputs.validation[inputs.scored_on])} for validation "
+        f"({checks.shared} of them also in train)" + cut,
+        "teacher": f"{models.teacher_name}, {size_of(models.teacher)}"
+        + ("" if models.teacher_is_trained else ", fine-tuned first"),
+    }
+    if models.student is not None:
+        lines["student"] = f"{models.student_init}, {size_of(models.student)}"
+    stages = "; ".join(
+        f"{stage.title} {stage.steps / stage.settings.steps_per_epoch(stage.rows):.3g} epochs, {stage.steps} steps"
+        for stage in plan.stages
+    )
+    lines["method"] = f"{plan.method}, {plan.schedule}: {stages}" if plan.method else stages
+    if prepared.minutes:
+        lines["time"] = f"{about(sum(prepared.minutes.values()))} ({config.preset} preset, {config.precision})"
+    return lines | {"output": str(prepared.folder.path)}
+
+
+def size_of(model: PreTrainedModel) -> str:
+    """Return a model's depth and size."""
+    return f"{model.config.num_hidden_layers} layers, {parameters(model) / 1e6:.1f} M parameters"

@@ -32,6 +32,7 @@ class TaskType:
         name: what ``--task`` says.
         metrics: by name; each a function of (truth, answers).
         default_metric: of a task that names none.
+        agreement: the metric that tells how far two models agree.
         named: whether its classes have names.
         problem_type: what ``transformers`` calls it in a model's configuration.
     """
@@ -39,6 +40,7 @@ class TaskType:
     name: str
     metrics: Mapping[str, Measure]
     default_metric: str
+    agreement: str
     named = True
     problem_type: str
 
@@ -140,6 +142,14 @@ class TaskType:
     def spelled(self, answers: Iterable[Any], names: Sequence[str]) -> list[Any]:
         """Return answers or labels as a person reads them; ``None`` stays."""
         return [None if answer is None else float(answer) for answer in answers]
+
+    def apart(self, answers: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return how far apart two models' answers to each row are (n,): 0 where they are the same."""
+        return (answers != others).reshape(len(answers), -1).mean(1)
+
+    def by_class(self, truth: np.ndarray, answers: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+        """Return what is known of each class (``classes``, ``confusion``); nothing where there are none."""
+        return {}
 
     def constant(self, truth: np.ndarray) -> np.ndarray:
         """Return the answers of whoever always says the same, in the shape of ``truth``."""

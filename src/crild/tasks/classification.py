@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import softmax
 
 from crild.errors import CrildError
-from crild.metrics import Measure, about, accuracy, f1, macro_f1, matthews, mean_of
+from crild.metrics import Measure, about, accuracy, class_scores, confusion, f1, macro_f1, matthews, mean_of
 from crild.tasks.base import TaskType, Term
 from crild.tasks.labels import MOST_CODED_CLASSES, Labels, as_number, class_name, is_missing, refuse_lists
 
@@ -24,6 +24,7 @@ class Classification(TaskType):
     name = "classification"
     problem_type = "single_label_classification"
     default_metric = "accuracy"
+    agreement = "accuracy"
     metrics = {  # noqa: RUF012 (never changed in place)
         "accuracy": accuracy,
         "f1": f1,
@@ -115,6 +116,10 @@ class Classification(TaskType):
     def spelled(self, answers: Iterable[Any], names: Sequence[str]) -> list[Any]:
         """Return class names."""
         return [None if answer is None else names[int(answer)] for answer in answers]
+
+    def by_class(self, truth: np.ndarray, answers: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+        """Return the scores of each class, and the confusion matrix."""
+        return {"classes": class_scores(truth, answers, names), "confusion": confusion(truth, answers, len(names))}
 
     def constant(self, truth: np.ndarray) -> np.ndarray:
         """Return the most frequent class."""

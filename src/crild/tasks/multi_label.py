@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from crild.errors import CrildError
-from crild.metrics import Measure
+from crild.metrics import Measure, class_scores
 from crild.tasks.base import TaskType, Term
 from crild.tasks.labels import Labels, is_missing
 
@@ -43,6 +43,7 @@ class MultiLabel(TaskType):
     name = "multi-label"
     problem_type = "multi_label_classification"
     default_metric = "micro_f1"
+    agreement = "subset_accuracy"
     metrics = {  # noqa: RUF012 (never changed in place)
         "micro_f1": f1("micro"),
         "macro_f1": f1("macro"),
@@ -112,6 +113,10 @@ class MultiLabel(TaskType):
             None if answer is None else [name for name, value in zip(names, answer, strict=True) if value]
             for answer in answers
         ]
+
+    def by_class(self, truth: np.ndarray, answers: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+        """Return the scores of each class."""
+        return {"classes": class_scores(truth, answers, names)}
 
     def constant(self, truth: np.ndarray) -> np.ndarray:
         """Return the classes that apply to at least half of the rows, or else the most frequent one."""

@@ -21,6 +21,7 @@ class Regression(TaskType):
     problem_type = "regression"
     named = False
     default_metric = "pearson_spearman"
+    agreement = "pearson"
     metrics = {  # noqa: RUF012 (never changed in place)
         "pearson": pearson,
         "spearman": spearman,
@@ -62,6 +63,10 @@ class Regression(TaskType):
     def answers(self, logits: np.ndarray) -> np.ndarray:
         """Return the output."""
         return logits[:, 0]
+
+    def apart(self, answers: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return the differences of the numbers."""
+        return np.abs(answers - others)
 
     def constant(self, truth: np.ndarray) -> np.ndarray:
         """Return the mean."""
