@@ -95,7 +95,7 @@ def test_two_models_are_compared_row_by_row(run, tiny_teacher, film_data, tmp_pa
     together = crild.evaluate(model=run, compare=tiny_teacher, data=film_data, predictions=tmp_path / "rows.csv")
     alone = {name: crild.evaluate(model=path, data=film_data) for name, path in (("s", run), ("t", tiny_teacher))}
     other = together["compare"]
-    assert {name: together[name] for name in alone["s"]} == alone["s"]
+    assert {name: together[name] for name in alone["s"]} == alone["s"].to_dict()
     assert (other["score"], other["interval"]) == (alone["t"]["score"], alone["t"]["interval"])
     assert other["difference"] == alone["s"]["score"] - alone["t"]["score"]
     frame = pd.read_csv(tmp_path / "rows.csv")
