@@ -7,13 +7,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUTPUT ?= runs/demo
 
-.PHONY: demo test lint types docs results claims again check clean
+.PHONY: demo test wheel-test lint types docs results claims again check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/crild demo --output $(DEMO_OUTPUT)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+wheel-test: $(BIN)/python
+	$(BIN)/python -m tools.wheel
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -58,16 +58,21 @@ def test_reference_pages_are_what_the_docstrings_say():
 
 
 def test_docs_name_every_method_map_objective_and_architecture():
-    when, readme = (ROOT / "docs/methods.md").read_text(), " ".join((ROOT / "README.md").read_text().split())
+    when, guide = (ROOT / "docs/methods.md").read_text(), " ".join((ROOT / "docs/guide.md").read_text().split())
     for name in METHODS:
-        assert f"`{name}`" in readme
         assert f"| `{name}` |" in when
     for name in OBJECTIVES:
         assert f"(reference/{name}.md)" in when
     for name in MAPS:
         assert f"| `{name}` |" in when
     for name in NAMES:
-        assert name in readme or name == "DeBERTa-v3", name
+        assert name in guide or name == "DeBERTa-v3", name
+
+
+def test_no_page_or_message_names_an_index_or_an_address_that_does_not_hold_crild():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("src/**/*.py"), *ROOT.glob("src/**/*.md")]
+    for page in [*pages, ROOT / "pyproject.toml", ROOT / "CITATION.cff"]:
+        assert not re.search(r"pip install '?crild\b(?!-)|github\.com/crild", page.read_text(encoding="utf-8")), page
 
 
 def test_step_costs_are_the_measured_ones():

@@ -77,7 +77,7 @@ def write_card(
     text = environment.get_template("card.md").render(
         card_data=card_data.to_yaml().rstrip(),
         title=TITLES.get(result.kind, "Text model"),
-        result=result.to_dict() | {"kind": result.kind},
+        result=result.to_dict(),
         config=config,
         student=student,
         teacher=teacher,
