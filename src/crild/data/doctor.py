@@ -437,7 +437,7 @@ def hopeless(checks: Checks) -> Finding | None:
     reasons, cures = [], []
     learnable = [name for name, count in checks.labels.items() if count >= FEW_OF_A_CLASS]
     if checks.known < FEW_LABELS:
-        reasons.append(f"{checks.known} labelled rows to train on")
+        reasons.append(f"only {checks.known} labelled rows to train on")
         cures.append(f"label at least {FEW_LABELS} more")
     if checks.kind != "regression" and len(learnable) < 2:
         reasons.append(f"fewer than two labels with {FEW_OF_A_CLASS} training rows ({listed(checks.labels)})")
