@@ -45,7 +45,9 @@ def test_html_is_escaped():
 
 
 def test_an_evaluation_and_a_grid_print_too():
-    found = Evaluation("films", "f1", 0.5, [0.4, 0.6], {"accuracy": 0.7, "f1": 0.5}, 60, 100, [], pd.DataFrame())
+    found = Evaluation(
+        "films", "f1", 0.5, [0.4, 0.6], {"accuracy": 0.7, "f1": 0.5}, 60, 100, [], "bert", pd.DataFrame()
+    )
     assert found.table().score.tolist() == [0.5, 0.7]
     assert str(found).startswith("films: f1 0.5000 on 60 rows, 100 parameters\n")
     assert found["interval"] == [0.4, 0.6]

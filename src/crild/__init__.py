@@ -4,8 +4,8 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `evaluate`, `predict`, `compare`, `tune`, their configurations, `RunFolder`
-(opens a finished run), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
+The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `compare`, `tune`, their configurations,
+`RunFolder` (opens a finished run), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
 `transformers.Trainer`), `objective` (to add one of your own), `quiet`, and `CrildError`.
 """
 
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from crild.errors import CrildError
 
 if TYPE_CHECKING:
-    from crild.config import DistillConfig, EvaluateConfig, FinetuneConfig, PredictConfig, TuneConfig
+    from crild.checking import check
+    from crild.config import CheckConfig, DistillConfig, EvaluateConfig, FinetuneConfig, PredictConfig, TuneConfig
     from crild.console import quiet
     from crild.grid.run import compare
     from crild.objectives import objective
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __version__ = version("crild")
 __all__ = [
+    "CheckConfig",
     "CrildError",
     "DistillConfig",
     "DistillationArguments",
@@ -37,6 +39,7 @@ __all__ = [
     "PredictConfig",
     "RunFolder",
     "TuneConfig",
+    "check",
     "compare",
     "distill",
     "evaluate",
@@ -48,6 +51,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "CheckConfig": "crild.config",
     "DistillConfig": "crild.config",
     "DistillationArguments": "crild.training.arguments",
     "DistillationTrainer": "crild.trainer",
@@ -56,6 +60,7 @@ _HOME = {
     "PredictConfig": "crild.config",
     "RunFolder": "crild.run.folder",
     "TuneConfig": "crild.config",
+    "check": "crild.checking",
     "compare": "crild.grid.run",
     "distill": "crild.run.start",
     "evaluate": "crild.scoring",

@@ -8,6 +8,7 @@ from pandas import DataFrame
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from crild.run.result import Evaluation, Result
+from crild.config import CheckConfig as CheckConfig
 from crild.errors import CrildError as CrildError
 from crild.config import DistillConfig as DistillConfig
 from crild.training.arguments import DistillationArguments as DistillationArguments
@@ -22,7 +23,65 @@ from crild.objectives import objective as objective
 from crild.console import quiet as quiet
 
 __version__: str
-__all__ = ['CrildError', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'FinetuneConfig', 'PredictConfig', 'RunFolder', 'TuneConfig', 'compare', 'distill', 'evaluate', 'finetune', 'objective', 'predict', 'quiet', 'tune']
+__all__ = ['CheckConfig', 'CrildError', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'FinetuneConfig', 'PredictConfig', 'RunFolder', 'TuneConfig', 'check', 'compare', 'distill', 'evaluate', 'finetune', 'objective', 'predict', 'quiet', 'tune']
+
+def check(
+    config: CheckConfig | None = None,
+    *,
+    tokenizer: 'PreTrainedTokenizerBase | None' = None,
+    data: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_revision: str | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    max_length: int | None = None,
+    label: str | None = None,
+    label_map: str | None = None,
+    task: str = 'auto',
+    metric: str | None = None,
+    validation: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_seed: int = 42,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    train_rows: int | None = None,
+    imbalance: float | None = None,
+    label_noise: float = 0.0,
+    teacher: str | PathLike[str] | PreTrainedModel | None = None,
+    base: str | PathLike[str] | PreTrainedModel | None = None,
+    suspicious: bool = False,
+) -> Examination:
+    """Examine a data source; train nothing, write nothing.
+
+    Args:
+        config: a whole configuration; or
+        tokenizer: of a model that is given as an object.
+        options: the fields of `CheckConfig`, for instance ``data="tweets.csv"``. ``data``, ``validation`` and
+            ``supplementary`` may be rows in memory, ``teacher`` and ``base`` models, as in `crild.distill`.
+
+    Raises:
+        CrildError: the data or the model cannot be read, or ``suspicious`` asks for what is not installed.
+
+    Options:
+        data: GLUE folder, CSV, TSV, JSONL, Parquet or text file, `datasets` directory or hub name
+        data_revision: branch, tag or commit of data on the hub (default: its main branch)
+        text: text column (default: recognised by common names)
+        text_pair: second text column of a text pair (default: recognised by common names)
+        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
+        label: label column; several 0/1 columns, joined by commas, are labels of their own each (default: recognised by common names)
+        label_map: old=new,...: the data's labels as the teacher calls them (default: matched by name)
+        task: kind of task; auto: what the labels and the teacher say
+        metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
+        validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
+        data_seed: seed of splits, apart from the training seed
+        trust_remote_code: allow code that comes with a hub model
+        revision: branch, tag or commit of models on the hub (default: their main branch)
+        train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
+        imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
+        label_noise: share of training labels replaced by another one, with the data seed
+        teacher: fine-tuned classifier: its tokenizer's limit, and whether it knows the labels (default: none)
+        base: encoder: its tokenizer's limit (default: none)
+        suspicious: rank labels that are probably wrong, by TF-IDF or (with --base or --teacher) by embeddings
+    """
+    ...
 
 def distill(
     config: DistillConfig | None = None,

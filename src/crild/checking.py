@@ -1,11 +1,14 @@
 """`check`: what is wrong with a data set, before anything is trained on it; without a model no torch is loaded."""
 
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crild.config import CheckConfig, configure
+from crild.config import CheckConfig, configure, takes
 from crild.data.doctor import Checks, Cut, Finding, check_data, findings
 from crild.data.suspects import Suspect, suspects
 from crild.data.task import Task, split_task
@@ -13,6 +16,8 @@ from crild.errors import CrildError
 from crild.tasks.labels import align_labels, parse_label_map
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from crild.run.origin import Origin
 
 
@@ -44,17 +49,34 @@ class Examination:
         return {**asdict(self), "hopeless": self.hopeless}
 
 
-def check(config: CheckConfig | None = None, **options: Any) -> Examination:
+@takes(CheckConfig)
+def check(
+    config: CheckConfig | None = None, *, tokenizer: "PreTrainedTokenizerBase | None" = None, **options: Any
+) -> Examination:
     """Examine a data source; train nothing, write nothing.
 
     Args:
         config: a whole configuration; or
-        options: the fields of `CheckConfig`, for instance ``data="tweets.csv"``.
+        tokenizer: of a model that is given as an object.
+        options: the fields of `CheckConfig`, for instance ``data="tweets.csv"``. ``data``, ``validation`` and
+            ``supplementary`` may be rows in memory, ``teacher`` and ``base`` models, as in `crild.distill`.
 
     Raises:
         CrildError: the data or the model cannot be read, or ``suspicious`` asks for what is not installed.
     """
-    config = configure(CheckConfig, config, options)
+    if tokenizer is None and all(isinstance(each, str | os.PathLike | int | float | None) for each in options.values()):
+        return examine(configure(CheckConfig, config, options))
+    from crild.run.objects import configured  # loads torch
+
+    with (
+        TemporaryDirectory(prefix="crild-") as folder,
+        configured(CheckConfig, config, options, tokenizer, lambda _: Path(folder)) as (whole, _),
+    ):
+        return examine(whole)
+
+
+def examine(config: CheckConfig) -> Examination:
+    """Examine as a configuration says; see `check`."""
     if not (config.teacher or config.base):
         task = split_task(config)
         checks = check_data(task)

@@ -1,6 +1,6 @@
 """`evaluate` and `predict`: what a saved classifier answers to the rows of a data source, and how right that is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -113,9 +113,11 @@ def evaluate(
     """
     with (
         TemporaryDirectory(prefix="crild-") as folder,
-        configured(EvaluateConfig, config, options, tokenizer, lambda _: Path(folder)) as (whole, _),
+        configured(EvaluateConfig, config, options, tokenizer, lambda _: Path(folder)) as (whole, objects),
     ):
-        return score(whole)
+        found = score(whole)
+    other = found.compare and {**found.compare, "model": objects.get("compare", found.compare["model"])}
+    return replace(found, model=objects.get("model", found.model), compare=other)
 
 
 def score(config: EvaluateConfig) -> Evaluation:
@@ -238,9 +240,10 @@ def predict(
     """
     with (
         TemporaryDirectory(prefix="crild-") as folder,
-        configured(PredictConfig, config, options, tokenizer, lambda _: Path(folder)) as (whole, _),
+        configured(PredictConfig, config, options, tokenizer, lambda _: Path(folder)) as (whole, objects),
     ):
-        return answer(whole)
+        found = answer(whole)
+    return {**found, "model": objects.get("model", found["model"])}
 
 
 def answer(config: PredictConfig) -> dict[str, Any]:

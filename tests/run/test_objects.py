@@ -2,6 +2,8 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
+from unittest.mock import ANY
 
 import pandas as pd
 import pytest
@@ -139,8 +141,16 @@ def test_evaluate_and_finetune_take_objects_and_leave_nothing_behind(saved, rows
     model, tokenizer = load(saved)
     rows.to_csv(tmp_path / "rows.csv", index=False)
     found = crild.evaluate(model=model, tokenizer=tokenizer, data=rows)
-    assert found == crild.evaluate(model=saved, data=tmp_path / "rows.csv")
-    assert found["score"] == pytest.approx((found.predictions.model == found.predictions.label).mean())
+    assert replace(found, model=str(saved)) == crild.evaluate(model=saved, data=tmp_path / "rows.csv")
+    assert found.model.startswith(f"BertForSequenceClassification, {model.num_parameters()} parameters")
+    assert found["score"] == pytest.approx((found.predictions.answer == found.predictions.label).mean())
+    both = crild.evaluate(model=saved, compare=model, tokenizer=tokenizer, data=rows)
+    assert (both.compare["model"], both.compare["differ"]) == (found.model, 0)
+    answers = crild.predict(
+        model=model, tokenizer=tokenizer, data=rows.drop(columns="label"), output=tmp_path / "a.csv"
+    )
+    assert (answers["model"], answers["rows"]) == (found.model, len(rows))
+    assert crild.check(data=rows).to_dict() == crild.check(data=tmp_path / "rows.csv").to_dict() | {"notes": ANY}
     assert not list((tmp_path / "tmp").iterdir())
     tuned = crild.finetune(base=model, tokenizer=tokenizer, data=rows, output=tmp_path / "run", max_steps=1)
     assert tuned.teacher.config.id2label == {0: "neg", 1: "pos"}

@@ -267,7 +267,7 @@ def to_dataset(path: Path, table: Table, source: Source) -> Dataset:
         more = ", ..." if len(dropped) > len(numbers) else ""
         raise CrildError(
             f"{path}: {lines} of {len(rows) + lines} rows do not have the header's {width} columns "
-            f"(line{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}{more}): put texts with commas in "
+            f"(line{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}{more}): put texts that hold the delimiter in "
             '"quotation marks", or use another delimiter, as tabs in a .tsv file'
         )
     if lines:

@@ -16,6 +16,7 @@ from crild.run.models import Models
 from crild.run.plan import Plan, PlannedStage
 
 ROUNDS = 5  # the median of so many is what another process's burst does not move
+ROWS, TOKENS = 32, 2048  # of a timed batch, at the most: long texts would take seconds and tell nothing new
 OVERHEAD = 1.1  # batching, logging and checkpoints beside the steps
 
 
@@ -90,7 +91,8 @@ def stage_seconds(
 
 def per_row(inputs: Inputs, models: Models, precision: str) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return the seconds a row of teacher and student: of a forward pass, and of a forward and backward pass."""
-    rows = [inputs.train[i] for i in range(min(32, len(inputs.train)))]
+    first = inputs.train.select(range(min(ROWS, len(inputs.train))))
+    rows = [first[i] for i in range(max(1, min(len(first), TOKENS // max(first["length"][:]))))]
     batch = Collator(inputs.tokenizer)(rows)
     timed = [deepcopy(model).train() for model in (models.teacher, models.student) if model is not None]
     times: list[list[tuple[float, float]]] = [[] for _ in timed]

@@ -229,7 +229,7 @@ class Evaluation(Shown, Mapping[str, Any]):
         rows: how many were scored.
         parameters: of the model, their number.
         notes: what the user should know.
-        model: its folder or hub name.
+        model: its folder or hub name; of one in memory, what it is.
         predictions: the scored rows: ``row`` (number in the data, from 0), the texts, ``label``, ``answer`` and, where
             there are classes, ``answer_probability_CLASS`` for each; of a second model ``compared`` and so on.
         labels: the classes; ``None`` where there are none, as below.
