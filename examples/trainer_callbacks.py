@@ -14,7 +14,7 @@ from datasets import load_dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerCallback
 
 import crild
-from crild.models.cut import cut, parse_layers
+from crild.models.cut import cut
 
 
 class Overfits(TrainerCallback):
@@ -37,7 +37,7 @@ def accuracy(found):
 def main(teacher_name: str, train: str, held_out: str, output: str) -> None:
     teacher = AutoModelForSequenceClassification.from_pretrained(teacher_name)
     tokenizer = AutoTokenizer.from_pretrained(teacher_name)
-    student = cut(teacher, parse_layers("half", teacher.config.num_hidden_layers))
+    student = cut(teacher, list(range(teacher.config.num_hidden_layers // 2)))
     data = load_dataset("json", data_files={"train": train, "held_out": held_out})
     for stage, term in (("ild", "hidden"), ("kd", "kd")):
         os.environ["TENSORBOARD_LOGGING_DIR"] = f"{output}/events/{stage}"

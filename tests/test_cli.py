@@ -227,6 +227,7 @@ def without_torch(*arguments):
         (["distill", "--epochs", "-1"], "epochs: -1 is out of range"),
         (["distill", "--teacher", "t", "--data", "d", "--output", "o", "--method", "cr-idl"], "did you mean 'cr-ild'?"),
         (["tune", "--teacher", "t", "--data", "d", "--output", "o", "--method", "cr-idl"], "did you mean 'cr-ild'?"),
+        (["distill", "--teacher", "t", "--data", "d", "--output", "o", "--student", "0"], "needs at least one layer"),
         (["finetune", "--output", "o", "--data", "d"], "--base is missing"),
         (["evaluate", "--data", "d"], "MODEL is missing"),
         (["compare", "nowhere.yaml"], "no such file: nowhere.yaml"),
@@ -267,6 +268,19 @@ def test_what_is_not_there_is_told_in_less_than_a_second(name, tmp_path):
     assert "no such" in complaint(done.stderr)
     assert len(done.stderr.splitlines()) == 1
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [("distill", "--teacher"), ("finetune", "--base"), ("tune", "--teacher"), ("evaluate", "--model")],
+)
+def test_a_column_that_is_not_there_is_told_before_torch_is_loaded(verb, option, tmp_path):
+    """Ten seconds went by."""
+    (tmp_path / "films.csv").write_text('"said, of it";verdict\ngood;pos\n')
+    output = [] if verb == "evaluate" else ["--output", "o"]
+    done = without_torch(verb, option, "t", "--data", str(tmp_path / "films.csv"), "--text", "sad, of it", *output)
+    assert "there is no column 'sad, of it' (did you mean 'said, of it'?)" in complaint(done.stderr)
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize("verb", ["distill", "finetune"])

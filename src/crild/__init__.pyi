@@ -7,6 +7,7 @@ from datasets import Dataset, DatasetDict
 from pandas import DataFrame
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
+from crild.checking import Examination
 from crild.run.result import Evaluation, Result
 from crild.config import CheckConfig as CheckConfig
 from crild.errors import CrildError as CrildError

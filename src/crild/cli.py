@@ -15,6 +15,7 @@ from typing import Any
 from crild.config import (
     CheckConfig,
     CompareConfig,
+    DataConfig,
     DemoConfig,
     DistillConfig,
     EvaluateConfig,
@@ -24,6 +25,7 @@ from crild.config import (
     TuneConfig,
 )
 from crild.config.arguments import check_paths, parse
+from crild.config.student import student_path
 from crild.errors import CrildError, nearest
 from crild.methods import METHODS, find_method
 
@@ -90,9 +92,18 @@ def version() -> str:
     return __version__
 
 
-def begin(what: str) -> None:
-    """Say at once what is going on; then load the libraries, which takes seconds, and keep them quiet."""
+def begin(what: str, data: DataConfig | None = None) -> None:
+    """Say at once what is going on; then load the libraries, which takes seconds, and keep them quiet.
+
+    Args:
+        what: is going on.
+        data: whose columns are looked at before torch is loaded.
+    """
     print(f"crild {version()}: {what}", file=sys.stderr, flush=True)
+    if data is not None:
+        from crild.data.columns import refuse_columns
+
+        refuse_columns(data)
     from crild.console import quiet_libraries
 
     quiet_libraries()
@@ -125,6 +136,7 @@ def paragraph(heading: str, text: str) -> str:
 def distill(config: DistillConfig, switches: Any) -> int:
     """`crild distill`."""
     find_method(config.method)
+    student_path(config.student)
     return train(config, switches)
 
 
@@ -132,7 +144,7 @@ def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
     """`crild distill` and `crild finetune`."""
     if switches.verbose and not switches.dry_run:
         raise CrildError("--verbose would do nothing without --dry-run")
-    begin(f"reading {config.data}")
+    begin(f"reading {config.data}", config)
     from crild.run import start
 
     if switches.dry_run:
@@ -189,7 +201,7 @@ def compare(config: CompareConfig, switches: Any) -> int:
 def tune(config: TuneConfig, switches: Any) -> int:
     """`crild tune`."""
     find_method(config.method)
-    begin(f"reading {config.data}")
+    begin(f"reading {config.data}", config)
     from crild.search import show as show_trials
     from crild.search import tune as search
 
@@ -203,7 +215,7 @@ def tune(config: TuneConfig, switches: Any) -> int:
 
 def evaluate(config: EvaluateConfig, switches: Any) -> int:
     """`crild evaluate MODEL --data PATH`."""
-    begin(f"reading {config.data}")
+    begin(f"reading {config.data}", config)
     from crild.console import warn
     from crild.scoring import evaluate as score
 
@@ -252,7 +264,7 @@ def predict(config: PredictConfig, switches: Any) -> int:
 def check(config: CheckConfig, switches: Any) -> int:
     """`crild check`."""
     if config.teacher or config.base:
-        begin(f"reading {config.data}")
+        begin(f"reading {config.data}", config)
     else:  # no torch: the answer comes at once
         from crild.console import quiet_datasets
 

@@ -5,27 +5,10 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from crild.errors import CrildError
-from crild.models.cut import cut, parse_layers, same_size
+from crild.models.cut import cut, same_size
 from crild.models.head import copy_head, same_head
 from crild.models.narrow import narrow
 from tests.architectures import ARCHITECTURES, padded_batch, small_model
-
-
-@pytest.mark.parametrize(
-    ("spec", "layers"),
-    [
-        ("3", [0, 1, 2]), ("first:2", [0, 1]), ("last:2", [4, 5]), ("every:2", [0, 2, 4]), ("every:4", [0, 4]),
-        ("0,2,4", [0, 2, 4]), ("1,5", [1, 5]), ("half", [0, 1, 2]), ("6", [0, 1, 2, 3, 4, 5]), ("a/path", None),
-    ],
-)  # fmt: skip
-def test_which_layers_a_student_takes(spec, layers):
-    assert parse_layers(spec, 6) == layers
-
-
-@pytest.mark.parametrize("spec", ["7", "last:9", "0,6", "2,1", "1,1", "0", "first:0"])
-def test_layers_that_do_not_exist_are_refused(spec):
-    with pytest.raises(CrildError, match=f"--student {spec}"):
-        parse_layers(spec, 6)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from datasets import ClassLabel, Dataset
 
 from crild.config import DataConfig
-from crild.data.sources import Source
+from crild.data.sources import Source, csv_header
 from crild.errors import CrildError, nearest
 from crild.tasks.labels import MOST_CODED_CLASSES, is_missing
 
@@ -103,6 +104,18 @@ def find_columns(columns: list[str], config: DataConfig, where: str, source: Sou
                 f"right ones with --text and --label; the columns are {', '.join(columns)}"
             )
     return Columns(text, pair, label)
+
+
+def refuse_columns(config: DataConfig) -> None:
+    """Refuse CSV files by their header: a mistyped column is told before their rows are read.
+
+    Raises:
+        CrildError: as `find_columns` does.
+    """
+    for name in (config.data, config.validation):
+        path = Path(name or "").expanduser()
+        if path.suffix.lower() == ".csv" and path.is_file() and (columns := csv_header(path)):
+            find_columns(columns, config, str(name), Source(str(name), {}), own=name == config.data)
 
 
 def recognise(by_lower: dict[str, str], source: Source) -> tuple[str | None, str | None]:

@@ -161,9 +161,21 @@ def read_text(path: Path) -> str:
 def read_csv(path: Path, source: Source) -> Dataset:
     """Read a CSV file; its delimiter (comma, semicolon or tab) is the one that its header has most of."""
     text = read_text(path).replace("\r", "\n").lstrip("\n")
+    return to_dataset(path, parse(path, text, delimiter_of(text)), source)
+
+
+def delimiter_of(text: str) -> str:
+    """Return the delimiter of a CSV file's text: what its header has most of; of equals the first."""
     header = re.sub('"[^"]*"', "", text.partition("\n")[0])
-    delimiter = max(",;\t", key=header.count)  # of equals the first
-    return to_dataset(path, parse(path, text, delimiter), source)
+    return max(",;\t", key=header.count)
+
+
+def csv_header(path: Path) -> list[str] | None:
+    """Return the columns of a CSV file, of which only the first line is read; ``None`` where they need more lines."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        line = next((line for line in file if line.strip()), "")
+    whole = line.count('"') % 2 == 0
+    return list(parse(path, line, delimiter_of(line)).rows.column_names) if whole else None
 
 
 def read_tsv(path: Path, source: Source) -> Dataset:

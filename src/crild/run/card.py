@@ -16,11 +16,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from crild import hub
 from crild.config import DistillConfig
+from crild.config.student import student_path
 from crild.data.tweets import model_folder
 from crild.escaping import escape_markdown
 from crild.files import write_whole
 from crild.methods import find_method
-from crild.models.cut import student_path
 from crild.paths import is_path
 from crild.run.inputs import Inputs
 from crild.run.result import Result, Scores

@@ -7,6 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from crild.config import DistillConfig, TrainConfig
+from crild.config.student import parse_layers
 from crild.data.batching import Collator
 from crild.data.task import Task
 from crild.errors import CrildError
@@ -14,7 +15,7 @@ from crild.methods import find_method
 from crild.models import loading
 from crild.models.architecture import embedding_module
 from crild.models.capture import capture, evaluation_mode
-from crild.models.cut import cut, describe, parse_layers, same_size
+from crild.models.cut import cut, describe, same_size
 from crild.models.head import renew_head, same_head
 from crild.models.interpolation import Mixing
 from crild.models.narrow import narrow

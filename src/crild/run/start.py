@@ -12,12 +12,12 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from crild.config import DistillConfig, FinetuneConfig, takes
+from crild.config.student import student_path
 from crild.console import about, say, warn
 from crild.errors import CrildError
 from crild.files import check_folder
 from crild.inference import parameters
 from crild.methods import find_method
-from crild.models.cut import student_path
 from crild.models.loading import load_tokenizer_or_path
 from crild.objectives import OBJECTIVES, load_plugin, parse_features
 from crild.randomness import own_random_state

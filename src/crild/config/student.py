@@ -1,0 +1,42 @@
+"""What `--student` says: which layers of a model, or a path. Nothing is loaded to tell."""
+
+import re
+
+from crild.errors import CrildError
+
+ANY_DEPTH = 10**6  # for whoever asks what kind of a student it is, before a model is read
+
+
+def parse_layers(spec: str, depth: int) -> list[int] | None:
+    """Return the layers (counted from 0) that ``--student`` chooses from ``depth``, or ``None`` for a path.
+
+    ``3`` and ``first:3`` the first three; ``last:3`` the last three; ``every:2`` 0, 2, 4, ...; ``0,2,4`` those;
+    ``half`` the first half.
+
+    Raises:
+        CrildError: there are not so many layers.
+    """
+    if spec == "half":
+        return list(range(max(1, depth // 2)))
+    if re.fullmatch(r"\d+(,\d+)+", spec):
+        layers = [int(part) for part in spec.split(",")]
+    elif match := re.fullmatch(r"(?:(first|last|every):)?(\d+)", spec):
+        how, number = match[1] or "first", int(match[2])
+        if number == 0:
+            raise CrildError(f"--student {spec}: a student needs at least one layer")
+        if how != "every" and number > depth:
+            raise CrildError(f"--student {spec}: the model has {depth} layers, a student cannot have {number}")
+        first = depth - number if how == "last" else 0
+        layers = list(range(0, depth, number)) if how == "every" else list(range(first, first + number))
+    else:
+        return None
+    if layers != sorted(set(layers)):
+        raise CrildError(f"--student {spec}: layers must rise and not repeat")
+    if layers[-1] >= depth:
+        raise CrildError(f"--student {spec}: the model has layers 0 to {depth - 1}, there is no layer {layers[-1]}")
+    return layers
+
+
+def student_path(spec: str) -> str | None:
+    """Return a student that is given as a path or hub name; ``None`` where ``spec`` chooses layers."""
+    return spec if parse_layers(spec, ANY_DEPTH) is None else None
