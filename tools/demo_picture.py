@@ -27,8 +27,12 @@ def picture(ours: dict[str, Any], plain: dict[str, Any]) -> str:
     # Runs are timed apart: each student against the teacher beside it.
     pace = ours["teacher"]["latency_ms"] / plain["teacher"]["latency_ms"]
     kd = {**plain["student"], "latency_ms": plain["student"]["latency_ms"] * pace}
-    models = [("teacher", ours["teacher"], GREY), ("student without teacher", control, RED), ("student, plain KD", kd, BLUE),
-              ("student, CR-ILD", student, BLUE)]  # fmt: skip
+    models = [
+        ("teacher", ours["teacher"], GREY),
+        ("student without teacher", control, RED),
+        ("student, plain KD", kd, BLUE),
+        ("student, CR-ILD", student, BLUE),
+    ]
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.add_subplot()
     for place, (name, model, colour) in enumerate(models):
