@@ -124,7 +124,6 @@ def test_a_static_student_learns_from_a_teacher_and_is_a_run_like_any_other(run,
     assert student["init"] == f"word embeddings of the pre-trained encoder {tiny}, no layers, fresh head"
     opened = crild.RunFolder.open(output)
     assert (opened.student.config.num_hidden_layers, opened.objective) == (0, None)
-    assert torch.equal(opened.control.embeddings.weight[1], table[1])  # a token that no text has: as it was
     assert crild.evaluate(model=str(output), data=str(film_data))["score"] == student["score"]
     answers = tmp_path / "answers.csv"
     assert crild.predict(model=str(output), data=str(film_data), output=str(answers))["rows"] == 60
@@ -141,7 +140,8 @@ class Stop(TrainerCallback):
 
 def test_a_static_run_that_was_cut_off_ends_with_the_same_student(run, tmp_path):
     options, output, _ = run
-    options = {**options, "control": False, "output": str(tmp_path / "run"), "save_steps": 4}
+    options = {name: value for name, value in options.items() if not name.startswith("finetune_")}
+    options |= {"control": False, "output": str(tmp_path / "run"), "save_steps": 4}
     with pytest.raises(KeyboardInterrupt):
         crild.distill(**options, callbacks=[Stop()])
     crild.distill(**options)
