@@ -54,15 +54,11 @@ class StaticForSequenceClassification(PreTrainedModel):
 def static_student(source: PreTrainedModel, seed: int) -> PreTrainedModel:
     """Return a static student with the word embeddings and the labels of ``source``, and a fresh head."""
     table: Tensor = source.get_input_embeddings().weight  # type: ignore[assignment]
-    copied = ("id2label", "label2id", "problem_type", "pad_token_id")
+    names = ("id2label", "label2id", "problem_type", "pad_token_id")
+    copied: dict[str, Any] = {name: deepcopy(getattr(source.config, name, None)) for name in names}
     torch.manual_seed(seed)
-    student = StaticForSequenceClassification(
-        StaticConfig(
-            vocab_size=table.shape[0],
-            hidden_size=table.shape[1],
-            **{name: deepcopy(getattr(source.config, name, None)) for name in copied},
-        )
-    )
+    config = StaticConfig(vocab_size=table.shape[0], hidden_size=table.shape[1], **copied)
+    student = StaticForSequenceClassification(config)
     student.embeddings.load_state_dict({"weight": table})
     return student.eval()
 
