@@ -11,7 +11,7 @@ import crild
 from crild.errors import CrildError
 from crild.models.loading import load_model
 from crild.models.static import StaticConfig, StaticForSequenceClassification, static_student
-from tests.architectures import ARCHITECTURES, PAD, VOCAB, WIDTH, padded_batch, small_model
+from tests.architectures import ARCHITECTURES, PAD, VOCAB, padded_batch, small_model
 from tests.runs import history, prepared, sha256
 
 LENGTHS = (9, 5, 7, 3, 6)
