@@ -198,7 +198,7 @@ def distill(
         label_noise: share of training labels replaced by another one, with the data seed
         teacher: fine-tuned classifier; an encoder without a trained head is fine-tuned first and is also --base
         base: pre-trained encoder: fine-tuned into the teacher, and what a cut student copies
-        student: 3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, or a path
+        student: 3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, static (the mean of word embeddings, no layers), or a path
         student_width: a narrower cut student: its hidden size (default: as wide as its source)
         student_heads: heads of a narrower student (default: as many as its source has)
         student_weights: weights of a narrower student: slices of its source's, or drawn anew
@@ -547,7 +547,7 @@ def tune(
         label_noise: share of training labels replaced by another one, with the data seed
         teacher: fine-tuned classifier; an encoder without a trained head is fine-tuned first and is also --base
         base: pre-trained encoder: fine-tuned into the teacher, and what a cut student copies
-        student: 3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, or a path
+        student: 3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, static (the mean of word embeddings, no layers), or a path
         student_width: a narrower cut student: its hidden size (default: as wide as its source)
         student_heads: heads of a narrower student (default: as many as its source has)
         student_weights: weights of a narrower student: slices of its source's, or drawn anew

@@ -11,6 +11,7 @@ from crild.errors import CrildError
     [
         ("3", [0, 1, 2]), ("first:2", [0, 1]), ("last:2", [4, 5]), ("every:2", [0, 2, 4]), ("every:4", [0, 4]),
         ("0,2,4", [0, 2, 4]), ("1,5", [1, 5]), ("half", [0, 1, 2]), ("6", [0, 1, 2, 3, 4, 5]), ("a/path", None),
+        ("static", []),
     ],
 )  # fmt: skip
 def test_which_layers_a_student_takes(spec, layers):

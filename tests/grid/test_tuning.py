@@ -78,6 +78,7 @@ def test_every_method_searches_the_same_where_it_acts():
     assert space("kd") == {"kd_learning_rate": RATES, "student_head": ["fresh", "teacher"], "keep": keep}
     assert space("ft") == {"finetune_learning_rate": RATES, "keep": keep}
     assert space("kd", student_width=16)["student_head"] == ["fresh"]
+    assert space("kd", student="static")["student_head"] == ["fresh"]
     assert set(space("minilm", schedule="paper")) == set(space("minilm")) - {"kd_learning_rate"} | {
         "finetune_learning_rate"
     }

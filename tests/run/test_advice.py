@@ -33,7 +33,7 @@ def test_what_a_near_and_a_far_student_are_is_said_before_the_run(cli, tiny_teac
     (said,) = [line for line in lines if "the student is far" in line]
     assert "--student 0,3; docs/results.md" in said
     assert not said.startswith("warning")
-    own = "without --base the student, and so the control too, starts from the teacher's own layers"
+    own = "without --base the student, and so the control too, starts from the teacher's own weights"
     assert own in lines  # information, no warning
     result = crild.RunFolder.open(tmp_path / "far").result
     assert own in result["notes"]

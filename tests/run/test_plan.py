@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from crild.config import DistillConfig, FinetuneConfig
+from crild.config.presets import STATIC_RATE
 from crild.errors import CrildError
 from crild.methods import METHODS
 from crild.run.plan import Facts, Plan, idle_options, plan_distillation, plan_finetuning
@@ -39,6 +40,16 @@ def test_hard_labels_and_temperature_override_a_schedule():
     run = plan(method="pkd", schedule="paper", hard_label_weight=0.25, temperature=5)
     recipe = run.stage("joint").recipe
     assert (recipe.distillation, recipe.task, recipe.temperature, recipe.intermediate_weight) == (0.75, 0.25, 5, 1.0)
+
+
+def test_a_static_student_has_a_rate_of_its_own_and_its_teacher_has_not():
+    def rates(**options):
+        stages = plan(replace(FACTS, teacher_is_trained=False), method="kd", **options).stages
+        return {stage.name: stage.settings.learning_rate for stage in stages}
+
+    assert rates(student="static") == {"teacher": 1e-4, "kd": STATIC_RATE, "control": STATIC_RATE}
+    assert rates(student="static", kd_learning_rate=0.5) == {"teacher": 1e-4, "kd": 0.5, "control": STATIC_RATE}
+    assert rates() == {"teacher": 1e-4, "kd": 1e-4, "control": 1e-4}
 
 
 @pytest.mark.parametrize(("method", "schedule", "stage"), [("l-ild", "two-stage", "kd"), ("pkd", "paper", "joint")])

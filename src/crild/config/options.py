@@ -125,7 +125,10 @@ class Student:
     """Student"""
 
     student: Place = option(
-        "half", "3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, or a path", reads="folder"
+        "half",
+        "3 or first:3, last:3, every:2, 0,2,4 (layers, counted from 0), half, static (the mean of word embeddings, no "
+        "layers), or a path",
+        reads="folder",
     )
     student_width: Whole | None = option(
         None, "a narrower cut student: its hidden size", unset="as wide as its source", at_least=1

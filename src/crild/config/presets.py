@@ -78,6 +78,7 @@ class StagePreset:
         return next(epochs for most, epochs in self.epochs if rows <= most)
 
 
+STATIC_RATE = 1e-2  # of a static student, whatever the preset: with those of Transformers its embeddings hardly move
 ANY = float("inf")
 PRESETS: dict[str, dict[str, StagePreset]] = {
     # Small students and few rows on a CPU. Rates, and epochs of up to 1,500 rows, were searched:
@@ -107,13 +108,21 @@ def _words(setting: float | tuple[tuple[float, int], ...]) -> str:
     return " or ".join(str(n) + (f" (up to {most:,} rows)" if most != ANY else "") for most, n in setting)
 
 
-def stage_settings(config: "TrainConfig", kind: str, rows: int) -> StageSettings:
-    """Return the settings of a stage of ``kind`` on ``rows`` rows: own options, then `epochs`, then the preset."""
+def stage_settings(config: "TrainConfig", kind: str, rows: int, static: bool = False) -> StageSettings:
+    """Return the settings of a stage of ``kind`` on ``rows`` rows: own options, then `epochs`, then the preset.
+
+    Args:
+        config: the options.
+        kind: of the stage, a key of a preset.
+        rows: that it trains on.
+        static: what it trains is a static student.
+    """
     preset = PRESETS[config.preset or "quick"][kind]
     rate = getattr(config, f"{kind}_learning_rate")
+    usual = STATIC_RATE if static else preset.learning_rate
     return StageSettings(
         epochs=getattr(config, f"{kind}_epochs") or config.epochs or preset.epochs_for(rows),
-        learning_rate=preset.learning_rate if rate is None else rate,
+        learning_rate=usual if rate is None else rate,
         batch_size=getattr(config, f"{kind}_batch_size") or preset.batch_size,
         max_steps=config.max_steps,
         eval_steps=preset.eval_steps,

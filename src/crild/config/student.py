@@ -11,11 +11,13 @@ def parse_layers(spec: str, depth: int) -> list[int] | None:
     """Return the layers (counted from 0) that ``--student`` chooses from ``depth``, or ``None`` for a path.
 
     ``3`` and ``first:3`` the first three; ``last:3`` the last three; ``every:2`` 0, 2, 4, ...; ``0,2,4`` those;
-    ``half`` the first half.
+    ``half`` the first half; ``static`` none at all (`crild.models.static`).
 
     Raises:
         CrildError: there are not so many layers.
     """
+    if spec == "static":
+        return []
     if spec == "half":
         return list(range(max(1, depth // 2)))
     if re.fullmatch(r"\d+(,\d+)+", spec):

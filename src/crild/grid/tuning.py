@@ -89,7 +89,8 @@ def stage_keys(config: DistillConfig) -> tuple[str, ...]:
 
 def another_shape(config: DistillConfig) -> bool:
     """Return whether the teacher's head may not fit the student."""
-    return config.student_width is not None or names_files("student", config.student)
+    another = config.student == "static" or names_files("student", config.student)
+    return another or config.student_width is not None
 
 
 def settings_of(tuning: Tuning, config: DistillConfig, chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,5 +71,7 @@ def same_size(student: Any, source: Any) -> str | None:
 
 def describe(layers: list[int], source: str) -> str:
     """Return one line on where a cut student's weights come from, for log and ``result.json``."""
+    if not layers:
+        return f"word embeddings of {source}, no layers"
     chosen = ", ".join(map(str, layers))
     return f"layer{'s' if len(layers) > 1 else ''} {chosen} of {source}"

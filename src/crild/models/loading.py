@@ -15,13 +15,14 @@ from transformers import (
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
 )
 
 from crild import hub
 from crild.data.tweets import model_folder
 from crild.errors import CrildError, first_line
 from crild.models.architecture import longest
+from crild.models.static import StaticConfig, StaticForSequenceClassification
 from crild.paths import is_path
 from crild.tasks.registry import TASK_TYPES
 
@@ -44,6 +45,8 @@ PROBES = (
     "don't  UPPER-case\nnew_line",
     "日本語 🙂 unbelievably",
 )
+AutoConfig.register(StaticConfig.model_type, StaticConfig)
+AutoModelForSequenceClassification.register(StaticConfig, StaticForSequenceClassification)
 
 
 def load_config(name: str, role: str, trust_remote_code: bool = False, revision: str | None = None) -> Any:
@@ -77,7 +80,9 @@ def load_config(name: str, role: str, trust_remote_code: bool = False, revision:
         raise CrildError(f"{role}: {name} is a causal model ({kind}); crild distils encoders such as BERT")
     if getattr(config, "is_encoder_decoder", False):
         raise CrildError(f"{role}: {name} is an encoder-decoder model ({kind}); crild distils encoders such as BERT")
-    if kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES and not trust_remote_code:
+    if kind == StaticConfig.model_type and role in ("teacher", "base"):
+        raise CrildError(f"{role}: {name} is a static model: nothing is gained by learning from it, or cut from it")
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING and not trust_remote_code:
         raise CrildError(f"{role}: {name} ({kind}) is not an encoder that transformers can classify text with")
     for suffix, what in OTHER_HEADS.items():
         if any(a.endswith(suffix) for a in architectures):
@@ -181,7 +186,7 @@ def load_tokenizer_or_path(name: str, trust_remote_code: bool = False) -> PreTra
     """
     if not Path(name).exists() and "/" not in name:
         raise CrildError(
-            f"--student {name}: neither layers (3, first:3, last:3, every:2, 0,2,4) nor a folder of that name"
+            f"--student {name}: neither layers (3, first:3, last:3, every:2, 0,2,4), static, nor a folder of that name"
         )
     load_config(name, "student", trust_remote_code)
     return load_tokenizer(name, "student", trust_remote_code)

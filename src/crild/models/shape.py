@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from crild.errors import CrildError
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -28,7 +30,16 @@ class Shape:
 
     @classmethod
     def of(cls, config: Any) -> "Shape":
-        """Return the shape that a ``transformers`` configuration describes."""
+        """Return the shape that a ``transformers`` configuration describes.
+
+        Raises:
+            CrildError: the model is static.
+        """
+        if not config.num_hidden_layers:
+            raise CrildError(
+                "a static student has neither layers to match nor inputs to interpolate: use --method kd, which learns "
+                "from the teacher's logits alone"
+            )
         heads = config.num_attention_heads
         return cls(
             layers=config.num_hidden_layers,

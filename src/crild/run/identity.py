@@ -57,7 +57,7 @@ def _hash(file: str, size: int, changed: int, inode: int) -> str:
 
 CHANGES_NOTHING = ("output", "cache", "save_steps", "keep_stages")  # options with which a run ends the same
 PATHS = tuple(each.name for each in fields(DistillConfig) if each.metadata.get("reads"))
-LAYERS = re.compile(r"half|((first|last|every):)?\d+|\d+(,\d+)+")  # what --student may say besides a path
+LAYERS = re.compile(r"half|static|((first|last|every):)?\d+|\d+(,\d+)+")  # what --student may say besides a path
 
 
 @dataclass(frozen=True)

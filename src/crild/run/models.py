@@ -20,6 +20,7 @@ from crild.models.head import renew_head, same_head
 from crild.models.interpolation import Mixing
 from crild.models.narrow import narrow
 from crild.models.shape import Shape
+from crild.models.static import static_student
 from crild.objectives import Composition, compose
 from crild.run.inputs import Inputs
 from crild.run.origin import Origin
@@ -135,9 +136,10 @@ def with_student(
         source_name: its name.
     """
     layers = parse_layers(config.student, source.config.num_hidden_layers)
-    if layers is None and config.student_width:
+    if not layers and config.student_width:
         raise CrildError(
-            "--student-width is for a student that is cut from a larger model, not for one of its own PATH"
+            "--student-width is for a student that is cut from a larger model, not for one of its own PATH or a static "
+            "one"
         )
     if not config.student_width and (config.student_heads or config.student_weights != DistillConfig.student_weights):
         raise CrildError("--student-heads and --student-weights are for a narrower student: add --student-width")
@@ -150,11 +152,11 @@ def with_student(
         student = fresh_classifier(config.student, "student", inputs.task, config)
         init = f"weights of {config.student}"
     else:
-        student = cut(source, layers)
+        student = cut(source, layers) if layers else static_student(source, config.seed)
         init = describe(layers, f"the pre-trained encoder {source_name}")
         if models.teacher_is_trained and source is models.teacher:
             init = describe(layers, "the fine-tuned teacher")
-            remarks.append("without --base the student, and so the control too, starts from the teacher's own layers")
+            remarks.append("without --base the student, and so the control too, starts from the teacher's own weights")
             has_head = config.student_head != "fresh" and not config.student_width
             if not has_head:
                 renew_head(student, config.seed)

@@ -178,7 +178,7 @@ def stages_of(config: DistillConfig, facts: Facts) -> Plan:
         on_labels = phase.preset_key == "finetune"
         augmented = round(facts.rows * config.augment_ratio) if rewrites and not on_labels else 0
         count = facts.labelled if on_labels else facts.rows + facts.supplementary * joins + augmented
-        settings = stage_settings(config, phase.preset_key, count)
+        settings = stage_settings(config, phase.preset_key, count, config.student == "static")
         if method.released and not on_labels:
             # Padding acts on relations alone, where it is not masked.
             length = facts.max_length if recipe.intermediate_weight else None
@@ -232,9 +232,9 @@ def fine_tuning(
     config: TrainConfig, which: Literal["teacher", "control", "fold"], title: str, rows: int
 ) -> PlannedStage:
     """Return the stage that fine-tunes a teacher, or the student without a teacher, on labels."""
-    return PlannedStage(
-        which, title, which, "labelled", rows, stage_settings(config, "finetune", rows), Recipe(task=1.0)
-    )
+    static = which == "control" and getattr(config, "student", None) == "static"
+    settings = stage_settings(config, "finetune", rows, static)
+    return PlannedStage(which, title, which, "labelled", rows, settings, Recipe(task=1.0))
 
 
 def without_fold(config: DistillConfig, facts: Facts, fold: int) -> PlannedStage:
