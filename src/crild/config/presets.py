@@ -78,7 +78,7 @@ class StagePreset:
         return next(epochs for most, epochs in self.epochs if rows <= most)
 
 
-STATIC_RATE = 1e-2  # of a static student, whatever the preset: with those of Transformers its embeddings hardly move
+STATIC_RATE = 3e-3  # of a static student, whatever the preset: with those of Transformers its embeddings hardly move
 ANY = float("inf")
 PRESETS: dict[str, dict[str, StagePreset]] = {
     # Small students and few rows on a CPU. Rates, and epochs of up to 1,500 rows, were searched:

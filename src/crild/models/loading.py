@@ -81,7 +81,7 @@ def load_config(name: str, role: str, trust_remote_code: bool = False, revision:
     if getattr(config, "is_encoder_decoder", False):
         raise CrildError(f"{role}: {name} is an encoder-decoder model ({kind}); crild distils encoders such as BERT")
     if kind == StaticConfig.model_type and role in ("teacher", "base"):
-        raise CrildError(f"{role}: {name} is a static model: nothing is gained by learning from it, or cut from it")
+        raise CrildError(f"{role}: {name} is a static model, which has no layers; name a Transformer encoder")
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING and not trust_remote_code:
         raise CrildError(f"{role}: {name} ({kind}) is not an encoder that transformers can classify text with")
     for suffix, what in OTHER_HEADS.items():
