@@ -285,6 +285,14 @@ def test_a_column_that_is_not_there_is_told_before_torch_is_loaded(verb, option,
     assert done.returncode == 2
 
 
+def test_columns_of_data_that_is_not_read_do_not_matter(cli, tiny_teacher, film_data, tmp_path):
+    (tmp_path / "odd.csv").write_text("verdict,of it\npos,good\n")
+    validation = film_data / "validation.jsonl"
+    code, out, err = cli("evaluate", tiny_teacher, "--data", tmp_path / "odd.csv", "--validation", validation, "--json")
+    assert code == 0, err
+    assert json.loads(out)["rows"] == 60
+
+
 @pytest.mark.parametrize("verb", ["distill", "finetune"])
 def test_the_first_line_comes_before_torch_is_loaded(verb):
     """Five seconds went by before it."""

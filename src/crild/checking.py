@@ -1,6 +1,5 @@
 """`check`: what is wrong with a data set, before anything is trained on it; without a model no torch is loaded."""
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crild.config import CheckConfig, configure, takes
+from crild.config import CheckConfig, configure, is_object, takes
 from crild.data.doctor import Checks, Cut, Finding, check_data, findings
 from crild.data.suspects import Suspect, suspects
 from crild.data.task import Task, split_task
@@ -64,7 +63,7 @@ def check(
     Raises:
         CrildError: the data or the model cannot be read, or ``suspicious`` asks for what is not installed.
     """
-    if tokenizer is None and all(isinstance(each, str | os.PathLike | int | float | None) for each in options.values()):
+    if tokenizer is None and not any(is_object(name, value) for name, value in options.items()):
         return examine(configure(CheckConfig, config, options))
     from crild.run.objects import configured  # loads torch
 

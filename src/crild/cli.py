@@ -215,7 +215,7 @@ def tune(config: TuneConfig, switches: Any) -> int:
 
 def evaluate(config: EvaluateConfig, switches: Any) -> int:
     """`crild evaluate MODEL --data PATH`."""
-    begin(f"reading {config.data}", config)
+    begin(f"reading {config.data}", None if config.validation else config)  # else data is not read
     from crild.console import warn
     from crild.scoring import evaluate as score
 

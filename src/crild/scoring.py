@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crild import inference
 from crild.config import EvaluateConfig, PredictConfig, takes
+from crild.data.glue import USUAL_LENGTH
 from crild.data.task import load_rows, load_unlabelled
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
@@ -31,7 +32,6 @@ from crild.tasks.labels import align_labels, is_generic, parse_label_map
 from crild.tasks.registry import task_type_of
 
 EXAMPLES = 10  # rows that are shown
-DEFAULT_LENGTH = 128  # tokens, where neither the user, the tokenizer nor the data's layout says
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Classifier:
     task_type: TaskType
     names: list[str]
 
-    def logits(self, rows: Dataset, asked: int | None, default: int = DEFAULT_LENGTH) -> np.ndarray:
+    def logits(self, rows: Dataset, asked: int | None, default: int = USUAL_LENGTH) -> np.ndarray:
         """Return the logits (rows, C) of texts, cut to ``asked`` tokens, else to what the tokenizer says, else to
         ``default``; never to more than the model takes."""
         own = self.tokenizer.model_max_length
@@ -146,15 +146,17 @@ def score(config: EvaluateConfig) -> Evaluation:
     measure = task_type.find_metric(task.metric, len(ours.names), positive)
     target = Target(task_type, np.arange(len(rows)), np.array(truth), measure, task.metric, positive)
     logits = ours.logits(rows, config.max_length, task.max_length)
-    frame = texts_frame(rows) | {"label": task_type.spelled(truth, ours.names)} | ours.columns("answer", logits)
-    comparison = None
+    columns = texts_frame(rows) | {"label": task_type.spelled(truth, ours.names)} | ours.columns("answer", logits)
     if other is not None:
         theirs, note = in_order_of(ours, other, other.logits(rows, config.max_length, task.max_length))
         notes += [note] if note else []
-        frame |= ours.columns("compared", theirs)
-        comparison = {"model": other.path, **compared(target, logits, theirs, pd.DataFrame(frame))}
+        columns |= ours.columns("compared", theirs)
+    frame = pd.DataFrame(columns)
+    comparison = None
+    if other is not None:
+        comparison = {"model": other.path, **compared(target, logits, theirs, frame)}
     if config.predictions:
-        write_frame(Path(config.predictions), pd.DataFrame(frame))
+        write_frame(Path(config.predictions), frame)
     return Evaluation(
         task=task.name,
         metric=task.metric,
@@ -166,7 +168,7 @@ def score(config: EvaluateConfig) -> Evaluation:
         labels=ours.names if task_type.named else None,
         **task_type.by_class(target.truth, target.answers(logits), ours.names),
         compare=comparison,
-        predictions=pd.DataFrame(frame),
+        predictions=frame,
     )
 
 

@@ -12,6 +12,7 @@ from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBas
 from crild.config import DistillConfig
 from crild.console import say
 from crild.data.batching import Collator
+from crild.data.glue import USUAL_LENGTH
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
 from crild.methods import Method, PhaseSpec, Recipe, find_method
@@ -25,7 +26,6 @@ from crild.training.distiller import Distiller
 from crild.training.trainer import DistillerTrainer
 
 JOINT = "joint"
-USUAL_LENGTH = 128  # tokens, as in `crild.distill`
 WITH_OBJECTIVE = ("features", "layer_map", "relation_heads", "width_map", "consistency_features", "schedule")
 
 
@@ -212,8 +212,7 @@ def check_rows(
         raise CrildError("train_dataset has no rows")
     if recipe.distillation and teacher is None and "teacher_logits" not in train.column_names:
         raise CrildError(f"stage {args.stage} learns from a teacher's logits: give teacher, or a column teacher_logits")
-    labelled = any(label is not None for label in train["labels"][:])
-    if recipe.uses_labels and not labelled:
+    if recipe.uses_labels and all(label is None for label in train["labels"][:]):
         raise CrildError(f"stage {args.stage} learns from labels, and train_dataset has none")
 
 

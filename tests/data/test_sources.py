@@ -5,7 +5,7 @@ import json
 import pytest
 from datasets import Dataset, DatasetDict
 
-from crild.data.sources import read_source
+from crild.data.sources import csv_header, read_source
 from crild.errors import CrildError
 from tests.data.files import load, write
 
@@ -157,3 +157,15 @@ def test_a_revision_is_for_the_hub(tmp_path, monkeypatch):
     )
     read_source("owner/name", "v2")
     assert asked == {"revision": "v2"}
+
+
+def test_a_csv_files_columns_by_its_first_line(tmp_path):
+    path = tmp_path / "a.csv"
+    for content, columns in (
+        (b'\xef\xbb\xbf"said, of it";verdict\r\ngood;pos\r\n', ["said, of it", "verdict"]),
+        (b"\ntext,label\ngood,pos,more\n", ["text", "label"]),
+        (b'"text\nof it",label\ngood,pos\n', None),  # the header has two lines
+        ("Größe,label\n".encode("latin-1"), None),  # whoever reads all of it says which line is no UTF-8
+    ):
+        path.write_bytes(content)
+        assert csv_header(path) == columns

@@ -9,6 +9,7 @@ from crild.methods import Recipe
 from crild.run import estimate
 from crild.run.estimate import TimeLeft, per_row, stage_seconds
 from crild.run.plan import PlannedStage
+from tests.conftest import reviews, write_jsonl
 from tests.runs import prepared
 
 TEACHER, STUDENT = (1.0, 3.0), (0.5, 1.5)  # seconds a row: forward, and forward and backward
@@ -71,6 +72,23 @@ def test_a_burst_of_another_process_does_not_move_the_estimate(tiny_teacher, fil
     teacher, student = per_row(run.inputs, run.models, "fp32")
     assert teacher == student == (pytest.approx(0.1 / 32), pytest.approx(0.3 / 32))
     assert calls[:4] == [4, 2, 4, 2]  # the models take turns
+
+
+def test_long_texts_are_timed_on_fewer_rows(tiny_teacher, tmp_path, monkeypatch):
+    rows = [{**row, "text": f"{row['text']} {'good ' * 100}"} for row in reviews(100)]
+    run = prepared(tiny_teacher, write_jsonl(tmp_path / "long.jsonl", rows), tmp_path, method="kd")
+    shapes = []
+
+    def timed_step(model, batch, precision):
+        shapes.append(tuple(batch["input_ids"].shape))
+        return 1.0, 3.0
+
+    monkeypatch.setattr(estimate, "timed_step", timed_step)
+    monkeypatch.setattr(estimate, "TOKENS", 640)
+    teacher, _ = per_row(run.inputs, run.models, "fp32")
+    length = max(run.inputs.train["length"][:32])
+    assert set(shapes) == {(640 // length, length)}
+    assert teacher == (pytest.approx(1 / (640 // length)), pytest.approx(3 / (640 // length)))
 
 
 def test_the_time_left_is_corrected_by_stages_that_were_done_here():

@@ -17,6 +17,7 @@ from crild.config.options import (
     StageOption,
     TrainConfig,
     TuneConfig,
+    is_object,
     with_defaults,
 )
 from crild.config.presets import ANY, PRESETS, StageSettings, stage_settings
@@ -44,6 +45,7 @@ __all__ = [
     "build",
     "configure",
     "convert",
+    "is_object",
     "option_names",
     "read_yaml",
     "stage_settings",

@@ -6,6 +6,7 @@ Classes come in the order of ``crild VERB --help``; the first line of a docstrin
 
 from collections.abc import Mapping
 from dataclasses import fields
+from os import PathLike
 from typing import Any, Literal
 
 from crild.config.declare import Number, Place, Switch, Whole, option, options
@@ -456,3 +457,9 @@ def with_defaults(earlier: dict[str, Any], config: Mapping[str, Any]) -> dict[st
 # In Python these may also be objects in memory: a model, rows.
 MODEL_OPTIONS = ("teacher", "base", "student", "model", "compare")
 ROW_OPTIONS = ("data", "validation", "supplementary")
+
+
+def is_object(option: str, value: Any) -> bool:
+    """Return whether an option's value is an object, and not the name of one or a number."""
+    plain = value is None or isinstance(value, str | PathLike | int | float)
+    return option in (*MODEL_OPTIONS, *ROW_OPTIONS) and not plain

@@ -4,7 +4,14 @@ import re
 
 from crild.errors import CrildError
 
+STATIC = "static"
+LAYERS = re.compile(rf"half|{STATIC}|((?P<how>first|last|every):)?(?P<number>\d+)|\d+(,\d+)+")
 ANY_DEPTH = 10**6  # for whoever asks what kind of a student it is, before a model is read
+
+
+def chooses_layers(spec: str) -> bool:
+    """Return whether ``--student`` says layers, there or not, and no path."""
+    return LAYERS.fullmatch(spec) is not None
 
 
 def parse_layers(spec: str, depth: int) -> list[int] | None:
@@ -16,22 +23,23 @@ def parse_layers(spec: str, depth: int) -> list[int] | None:
     Raises:
         CrildError: there are not so many layers.
     """
-    if spec == "static":
+    match = LAYERS.fullmatch(spec)
+    if match is None:
+        return None
+    if spec == STATIC:
         return []
     if spec == "half":
         return list(range(max(1, depth // 2)))
-    if re.fullmatch(r"\d+(,\d+)+", spec):
+    if match["number"] is None:
         layers = [int(part) for part in spec.split(",")]
-    elif match := re.fullmatch(r"(?:(first|last|every):)?(\d+)", spec):
-        how, number = match[1] or "first", int(match[2])
+    else:
+        how, number = match["how"] or "first", int(match["number"])
         if number == 0:
             raise CrildError(f"--student {spec}: a student needs at least one layer")
         if how != "every" and number > depth:
             raise CrildError(f"--student {spec}: the model has {depth} layers, a student cannot have {number}")
         first = depth - number if how == "last" else 0
         layers = list(range(0, depth, number)) if how == "every" else list(range(first, first + number))
-    else:
-        return None
     if layers != sorted(set(layers)):
         raise CrildError(f"--student {spec}: layers must rise and not repeat")
     if layers[-1] >= depth:

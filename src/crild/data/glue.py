@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from crild.tasks.labels import simple
 
 METRICS = {"CoLA": "matthews", "MRPC": "accuracy_f1", "QQP": "accuracy_f1", "STS-B": "pearson_spearman"}
-SHORT = {"CoLA", "SST-2"}  # tasks whose maximum length is 64 tokens instead of 128
+USUAL_LENGTH = 128  # tokens kept of a row, where nobody says
+SHORT = {"CoLA", "SST-2"}  # tasks whose maximum length is 64 tokens instead
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class GlueTask:
     @property
     def max_length(self) -> int:
         """Tokens kept of a row (`method.md` 3)."""
-        return 64 if self.name in SHORT else 128
+        return 64 if self.name in SHORT else USUAL_LENGTH
 
 
 COLA = GlueTask("CoLA", "sentence", None, "label", ("unacceptable", "acceptable"), coded=True)

@@ -171,9 +171,12 @@ def delimiter_of(text: str) -> str:
 
 
 def csv_header(path: Path) -> list[str] | None:
-    """Return the columns of a CSV file, of which only the first line is read; ``None`` where they need more lines."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        line = next((line for line in file if line.strip()), "")
+    """Return the columns of a CSV file by its first line alone; ``None`` where that is not enough to know them."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            line = next((line for line in file if line.strip()), "")
+    except UnicodeDecodeError:
+        return None
     whole = line.count('"') % 2 == 0
     return list(parse(path, line, delimiter_of(line)).rows.column_names) if whole else None
 

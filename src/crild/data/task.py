@@ -10,7 +10,7 @@ from datasets import Dataset
 from crild.config import CheckConfig, DataConfig, PredictConfig, TrainConfig
 from crild.data.columns import normalise
 from crild.data.corruption import few, flip, unbalance
-from crild.data.glue import GlueTask
+from crild.data.glue import USUAL_LENGTH, GlueTask
 from crild.data.sources import Source, read_source
 from crild.data.splits import HOLD_OUT_SHARE, MOST_HELD_OUT, MOST_SELECTION, SELECTION_SHARE, carve
 from crild.errors import CrildError
@@ -196,7 +196,7 @@ def make_task(config: DataConfig, source: Source, parts: dict[str, Dataset], tas
         names=labels.names,
         generic=labels.generic,
         metric=config.metric or (layout.metric if layout else task_type.default_metric),
-        max_length=config.max_length or (layout.max_length if layout else 128),
+        max_length=config.max_length or (layout.max_length if layout else USUAL_LENGTH),
         train=done.pop("train"),
         selection=done.pop("selection"),
         validation=done,

@@ -16,6 +16,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from crild.config import DistillConfig, with_defaults
 from crild.config.declare import choices_of
+from crild.config.student import STATIC
 from crild.console import into
 from crild.data.sources import read_source
 from crild.errors import CrildError
@@ -89,7 +90,7 @@ def stage_keys(config: DistillConfig) -> tuple[str, ...]:
 
 def another_shape(config: DistillConfig) -> bool:
     """Return whether the teacher's head may not fit the student."""
-    another = config.student == "static" or names_files("student", config.student)
+    another = config.student == STATIC or names_files("student", config.student)
     return another or config.student_width is not None
 
 

@@ -73,6 +73,11 @@ class Prepared:
         """What the user should know."""
         return [*self.inputs.notes, *self.models.remarks, *self.models.notes, *self.plan.notes]
 
+    @property
+    def warnings(self) -> list[str]:
+        """Of these, what the user should look at before the run begins."""
+        return [*self.inputs.notes, *self.models.notes, *self.plan.notes]
+
 
 class Scorer:
     """What each split is scored against; the finished teacher's logits on it, computed once.

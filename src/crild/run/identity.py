@@ -4,7 +4,6 @@ A folder that was moved holds the same run; a teacher that was trained anew unde
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -16,6 +15,7 @@ import yaml
 from torch import nn
 
 from crild.config import DistillConfig, as_dict, with_defaults
+from crild.config.student import chooses_layers
 from crild.errors import CrildError
 from crild.files import check_folder
 
@@ -57,7 +57,6 @@ def _hash(file: str, size: int, changed: int, inode: int) -> str:
 
 CHANGES_NOTHING = ("output", "cache", "save_steps", "keep_stages")  # options with which a run ends the same
 PATHS = tuple(each.name for each in fields(DistillConfig) if each.metadata.get("reads"))
-LAYERS = re.compile(r"half|static|((first|last|every):)?\d+|\d+(,\d+)+")  # what --student may say besides a path
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def names_files(option: str, value: Any) -> bool:
     """Return whether an option's value is the name of a file, a folder or something on the hub."""
     if option not in PATHS or not isinstance(value, str):
         return False
-    return not (option == "student" and LAYERS.fullmatch(value)) and value != "held-out"
+    return not (option == "student" and chooses_layers(value)) and value != "held-out"
 
 
 def check_output(output: str | None, options: Mapping[str, Any], marker: str, what: str) -> Path:

@@ -19,7 +19,7 @@ from datasets import Dataset, DatasetDict
 from pyarrow.parquet import write_table
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crild.config import MODEL_OPTIONS, ROW_OPTIONS, configure
+from crild.config import MODEL_OPTIONS, ROW_OPTIONS, configure, is_object
 from crild.data.sources import SPLITS
 from crild.errors import CrildError, first_line
 from crild.files import INPUTS
@@ -28,12 +28,6 @@ from crild.run.identity import content
 DIGITS = 16  # of a hash, in the name of a file
 Fill = Callable[[Path], None]
 T = TypeVar("T")
-
-
-def is_object(option: str, value: Any) -> bool:
-    """Return whether an option's value is an object, and not the name of one or a number."""
-    plain = value is None or isinstance(value, str | os.PathLike | int | float)
-    return option in (*MODEL_OPTIONS, *ROW_OPTIONS) and not plain
 
 
 def option_of(name: str) -> str:

@@ -281,9 +281,8 @@ def announce(prepared: Prepared, timed: bool = True) -> Prepared:
 
 def warn_of(prepared: Prepared) -> None:
     """Print what the user should look at before the run begins."""
-    for note in prepared.notes:
-        if note not in prepared.models.remarks:
-            warn(note)
+    for note in prepared.warnings:
+        warn(note)
 
 
 def outline(prepared: Prepared) -> dict[str, str]:
