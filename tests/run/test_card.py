@@ -1,9 +1,12 @@
 """The model card: valid for the hub, what the score was measured on, and nothing of this machine."""
 
 import json
+import shutil
 
+import pandas as pd
 import pytest
 from huggingface_hub import ModelCard
+from sklearn.metrics import f1_score
 
 import crild
 from crild.run.card import copy_licence, hub_name, licence_of, shown
@@ -22,14 +25,16 @@ def card(folder, teacher, validation=FRESH, train=None, **options):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, tiny_teacher):
     """A run with everything in it: its folder, and its card."""
     folder = tmp_path_factory.mktemp("whole")
-    teacher = save_tiny(folder / "my_teacher", head=True)
+    teacher = folder / "my_teacher"
+    shutil.copytree(tiny_teacher, teacher)
     (teacher / "README.md").write_text("---\nlicense: mit\n---\n# A card\n")
     extra = folder / "more_texts.txt"
     extra.write_text("a good film number 1\na bad film number 2\n")
-    options = {"method": "cr-ild", "control": True, "train_rows": 70, "label_noise": 0.1, "supplementary": str(extra)}
+    options = {"method": "cr-ild", "control": True, "train_rows": 70, "label_noise": 0.1, "supplementary": str(extra),
+               "student_head": "fresh"}  # fmt: skip
     return folder, card(folder, teacher, **options)
 
 
@@ -67,9 +72,15 @@ def test_costs_stand_beside_the_teachers(whole):
 
 
 def test_classes_have_scores_and_what_was_capped_is_said(whole):
-    text = whole[1].text
+    folder, read = whole
+    text = read.text
     assert "| label | rows | precision | recall | F1 | teacher's F1 |" in text
-    assert "| neg | " in text
+    rows = pd.read_parquet(folder / "run/predictions.parquet")
+    for name in ("neg", "pos"):
+        (line,) = [each for each in text.splitlines() if each.startswith(f"| {name} | ")]
+        scores = [f1_score(rows["label"], rows[model], pos_label=name) for model in ("student", "teacher")]
+        assert line.endswith(f"| {scores[0]:.3f} | {scores[1]:.3f} |")
+        assert scores[0] < scores[1]
     for option in ("max_length", "max_steps", "train_rows", "label_noise"):
         assert f"(`{option}`)" in text
     assert "10% of the training labels were replaced" in text
