@@ -45,9 +45,9 @@ def join(parts: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> dict[str
     there = {run["method"] for run in runs}
     out["methods"] = [name for name in methods if name in there]
     out["machines"] = united((each for part in parts for each in part["machines"]), json.dumps)
-    for name in {"tuning", "left_out"} & {name for part in parts for name in part}:
-        entries = (entry for part in parts for entry in part.get(name, ()))
-        out[name] = united(entries, place_of, lambda entry: not entry.get("error"))
+    for name in ("tuning", "left_out"):
+        if entries := [entry for part in parts for entry in part.get(name, ())]:
+            out[name] = united(entries, place_of, lambda entry: not entry.get("error"))
     return out
 
 
