@@ -5,8 +5,9 @@
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
 The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `compare`, `tune`, their configurations,
-`RunFolder` (opens a finished run), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
-`transformers.Trainer`), `objective` (to add one of your own), `quiet`, and `CrildError`.
+`RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind it), `DistillationTrainer` with
+`DistillationArguments` (a stage of a method as a `transformers.Trainer`), `objective` (to add one of your own),
+`quiet`, and `CrildError`.
 """
 
 from importlib.metadata import version
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from crild.console import quiet
     from crild.grid.run import compare
     from crild.objectives import objective
+    from crild.run.cascade import cascade
     from crild.run.folder import RunFolder
     from crild.run.start import distill, finetune
     from crild.scoring import evaluate, predict
@@ -39,6 +41,7 @@ __all__ = [
     "PredictConfig",
     "RunFolder",
     "TuneConfig",
+    "cascade",
     "check",
     "compare",
     "distill",
@@ -60,6 +63,7 @@ _HOME = {
     "PredictConfig": "crild.config",
     "RunFolder": "crild.run.folder",
     "TuneConfig": "crild.config",
+    "cascade": "crild.run.cascade",
     "check": "crild.checking",
     "compare": "crild.grid.run",
     "distill": "crild.run.start",
