@@ -1,7 +1,6 @@
 """The cascade: its curve and threshold where the answer is known, and of a real run."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from scipy.special import expit
 import crild
 from crild.errors import CrildError
 from crild.metrics import accuracy
-from crild.run.cascade import Answered, Rows, cascade_of, curve, find_threshold, measure_of
+from crild.run.cascade import Answered, Rows, cascade_of, curve, find_threshold
 from crild.tasks.registry import TASK_TYPES
 from tests.conftest import save_tiny, write_jsonl
 
@@ -113,16 +112,6 @@ def test_what_a_run_keeps_is_read_back(task_type):
     assert np.isfinite(task_type.logits(np.array([[1.0, 0.0]]))).all()
     answers = task_type.answers(logits)
     assert (task_type.coded(task_type.spelled(answers, names), names) == answers).all()
-
-
-@pytest.mark.parametrize("positive", [0, 1])
-def test_f1_is_about_the_class_that_the_runs_score_was(positive):
-    truth, answers = np.array([0, 0, 0, 1, 1]), np.array([0, 1, 0, 1, 0])
-    f1 = CLASSES.find_metric("f1", 2, positive)
-    teacher = SimpleNamespace(score=f1(truth, answers))
-    result = SimpleNamespace(kind="classification", metric="f1", labels=["a", "b"], models={"teacher": teacher})
-    measure = measure_of(SimpleNamespace(result=result), Rows(np.zeros((5, 2)), answers, truth))
-    assert measure(truth, 1 - answers) == f1(truth, 1 - answers)
 
 
 def test_a_runs_cascade_starts_at_its_student_and_ends_at_its_teacher(tiny_teacher, film_data, tmp_path):

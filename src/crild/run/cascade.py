@@ -11,7 +11,7 @@ from crild.calibration import expected_calibration_error, fit_temperature
 from crild.errors import CrildError
 from crild.metrics import Measure, paired_interval
 from crild.run.folder import RunFolder
-from crild.run.targets import AGREEMENT
+from crild.run.predictions import RunRows
 from crild.shown import Shown
 from crild.tasks.base import TaskType
 from crild.tasks.registry import TASK_TYPES
@@ -280,33 +280,11 @@ def cascade(run: str | os.PathLike[str] | RunFolder) -> Cascade:
         raise CrildError(f"{opened.path}: it fine-tuned a teacher; a cascade needs a run with a student")
     if not task_type.named:
         raise CrildError(f"{opened.path}: a regression has no confidence, so no text can be chosen for the teacher")
-    scored = opened.predictions
-    frames = [opened.selection_predictions, scored[scored["split"] == scored["split"].iloc[0]]]
-    labelled = not any(frame["label"].isna().any() for frame in frames)
+    rows = RunRows.of(opened)
 
-    def rows_of(frame: "pd.DataFrame") -> Rows:
+    def part(frame: "pd.DataFrame") -> Rows:
         logits = task_type.logits(np.stack(list(frame["student_probabilities"])))
-        teacher, truth = (
-            task_type.coded(frame[name], result.labels) for name in ("teacher", "label" if labelled else "teacher")
-        )
-        return Rows(logits, teacher, truth)
+        return Rows(logits, rows.answers(frame, "teacher"), rows.truth(frame))
 
-    selection, held_out = map(rows_of, frames)
-    metric = result.metric if labelled else AGREEMENT
-    measure = measure_of(opened, held_out if labelled else None)
     times = [scores.latency_ms if (scores := result.models[name]) else None for name in ("student", "teacher")]
-    return cascade_of(task_type, metric, measure, selection, held_out, *times)
-
-
-def measure_of(run: RunFolder, held_out: Rows | None) -> Measure:
-    """Return the measure of a run's scores; without rows that have labels, of its agreement with the teacher."""
-    result, task_type = run.result, TASK_TYPES[run.result.kind]
-    if held_out is None:
-        return task_type.find_metric(run.options["metric"] or task_type.default_metric, len(result.labels))
-    known = result.models["teacher"]
-    assert known is not None
-    for positive in (1, 0):  # a run does not say which of two classes F1 is about; its teacher's score does
-        measure = task_type.find_metric(result.metric, len(result.labels), positive)
-        if np.isclose(measure(held_out.truth, held_out.teacher), known.score):
-            break
-    return measure
+    return cascade_of(task_type, rows.metric, rows.measure, part(rows.selection), part(rows.held_out), *times)
