@@ -4,7 +4,8 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `compare`, `tune`, their configurations,
+The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `export`, `compare`, `tune`, their
+configurations,
 `RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind it), `DistillationTrainer` with
 `DistillationArguments` (a stage of a method as a `transformers.Trainer`), `objective` (to add one of your own),
 `quiet`, and `CrildError`.
@@ -17,7 +18,15 @@ from crild.errors import CrildError
 
 if TYPE_CHECKING:
     from crild.checking import check
-    from crild.config import CheckConfig, DistillConfig, EvaluateConfig, FinetuneConfig, PredictConfig, TuneConfig
+    from crild.config import (
+        CheckConfig,
+        DistillConfig,
+        EvaluateConfig,
+        ExportConfig,
+        FinetuneConfig,
+        PredictConfig,
+        TuneConfig,
+    )
     from crild.console import quiet
     from crild.grid.run import compare
     from crild.objectives import objective
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
     from crild.run.start import distill, finetune
     from crild.scoring import evaluate, predict
     from crild.search import tune
+    from crild.serving.export import export
     from crild.trainer import DistillationTrainer
     from crild.training.arguments import DistillationArguments
 
@@ -37,6 +47,7 @@ __all__ = [
     "DistillationArguments",
     "DistillationTrainer",
     "EvaluateConfig",
+    "ExportConfig",
     "FinetuneConfig",
     "PredictConfig",
     "RunFolder",
@@ -46,6 +57,7 @@ __all__ = [
     "compare",
     "distill",
     "evaluate",
+    "export",
     "finetune",
     "objective",
     "predict",
@@ -59,6 +71,7 @@ _HOME = {
     "DistillationArguments": "crild.training.arguments",
     "DistillationTrainer": "crild.trainer",
     "EvaluateConfig": "crild.config",
+    "ExportConfig": "crild.config",
     "FinetuneConfig": "crild.config",
     "PredictConfig": "crild.config",
     "RunFolder": "crild.run.folder",
@@ -68,6 +81,7 @@ _HOME = {
     "compare": "crild.grid.run",
     "distill": "crild.run.start",
     "evaluate": "crild.scoring",
+    "export": "crild.serving.export",
     "finetune": "crild.run.start",
     "objective": "crild.objectives",
     "predict": "crild.scoring",
