@@ -4,9 +4,11 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `compare`, `tune`, their configurations,
-`RunFolder` (opens a finished run), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
-`transformers.Trainer`), `objective` (to add one of your own), `quiet`, and `CrildError`.
+The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `export`, `compare`, `tune`, their
+configurations,
+`RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind it), `DistillationTrainer` with
+`DistillationArguments` (a stage of a method as a `transformers.Trainer`), `objective` (to add one of your own),
+`quiet`, and `CrildError`.
 """
 
 from importlib.metadata import version
@@ -16,14 +18,24 @@ from crild.errors import CrildError
 
 if TYPE_CHECKING:
     from crild.checking import check
-    from crild.config import CheckConfig, DistillConfig, EvaluateConfig, FinetuneConfig, PredictConfig, TuneConfig
+    from crild.config import (
+        CheckConfig,
+        DistillConfig,
+        EvaluateConfig,
+        ExportConfig,
+        FinetuneConfig,
+        PredictConfig,
+        TuneConfig,
+    )
     from crild.console import quiet
     from crild.grid.run import compare
     from crild.objectives import objective
+    from crild.run.cascade import cascade
     from crild.run.folder import RunFolder
     from crild.run.start import distill, finetune
     from crild.scoring import evaluate, predict
     from crild.search import tune
+    from crild.serving.export import export
     from crild.trainer import DistillationTrainer
     from crild.training.arguments import DistillationArguments
 
@@ -35,14 +47,17 @@ __all__ = [
     "DistillationArguments",
     "DistillationTrainer",
     "EvaluateConfig",
+    "ExportConfig",
     "FinetuneConfig",
     "PredictConfig",
     "RunFolder",
     "TuneConfig",
+    "cascade",
     "check",
     "compare",
     "distill",
     "evaluate",
+    "export",
     "finetune",
     "objective",
     "predict",
@@ -56,14 +71,17 @@ _HOME = {
     "DistillationArguments": "crild.training.arguments",
     "DistillationTrainer": "crild.trainer",
     "EvaluateConfig": "crild.config",
+    "ExportConfig": "crild.config",
     "FinetuneConfig": "crild.config",
     "PredictConfig": "crild.config",
     "RunFolder": "crild.run.folder",
     "TuneConfig": "crild.config",
+    "cascade": "crild.run.cascade",
     "check": "crild.checking",
     "compare": "crild.grid.run",
     "distill": "crild.run.start",
     "evaluate": "crild.scoring",
+    "export": "crild.serving.export",
     "finetune": "crild.run.start",
     "objective": "crild.objectives",
     "predict": "crild.scoring",

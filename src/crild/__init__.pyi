@@ -19,12 +19,13 @@ from crild.config import FinetuneConfig as FinetuneConfig
 from crild.config import PredictConfig as PredictConfig
 from crild.run.folder import RunFolder as RunFolder
 from crild.config import TuneConfig as TuneConfig
+from crild.run.cascade import cascade as cascade
 from crild.grid.run import compare as compare
 from crild.objectives import objective as objective
 from crild.console import quiet as quiet
 
 __version__: str
-__all__ = ['CheckConfig', 'CrildError', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'FinetuneConfig', 'PredictConfig', 'RunFolder', 'TuneConfig', 'check', 'compare', 'distill', 'evaluate', 'finetune', 'objective', 'predict', 'quiet', 'tune']
+__all__ = ['CheckConfig', 'CrildError', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'FinetuneConfig', 'PredictConfig', 'RunFolder', 'TuneConfig', 'cascade', 'check', 'compare', 'distill', 'evaluate', 'finetune', 'objective', 'predict', 'quiet', 'tune']
 
 def check(
     config: CheckConfig | None = None,

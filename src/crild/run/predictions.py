@@ -1,5 +1,6 @@
-"""Every scored row, with what each model answers: the table behind a score."""
+"""Every scored row, with what each model answers: the table behind a score, written and read."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,11 @@ import pandas as pd
 from datasets import Dataset
 
 from crild.data.task import Task
+from crild.metrics import Measure
+from crild.run.folder import RunFolder
 from crild.run.targets import AGREEMENT, Target
+from crild.tasks.base import TaskType
+from crild.tasks.registry import TASK_TYPES
 
 
 def predictions_frame(
@@ -35,3 +40,49 @@ def predictions_frame(
         if probabilities is not None:
             columns[f"{name}_probabilities"] = list(probabilities)
     return pd.DataFrame(columns)
+
+
+@dataclass(frozen=True)
+class RunRows:
+    """The rows of a finished run, and what answers to them are scored against.
+
+    Attributes:
+        task_type: of the run.
+        names: of its classes.
+        metric: of its scores; `AGREEMENT` with the teacher where rows have no labels.
+        measure: of (truth, answers).
+        selection: the rows that choices are made on, see `RunFolder.predictions`.
+        held_out: those of the first validation split.
+    """
+
+    task_type: TaskType
+    names: list[str]
+    metric: str
+    measure: Measure
+    selection: pd.DataFrame
+    held_out: pd.DataFrame
+
+    def truth(self, frame: pd.DataFrame) -> np.ndarray:
+        """Return what the rows of a frame are scored against: (n,) or (n, C)."""
+        return self.task_type.coded(frame["teacher" if self.metric == AGREEMENT else "label"], self.names)
+
+    def answers(self, frame: pd.DataFrame, model: str) -> np.ndarray:
+        """Return what a model answered to the rows of a frame: (n,) or (n, C)."""
+        return self.task_type.coded(frame[model], self.names)
+
+    @classmethod
+    def of(cls, run: RunFolder) -> "RunRows":
+        """Read them from a run's folder."""
+        result, task_type, scored = run.result, TASK_TYPES[run.result.kind], run.predictions
+        frames = (run.selection_predictions, scored[scored["split"] == scored["split"].iloc[0]])
+        if any(frame["label"].isna().any() for frame in frames):
+            measure = task_type.find_metric(run.options["metric"] or task_type.default_metric, len(result.labels))
+            return cls(task_type, result.labels, AGREEMENT, measure, *frames)
+        known = result.models["teacher"]
+        assert known is not None
+        for positive in (1, 0):  # a run does not say which of two classes F1 is about; its teacher's score does
+            measure = task_type.find_metric(result.metric, len(result.labels), positive)
+            rows = cls(task_type, result.labels, result.metric, measure, *frames)
+            if np.isclose(measure(rows.truth(rows.held_out), rows.answers(rows.held_out, "teacher")), known.score):
+                break
+        return rows

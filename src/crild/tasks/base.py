@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Term: TypeAlias = "tuple[Tensor, Tensor]"
 """A sum over examples, and their number."""
 
+LEAST = 1e-15  # probability that a logit is made of
+
 
 def known(labels: "Tensor") -> "Tensor":
     """Return which examples of a batch have a label (B,), of labels (B,) or (B, C) that are NaN where there is none."""
@@ -139,9 +141,21 @@ class TaskType:
         """Return the probability of each class (n, C); ``None`` where an answer is a number."""
         return None
 
+    def logits(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return logits (n, C) that have these probabilities (n, C)."""
+        raise NotImplementedError
+
+    def confidence(self, logits: np.ndarray) -> np.ndarray | None:
+        """Return how sure an answer is (n,), from 0 to 1; ``None`` where an answer is a number: it is never sure."""
+        return None
+
     def spelled(self, answers: Iterable[Any], names: Sequence[str]) -> list[Any]:
         """Return answers or labels as a person reads them; ``None`` stays."""
         return [None if answer is None else float(answer) for answer in answers]
+
+    def coded(self, answers: Iterable[Any], names: Sequence[str]) -> np.ndarray:
+        """Return answers or labels (n,) or (n, C) of what a person reads: the inverse of `spelled`, none missing."""
+        return np.array(list(answers), dtype=float)
 
     def apart(self, answers: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Return how far apart two models' answers to each row are (n,): 0 where they are the same."""

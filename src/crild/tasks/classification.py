@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from crild.errors import CrildError
 from crild.metrics import Measure, about, accuracy, class_scores, confusion, f1, macro_f1, matthews, mean_of
-from crild.tasks.base import TaskType, Term
+from crild.tasks.base import LEAST, TaskType, Term
 from crild.tasks.labels import MOST_CODED_CLASSES, Labels, as_number, class_name, is_missing, refuse_lists
 
 if TYPE_CHECKING:
@@ -113,9 +113,22 @@ class Classification(TaskType):
         """Return softmax probabilities."""
         return softmax(logits.astype(np.float64), axis=-1)
 
+    def logits(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return log-probabilities."""
+        return np.log(np.maximum(probabilities, LEAST))
+
+    def confidence(self, logits: np.ndarray) -> np.ndarray:
+        """Return the probability of the likeliest class."""
+        return self.probabilities(logits).max(-1)
+
     def spelled(self, answers: Iterable[Any], names: Sequence[str]) -> list[Any]:
         """Return class names."""
         return [None if answer is None else names[int(answer)] for answer in answers]
+
+    def coded(self, answers: Iterable[Any], names: Sequence[str]) -> np.ndarray:
+        """Return class indices."""
+        place = {name: i for i, name in enumerate(names)}
+        return np.array([place[answer] for answer in answers], dtype=int)
 
     def by_class(self, truth: np.ndarray, answers: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
         """Return the scores of each class, and the confusion matrix."""

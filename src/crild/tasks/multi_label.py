@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from crild.errors import CrildError
 from crild.metrics import Measure, class_scores
-from crild.tasks.base import TaskType, Term
+from crild.tasks.base import LEAST, TaskType, Term
 from crild.tasks.labels import Labels, is_missing
 
 if TYPE_CHECKING:
@@ -107,12 +107,24 @@ class MultiLabel(TaskType):
         """Return the probability of each class."""
         return expit(logits.astype(np.float64))
 
+    def logits(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return log-odds."""
+        return logit(np.clip(probabilities, LEAST, 1 - LEAST))
+
+    def confidence(self, logits: np.ndarray) -> np.ndarray:
+        """Return the probability of the answer to the class that is least sure."""
+        return expit(np.abs(logits.astype(np.float64))).min(-1)
+
     def spelled(self, answers: Iterable[Any], names: Sequence[str]) -> list[Any]:
         """Return the names of the classes that apply."""
         return [
             None if answer is None else [name for name, value in zip(names, answer, strict=True) if value]
             for answer in answers
         ]
+
+    def coded(self, answers: Iterable[Any], names: Sequence[str]) -> np.ndarray:
+        """Return 0 and 1 for each class."""
+        return np.array([[float(name in answer) for name in names] for answer in answers])
 
     def by_class(self, truth: np.ndarray, answers: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
         """Return the scores of each class."""
