@@ -49,7 +49,6 @@ def refuse_without_skeletoken(option: str) -> None:
         raise CrildError(f"{option} needs skeletoken: {to_install('serve')}")
 
 
-@own_random_state()
 def trim(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -73,14 +72,35 @@ def trim(
     Raises:
         CrildError: the tokenizer cannot be cut, or ``size`` has no room for special tokens and characters.
     """
+    counts = Counter(number for encoding in encodings(tokenizer, texts) for number in encoding.ids)
+    smaller = trim_tokenizer(model, tokenizer, counts, minimum, size)
+    return Trimmed(trim_model(model, tokenizer, smaller), smaller, len(smaller.get_vocab()), len(tokenizer.get_vocab()))
+
+
+def trim_tokenizer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    counts: Mapping[int, int],
+    minimum: int = 1,
+    size: int | None = None,
+) -> PreTrainedTokenizerBase:
+    """Return a copy of a tokenizer that keeps what `trim` keeps; ids are counted anew, in the order of the old ones.
+
+    Args:
+        model, tokenizer, minimum, size: as of `trim`.
+        counts: how often a token id occurs.
+
+    Raises:
+        CrildError: as `trim` does.
+    """
     refuse_without_skeletoken("a trimmed vocabulary")
     core = core_of(tokenizer)
     vocabulary: dict[str, int] = tokenizer.get_vocab()
-    rows_before = embedding(model).num_embeddings
-    if max(vocabulary.values()) >= rows_before:
+    rows = embedding(model).num_embeddings
+    if max(vocabulary.values()) >= rows:
         raise CrildError(
-            f"the tokenizer has {len(vocabulary)} tokens and the model embeddings for {rows_before}: "
-            "it is another model's tokenizer"
+            f"the tokenizer has {len(vocabulary)} tokens and the model embeddings for {rows}: it is another model's "
+            "tokenizer"
         )
     names = {number: token for token, number in vocabulary.items()}
     kept = {names[i] for i in fixed_ids(model, tokenizer) if i in names} | indispensable(core["model"], vocabulary)
@@ -89,16 +109,52 @@ def trim(
             f"a vocabulary of {size} tokens has no room for the {len(kept)} special tokens and single characters, "
             "which are always kept; ask for more"
         )
-    counts = Counter(i for ids in token_ids(tokenizer, texts) for i in ids)
     ranks = {tuple(merge): rank for rank, merge in enumerate(core["model"].get("merges", ()))}
     for number, count in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
         new = {*steps_to(names[number], ranks)} - kept
         if count < minimum or (size is not None and len(kept) + len(new) > size):
             break
         kept |= new
-    smaller = cut_tokenizer(tokenizer, core, vocabulary.keys() - kept)
-    rows = [vocabulary[token] for token, _ in sorted(smaller.get_vocab().items(), key=lambda each: each[1])]
-    return Trimmed(cut_embeddings(model, rows), smaller, len(rows), len(vocabulary))
+    return cut_tokenizer(tokenizer, core, vocabulary.keys() - kept)
+
+
+@own_random_state()
+def trim_model(
+    model: PreTrainedModel, before: PreTrainedTokenizerBase, after: PreTrainedTokenizerBase
+) -> PreTrainedModel:
+    """Return a copy of a model with the embeddings of a trimmed tokenizer's tokens; its configuration's ids follow.
+
+    Args:
+        model: a sequence classifier.
+        before: its tokenizer.
+        after: the trimmed one, of which every token is one of ``before``.
+    """
+    old = before.get_vocab()
+    rows = [old[token] for token, _ in sorted(after.get_vocab().items(), key=lambda each: each[1])]
+    model = deepcopy(model)
+    table, padding = embedding(model).weight.data[rows], embedding(model).padding_idx
+    model.resize_token_embeddings(len(rows), mean_resizing=False)
+    new = {row: number for number, row in enumerate(rows)}
+    embedding(model).weight.data.copy_(table)
+    embedding(model).padding_idx = None if padding is None else new.get(padding)
+    for name, value in config_ids(model):
+        setattr(model.config, name, new.get(value, value))  # what was no token's id stays
+    return model
+
+
+def embedding(model: PreTrainedModel) -> nn.Embedding:
+    """Return a model's embeddings of tokens.
+
+    Raises:
+        CrildError: they are no plain table.
+    """
+    try:
+        table = model.get_input_embeddings()
+    except NotImplementedError:
+        table = None
+    if not isinstance(table, nn.Embedding):
+        raise CrildError(f"a {type(model).__name__} has no plain table of embeddings: its vocabulary cannot be trimmed")
+    return table
 
 
 def core_of(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
@@ -189,7 +245,7 @@ def steps_to(token: str, ranks: Mapping[tuple[str, ...], int]) -> list[str]:
 def cut_tokenizer(
     tokenizer: PreTrainedTokenizerBase, core: Mapping[str, Any], dropped: Iterable[str]
 ) -> PreTrainedTokenizerBase:
-    """Return a tokenizer without some tokens and the merges that make them; ids are counted anew, in their order."""
+    """Return a tokenizer without some tokens and the merges that make them; ids are counted anew."""
     from skeletoken import TokenizerModel
     from skeletoken.models import Unigram
 
@@ -206,40 +262,6 @@ def cut_tokenizer(
         tokenizer.save_pretrained(folder)
         smaller.to_tokenizer().save(str(Path(folder) / "tokenizer.json"))
         return type(tokenizer).from_pretrained(folder)
-
-
-def embedding(model: PreTrainedModel) -> nn.Embedding:
-    """Return a model's embeddings of tokens.
-
-    Raises:
-        CrildError: they are no plain table.
-    """
-    try:
-        table = model.get_input_embeddings()
-    except NotImplementedError:
-        table = None
-    if not isinstance(table, nn.Embedding):
-        raise CrildError(f"a {type(model).__name__} has no plain table of embeddings: its vocabulary cannot be trimmed")
-    return table
-
-
-def cut_embeddings(model: PreTrainedModel, rows: Sequence[int]) -> PreTrainedModel:
-    """Return a copy of a model with some rows of its embeddings, in this order; the configuration's ids follow."""
-    model = deepcopy(model)
-    table, padding = embedding(model).weight.data[list(rows)], embedding(model).padding_idx
-    model.resize_token_embeddings(len(rows), mean_resizing=False)
-    new = {old: number for number, old in enumerate(rows)}
-    embedding(model).weight.data.copy_(table)
-    embedding(model).padding_idx = None if padding is None else new.get(padding)
-    for name, value in config_ids(model):
-        setattr(model.config, name, new.get(value, value))  # what was no token's id stays
-    return model
-
-
-def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Iterator[list[int]]:
-    """Yield the ids of each text, whole and without special tokens."""
-    for encoding in encodings(tokenizer, texts):
-        yield encoding.ids
 
 
 def encodings(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Iterator[Any]:
