@@ -112,6 +112,7 @@ def distill(
     student_heads: int | None = None,
     student_weights: Literal['sliced', 'fresh'] = 'sliced',
     student_head: Literal['auto', 'fresh', 'teacher'] = 'auto',
+    vocabulary: str | None = None,
     control: bool = True,
     method: str = 'cr-ild',
     schedule: Literal['two-stage', 'paper'] = 'two-stage',
@@ -203,6 +204,7 @@ def distill(
         student_heads: heads of a narrower student (default: as many as its source has)
         student_weights: weights of a narrower student: slices of its source's, or drawn anew
         student_head: the student's head: fresh or the teacher's (auto: the teacher's wherever shapes are equal)
+        vocabulary: tokens that the finished student keeps: auto (those of the texts it was trained on) or the SIZE most frequent of them; always special tokens and single characters (default: all of the teacher's)
         control: also fine-tune the same student without a teacher
         method: see `crild methods`
         schedule: two-stage: the method's own term, then the teacher's logits; paper: as its authors trained it
@@ -465,6 +467,7 @@ def tune(
     student_heads: int | None = None,
     student_weights: Literal['sliced', 'fresh'] = 'sliced',
     student_head: Literal['auto', 'fresh', 'teacher'] = 'auto',
+    vocabulary: str | None = None,
     control: bool = True,
     method: str = 'cr-ild',
     schedule: Literal['two-stage', 'paper'] = 'two-stage',
@@ -552,6 +555,7 @@ def tune(
         student_heads: heads of a narrower student (default: as many as its source has)
         student_weights: weights of a narrower student: slices of its source's, or drawn anew
         student_head: the student's head: fresh or the teacher's (auto: the teacher's wherever shapes are equal)
+        vocabulary: tokens that the finished student keeps: auto (those of the texts it was trained on) or the SIZE most frequent of them; always special tokens and single characters (default: all of the teacher's)
         control: also fine-tune the same student without a teacher
         method: see `crild methods`
         schedule: two-stage: the method's own term, then the teacher's logits; paper: as its authors trained it

@@ -1,19 +1,20 @@
 """A trimmed vocabulary: the same logits for what is kept, pieces for what is not; every kind of tokenizer."""
 
 import random
-from importlib import util
 
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertTokenizer, PreTrainedTokenizerFast
 
+import crild
 from crild.errors import CrildError
 from crild.models import loading  # noqa: F401  (registers the static student)
 from crild.models.static import static_student
 from crild.models.vocabulary import share_split, steps_to, trim
+from crild.run import execute
 from tests.architectures import ARCHITECTURES, small_model
-from tests.conftest import tiny_tokenizer
+from tests.conftest import WORDS, save_tiny, tiny_tokenizer
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 SYLLABLES = ["lo", "mi", "ran", "te", "sul", "ka", "bo", "vi", "né", "dor"]
@@ -235,7 +236,73 @@ def test_what_cannot_be_trimmed_is_refused_in_one_line(tokenizers, monkeypatch):
     monkeypatch.setattr(BertTokenizer, "is_fast", False)
     with pytest.raises(CrildError, match=r"a BertTokenizer has no tokenizer\.json"):
         trim(small_model("bert"), BertTokenizer(), ["a"])
-    monkeypatch.setattr(util, "find_spec", lambda name: None)
     monkeypatch.setattr("crild.models.vocabulary.find_spec", lambda name: None)
     with pytest.raises(CrildError, match="needs skeletoken: pip install"):
         trim(small_model("bert"), other, ["a"])
+
+
+# ---- whole runs: --vocabulary ----
+
+UNUSED = ["comedy", "thriller", "sequel"]
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """A classifier that knows words which the data has not."""
+    return save_tiny(tmp_path_factory.mktemp("teacher"), head=True, words=[*WORDS[:8], *UNUSED, *WORDS[8:]])
+
+
+def options_of(teacher, film_data, output, **more):
+    return {
+        "teacher": str(teacher), "data": str(film_data), "student": "2", "method": "kd", "max_steps": 4,
+        "label_map": "neg=neg,pos=pos", "precision": "fp32", "output": str(output), **more,
+    }  # fmt: skip
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_run_trims_its_finished_student_and_scores_what_it_saves(teacher, film_data, tmp_path, monkeypatch):
+    plain = crild.distill(**options_of(teacher, film_data, tmp_path / "plain"))
+    options = options_of(teacher, film_data, tmp_path / "auto", vocabulary="auto")
+    with monkeypatch.context() as patch:  # ended between the student's folder and the result
+        patch.setattr(execute, "write_card", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            crild.distill(**options)
+    result = crild.distill(**options)
+    student, before, run = result["student"], plain["student"], result.folder
+    whole = len(WORDS) + len(UNUSED) + 4
+    assert student["vocabulary"] == {"kept": whole - 3, "before": whole, "split_further": 0}
+    assert f"the student keeps {whole - 3} of {whole} tokens; 0.0% of the tokens" in result.notes[-1]
+    assert before["parameters"] - student["parameters"] == 3 * 32
+    assert before["bytes"] - student["bytes"] == 3 * 32 * 4
+    for name in ("student", "control"):  # the same training, and answers
+        assert result[name]["scores"] == plain[name]["scores"]
+        assert len(getattr(run, name).get_input_embeddings().weight) == whole - 3
+        ours, theirs = (each.predictions[f"{name}_probabilities"].tolist() for each in (run, plain.folder))
+        assert [list(row) for row in ours] == [list(row) for row in theirs]
+    assert "vocabulary" not in before
+    assert not set(UNUSED) & set(run.tokenizer.get_vocab())
+    assert crild.evaluate(model=str(tmp_path / "auto"), data=str(film_data))["score"] == student["score"]
+    assert (
+        f"Vocabulary: {whole - 3} of the teacher's {whole} tokens" in (tmp_path / "auto/student/README.md").read_text()
+    )
+    assert crild.RunFolder.open(tmp_path / "auto").result == result
+
+
+def test_a_size_keeps_fewer_and_what_cannot_be_is_refused_before_training(teacher, film_data, tmp_path, monkeypatch):
+    options = options_of(teacher, film_data, tmp_path / "size", control=False, student="static", max_steps=1)
+    student = crild.distill(**options, vocabulary=15)["student"]
+    assert student["vocabulary"]["kept"] == 15
+    assert 0.1 < student["vocabulary"]["split_further"] < 0.9
+    assert crild.evaluate(model=str(tmp_path / "size"), data=str(film_data))["score"] == student["score"]
+    options["output"] = str(tmp_path / "none")
+    for spec, said in (("3", "vocabulary of 3 tokens has no room for the 4 special"), ("some", "neither auto nor"),
+                       ("0", "neither auto nor"), ("-5", "neither auto nor")):  # fmt: skip
+        with pytest.raises(CrildError, match=said):
+            crild.distill(**options, vocabulary=spec)
+    monkeypatch.setattr("crild.models.vocabulary.find_spec", lambda name: None)
+    with pytest.raises(CrildError, match="--vocabulary needs skeletoken: pip install"):
+        crild.distill(**options | {"teacher": "nowhere/at-all"}, vocabulary="auto")
+    assert not (tmp_path / "none").exists()
