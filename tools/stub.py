@@ -23,6 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 
 from crild.checking import Examination
 from crild.run.result import Evaluation, Result
+from crild.serving.result import Export
 """
 
 

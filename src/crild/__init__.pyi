@@ -9,12 +9,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 
 from crild.checking import Examination
 from crild.run.result import Evaluation, Result
+from crild.serving.result import Export
 from crild.config import CheckConfig as CheckConfig
 from crild.errors import CrildError as CrildError
 from crild.config import DistillConfig as DistillConfig
 from crild.training.arguments import DistillationArguments as DistillationArguments
 from crild.trainer import DistillationTrainer as DistillationTrainer
 from crild.config import EvaluateConfig as EvaluateConfig
+from crild.config import ExportConfig as ExportConfig
 from crild.config import FinetuneConfig as FinetuneConfig
 from crild.config import PredictConfig as PredictConfig
 from crild.run.folder import RunFolder as RunFolder
@@ -25,7 +27,7 @@ from crild.objectives import objective as objective
 from crild.console import quiet as quiet
 
 __version__: str
-__all__ = ['CheckConfig', 'CrildError', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'FinetuneConfig', 'PredictConfig', 'RunFolder', 'TuneConfig', 'cascade', 'check', 'compare', 'distill', 'evaluate', 'finetune', 'objective', 'predict', 'quiet', 'tune']
+__all__ = ['CheckConfig', 'CrildError', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'ExportConfig', 'FinetuneConfig', 'PredictConfig', 'RunFolder', 'TuneConfig', 'cascade', 'check', 'compare', 'distill', 'evaluate', 'export', 'finetune', 'objective', 'predict', 'quiet', 'tune']
 
 def check(
     config: CheckConfig | None = None,
@@ -113,6 +115,7 @@ def distill(
     student_heads: int | None = None,
     student_weights: Literal['sliced', 'fresh'] = 'sliced',
     student_head: Literal['auto', 'fresh', 'teacher'] = 'auto',
+    vocabulary: str | None = None,
     control: bool = True,
     method: str = 'cr-ild',
     schedule: Literal['two-stage', 'paper'] = 'two-stage',
@@ -204,6 +207,7 @@ def distill(
         student_heads: heads of a narrower student (default: as many as its source has)
         student_weights: weights of a narrower student: slices of its source's, or drawn anew
         student_head: the student's head: fresh or the teacher's (auto: the teacher's wherever shapes are equal)
+        vocabulary: tokens that the finished student keeps: auto (those of the texts it was trained on) or the SIZE most frequent of them; always special tokens and single characters (default: all of the teacher's)
         control: also fine-tune the same student without a teacher
         method: see `crild methods`
         schedule: two-stage: the method's own term, then the teacher's logits; paper: as its authors trained it
@@ -303,6 +307,69 @@ def evaluate(
         compare: a second classifier, such as the teacher, scored on the same rows (default: none)
         predictions: file (.csv, .jsonl, .parquet) of every scored row and what is answered (default: none)
         overwrite: replace an earlier file of that name
+    """
+    ...
+
+def export(
+    config: ExportConfig | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    model: str | PathLike[str] | PreTrainedModel | None = None,
+    data_revision: str | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    max_length: int | None = None,
+    label: str | None = None,
+    label_map: str | None = None,
+    task: str = 'auto',
+    metric: str | None = None,
+    validation: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_seed: int = 42,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    data: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    output: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    format: Literal['onnx', 'openvino'] = 'onnx',
+    quantize: Literal['none', 'int8'] = 'none',
+    tolerance: float = 0.01,
+    threads: int | None = None,
+) -> Export:
+    """Export a classifier into a folder that runs without PyTorch, and prove it against the PyTorch model.
+
+    The folder holds the model's file, ``tokenizer.json``, ``serving.json``, ``serve.py`` (an example that needs
+    onnxruntime, tokenizers and numpy alone), ``README.md`` and ``export.json`` (the proof).
+
+    Args:
+        config: a whole configuration; or
+        tokenizer: of a model that is given as an object.
+        options: the fields of `ExportConfig`, for instance ``model="runs/tweets", quantize="int8"``. ``model`` may be a
+            transformers model, ``data`` rows in memory, as in `crild.distill`.
+
+    Raises:
+        CrildError: a package is missing, the model cannot be exported, or its logits differ in fp32 by more than 1e-4.
+
+    Options:
+        model: folder or hub name of a classifier; a run stands for its student
+        data_revision: branch, tag or commit of data on the hub (default: its main branch)
+        text: text column (default: recognised by common names)
+        text_pair: second text column of a text pair (default: recognised by common names)
+        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
+        label: label column; several 0/1 columns, joined by commas, are labels of their own each (default: recognised by common names)
+        label_map: old=new,...: the data's labels as the teacher calls them (default: matched by name)
+        task: kind of task; auto: what the labels and the teacher say
+        metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
+        validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
+        data_seed: seed of splits, apart from the training seed
+        trust_remote_code: allow code that comes with a hub model
+        revision: branch, tag or commit of models on the hub (default: their main branch)
+        data: rows to prove the export on (default: the held-out rows of a run)
+        output: folder of the export (default: served, in the folder of a run)
+        overwrite: replace an earlier export there
+        format: of the model's file
+        quantize: int8: weights of 8 bits, by the scheme that agrees best on rows that are not reported
+        tolerance: score that int8 may lose; where it loses more, the fp32 file is kept beside it
+        threads: threads of every model that is timed (default: as many as PyTorch takes)
     """
     ...
 
@@ -466,6 +533,7 @@ def tune(
     student_heads: int | None = None,
     student_weights: Literal['sliced', 'fresh'] = 'sliced',
     student_head: Literal['auto', 'fresh', 'teacher'] = 'auto',
+    vocabulary: str | None = None,
     control: bool = True,
     method: str = 'cr-ild',
     schedule: Literal['two-stage', 'paper'] = 'two-stage',
@@ -553,6 +621,7 @@ def tune(
         student_heads: heads of a narrower student (default: as many as its source has)
         student_weights: weights of a narrower student: slices of its source's, or drawn anew
         student_head: the student's head: fresh or the teacher's (auto: the teacher's wherever shapes are equal)
+        vocabulary: tokens that the finished student keeps: auto (those of the texts it was trained on) or the SIZE most frequent of them; always special tokens and single characters (default: all of the teacher's)
         control: also fine-tune the same student without a teacher
         method: see `crild methods`
         schedule: two-stage: the method's own term, then the teacher's logits; paper: as its authors trained it

@@ -92,7 +92,7 @@ def time_side_by_side(models: list[dict[str, Any]], texts: list[str], max_length
     loaded = [load_model(model["path"], "model")[0] for model in models]
     tokenizer = load_tokenizer(models[0]["path"], "model")
     rows = tokenise(Dataset.from_dict({"text": texts, "labels": [None] * len(texts)}), tokenizer, max_length)
-    for model, seconds in zip(models, latencies(loaded, rows, tokenizer), strict=True):
+    for model, seconds in zip(models, latencies([(each, rows, tokenizer) for each in loaded]), strict=True):
         model["latency_ms"] = seconds * 1000
 
 

@@ -46,16 +46,20 @@ def bytes_on_disk(folder: Path) -> int:
 
 @torch.no_grad()
 def latencies(
-    models: Sequence[PreTrainedModel], rows: Dataset, tokenizer: PreTrainedTokenizerBase, count: int = 60
+    readers: Sequence[tuple[PreTrainedModel, Dataset, PreTrainedTokenizerBase]], count: int = 60
 ) -> list[float]:
-    """Return each model's median seconds for one row at batch 1, the models taking turns on the same rows."""
-    collate = Collator(tokenizer)
-    times: list[list[float]] = [[] for _ in models]
-    for model in models:
+    """Return each model's median seconds for one row at batch 1, the models taking turns on the same rows.
+
+    Args:
+        readers: each model, with the rows as its tokenizer cuts them, and that tokenizer.
+        count: how many rows.
+    """
+    times: list[list[float]] = [[] for _ in readers]
+    for model, _, _ in readers:
         model.eval()
-    for number in range(-5, min(count, len(rows))):  # the first rounds warm up
-        batch = collate([rows[max(number, 0)]])
-        for model, measured in zip(models, times, strict=True):
+    for number in range(-5, min(count, *(len(rows) for _, rows, _ in readers))):  # the first rounds warm up
+        for (model, rows, tokenizer), measured in zip(readers, times, strict=True):
+            batch = Collator(tokenizer)([rows[max(number, 0)]])
             inputs = {name: x.to(model.device) for name, x in model_inputs(batch, model).items()}
             start = time.perf_counter()
             logits = model(**inputs).logits

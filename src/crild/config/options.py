@@ -143,6 +143,12 @@ class Student:
     student_head: Literal["auto", "fresh", "teacher"] = option(
         "auto", "the student's head: fresh or the teacher's (auto: the teacher's wherever shapes are equal)"
     )
+    vocabulary: str | None = option(
+        None,
+        "tokens that the finished student keeps: auto (those of the texts it was trained on) or the SIZE most frequent "
+        "of them; always special tokens and single characters",
+        unset="all of the teacher's",
+    )
     control: Switch = option(
         True, "also fine-tune the same student without a teacher", off="leave out the student without a teacher"
     )

@@ -1,4 +1,4 @@
-"""What `--student` says: which layers of a model, or a path. Nothing is loaded to tell."""
+"""What `--student` and `--vocabulary` say: layers of a model or a path; tokens. Nothing is loaded to tell."""
 
 import re
 
@@ -45,6 +45,19 @@ def parse_layers(spec: str, depth: int) -> list[int] | None:
     if layers[-1] >= depth:
         raise CrildError(f"--student {spec}: the model has layers 0 to {depth - 1}, there is no layer {layers[-1]}")
     return layers
+
+
+def parse_vocabulary(spec: str) -> int | None:
+    """Return how many tokens ``--vocabulary`` asks for; ``None`` for ``auto``.
+
+    Raises:
+        CrildError: it is neither ``auto`` nor a number of tokens.
+    """
+    if spec == "auto":
+        return None
+    if not re.fullmatch(r"[1-9]\d*", spec):
+        raise CrildError(f"--vocabulary {spec}: neither auto nor a number of tokens")
+    return int(spec)
 
 
 def student_path(spec: str) -> str | None:

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from datasets import Dataset, concatenate_datasets
-from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from crild.config import DistillConfig, FinetuneConfig
 from crild.console import about, say, warn
@@ -19,6 +26,7 @@ from crild.files import cached_array, load_array, load_weights, save_weights, wr
 from crild.inference import bytes_on_disk, latencies, parameters, predict
 from crild.models.architecture import input_names
 from crild.models.head import copy_head, name_labels
+from crild.models.vocabulary import share_split, trim_model
 from crild.run.advice import after_run
 from crild.run.card import write_card
 from crild.run.estimate import TimeLeft
@@ -94,10 +102,14 @@ class Scorer:
         self._logits: dict[str, np.ndarray] = {}
         self._targets: dict[str, Target] = {}
 
-    def logits(self, model: PreTrainedModel, name: str) -> np.ndarray:
-        """Return a model's logits on a split (``selection`` or a validation split), in fp32."""
+    def logits(self, model: PreTrainedModel, name: str, read: Inputs | None = None) -> np.ndarray:
+        """Return a model's logits on a split (``selection`` or a validation split), in fp32.
+
+        ``read`` is what a model of another tokenizer than the run's reads.
+        """
         if model is not self.teacher:
-            return predict(model, self.inputs.split(name), self.inputs.tokenizer)
+            read = read or self.inputs
+            return predict(model, read.split(name), read.tokenizer)
         if name not in self._logits:
             file = self._file(name)
             if file is not None and file.exists():
@@ -158,7 +170,7 @@ def execute(prepared: Prepared) -> Result:
                     copy_head(model, models.teacher)
                 train_stage(prepared, stage, model, clock, fold_logits, left)
                 if stage.trains == "teacher":
-                    save_model(prepared, model, "teacher")
+                    save_model(prepared, model, "teacher", prepared.inputs.tokenizer)
             left.finish(stage.name, None if begun else (clock.seconds - before) / 60)
             if left.minutes() > LEAST_TOLD:
                 say(f"{about(left.minutes())} left")
@@ -327,13 +339,13 @@ def logits_file(folder: Path, teacher: PreTrainedModel, rows: Dataset, precision
     return folder / f"teacher-logits-{fingerprint(teacher, rows['input_ids'][:], precision)[:16]}.safetensors"
 
 
-def save_model(prepared: Prepared, model: PreTrainedModel, role: str) -> None:
+def save_model(prepared: Prepared, model: PreTrainedModel, role: str, tokenizer: PreTrainedTokenizerBase) -> None:
     """Save a model with label names and tokenizer, so that plain `from_pretrained` loads and cuts text alike."""
     inputs = prepared.inputs
     if (prepared.folder.model(role) / "config.json").exists():
         return
     name_labels(model, inputs.task.task_type.head(inputs.task.names))
-    tokenizer = deepcopy(inputs.tokenizer)
+    tokenizer = deepcopy(tokenizer)
     tokenizer.model_max_length = inputs.max_length
     # A pipeline hands the model whatever the tokenizer makes: DistilBERT would choke on token_type_ids.
     tokenizer.model_input_names = [n for n in tokenizer.model_input_names if n in input_names(model)]
@@ -349,12 +361,21 @@ def save_model(prepared: Prepared, model: PreTrainedModel, role: str) -> None:
 
 
 def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) -> Result:
-    """Score and time all models, write every scored row, save control and student."""
+    """Score and time all models, write every scored row, save control and student.
+
+    Where the student's vocabulary is trimmed, it and the control are trimmed first, and read with their own tokenizer.
+    """
     inputs, folder, scorer, config = prepared.inputs, prepared.folder, prepared.scorer, prepared.config
+    read = dict.fromkeys(models, inputs)
+    if (trimmed := prepared.models.trimmed) is not None:
+        students = {name: model for name, model in models.items() if name != "teacher"}
+        models = models | {name: trim_model(model, inputs.tokenizer, trimmed) for name, model in students.items()}
+        read |= dict.fromkeys(students, inputs.read_with(trimmed))
     logits = {
-        name: {split: scorer.logits(model, split) for split in inputs.validation} for name, model in models.items()
+        name: {split: scorer.logits(model, split, read[name]) for split in inputs.validation}
+        for name, model in models.items()
     }
-    selected = {name: scorer.logits(model, "selection") for name, model in models.items()}
+    selected = {name: scorer.logits(model, "selection", read[name]) for name, model in models.items()}
     target = scorer.target(inputs.scored_on)
     warnings = constant_answers(target, inputs, logits)
     scores = {name: target.score(of_splits[inputs.scored_on]) for name, of_splits in logits.items()}
@@ -372,6 +393,13 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
         predictions_frame(inputs.task, "selection", inputs.task.selection, scorer.target("selection"), selected),
         selection=True,
     )
+    kept = vocabulary(prepared)
+    notes = [*prepared.notes, *warnings]
+    if kept is not None:
+        notes.append(
+            f"the student keeps {kept['kept']} of {kept['before']} tokens; {kept['split_further']:.1%} of the tokens "
+            "of the validation rows are split further"
+        )
     last = "student" if "student" in models else "teacher"
     result = Result(
         task=inputs.task.name,
@@ -388,8 +416,8 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
             "validation": len(inputs.validation[inputs.scored_on]),
         },
         seed=config.seed,
-        notes=[*prepared.notes, *warnings],
-        models=model_scores(prepared, models, logits),
+        notes=notes,
+        models=model_scores(prepared, models, read, logits, kept),
         selection={
             "score": scorer.target("selection").score(selected[last]),
             "metric": scorer.target("selection").metric,
@@ -400,9 +428,9 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
         run=folder,
     )
     if "control" in models:
-        save_model(prepared, models["control"], "control")
+        save_model(prepared, models["control"], "control", read["control"].tokenizer)
     if "student" in models:
-        save_model(prepared, models["student"], "student")
+        save_model(prepared, models["student"], "student", read["student"].tokenizer)
         student = result.models["student"]
         assert student is not None
         saved = replace(student, bytes=bytes_on_disk(folder.model("student")))
@@ -439,9 +467,13 @@ def described(prepared: Prepared) -> dict[str, Any] | None:
 
 
 def model_scores(
-    prepared: Prepared, models: dict[str, PreTrainedModel], logits: dict[str, dict[str, np.ndarray]]
+    prepared: Prepared,
+    models: dict[str, PreTrainedModel],
+    read: dict[str, Inputs],
+    logits: dict[str, dict[str, np.ndarray]],
+    kept: dict[str, float] | None,
 ) -> dict[str, Scores | None]:
-    """Return each model's scores, and its cost."""
+    """Return each model's scores, what is kept of a student's vocabulary, and costs on the rows as each reads them."""
     inputs, folder, plan = prepared.inputs, prepared.folder, prepared.plan
 
     def scores(name: str) -> dict[str, Any]:
@@ -454,8 +486,10 @@ def model_scores(
         cost = {"parameters": parameters(teacher), "path": str(folder.model("teacher"))}
         return {"teacher": Scores.of(scores("teacher") | cost)}
     student = models["student"]
-    rows = inputs.validation[inputs.scored_on]
-    seconds = latencies([teacher, student], rows, inputs.tokenizer) if prepared.measured else None
+    readers = [
+        (models[name], read[name].validation[inputs.scored_on], read[name].tokenizer) for name in ("teacher", "student")
+    ]
+    seconds = latencies(readers) if prepared.measured else None
     here = plan.stage("teacher") is not None
     path = folder.model("teacher") if here else Path(prepared.models.teacher_name).expanduser()
     found: dict[str, Scores | None] = {
@@ -480,12 +514,27 @@ def model_scores(
                 "latency_ms": seconds[1] * 1000 if seconds else None,
                 "path": str(folder.model("student")),
                 "best_validation": best_validation(prepared),
+                "vocabulary": kept,
             }
         ),
     }
     if "control" in models:
         found["control"] = Scores.of(scores("control") | {"path": str(folder.model("control"))})
     return found
+
+
+def vocabulary(prepared: Prepared) -> dict[str, float] | None:
+    """Return what a result says of a trimmed vocabulary."""
+    inputs, trimmed = prepared.inputs, prepared.models.trimmed
+    if trimmed is None:
+        return None
+    rows = inputs.task.validation[inputs.scored_on]
+    texts = [text for name in ("text", "text_pair") if name in rows.column_names for text in rows[name][:]]
+    return {
+        "kept": len(trimmed),
+        "before": len(inputs.tokenizer),
+        "split_further": share_split(inputs.tokenizer, trimmed, texts),
+    }
 
 
 def best_validation(prepared: Prepared) -> float | None:

@@ -114,7 +114,7 @@ class RunFolder:
 
     @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerBase":
-        """The tokenizer of all its models."""
+        """The tokenizer of all its models; but of a student with a trimmed vocabulary, and its control's, alone."""
         from crild.models.loading import load_tokenizer
 
         name = "student" if (self.path / "student").exists() else "teacher"

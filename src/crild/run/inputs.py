@@ -58,6 +58,15 @@ class Inputs:
         assert self.folds is not None
         return [i for i, fold in enumerate(self.folds) if fold == number]
 
+    def read_with(self, tokenizer: PreTrainedTokenizerBase) -> "Inputs":
+        """Return the rows that are scored as another tokenizer cuts them."""
+
+        def read(rows: Dataset) -> Dataset:
+            return tokenise(rows, tokenizer, self.max_length)
+
+        validation = {name: read(rows) for name, rows in self.task.validation.items()}
+        return replace(self, tokenizer=tokenizer, selection=read(self.task.selection), validation=validation)
+
     @property
     def scored_on(self) -> str:
         """The validation split that the score is of."""

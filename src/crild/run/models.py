@@ -1,13 +1,14 @@
 """Teacher and student of a run, and what is matched between them."""
 
+from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crild.config import DistillConfig, TrainConfig
-from crild.config.student import parse_layers
+from crild.config.student import parse_layers, parse_vocabulary
 from crild.data.batching import Collator
 from crild.data.task import Task
 from crild.errors import CrildError
@@ -21,6 +22,7 @@ from crild.models.interpolation import Mixing
 from crild.models.narrow import narrow
 from crild.models.shape import Shape
 from crild.models.static import static_student
+from crild.models.vocabulary import trim_tokenizer
 from crild.objectives import Composition, compose
 from crild.run.inputs import Inputs
 from crild.run.origin import Origin
@@ -38,6 +40,7 @@ class Models:
         student: ``None`` in a fine-tuning.
         student_init: one line on where its weights came from.
         copies_head: it starts stage 1 with the teacher's head.
+        trimmed: the tokenizer of the finished student, where its vocabulary is trimmed.
         objective: what a method's own term matches; ``None`` where it has none.
         layers: of its source that a student copies which is cut and as wide; none for another one.
         source_depth: the layers of that source.
@@ -51,6 +54,7 @@ class Models:
     student: PreTrainedModel | None = None
     student_init: str = ""
     copies_head: bool = False
+    trimmed: PreTrainedTokenizerBase | None = None
     objective: Composition | None = None
     layers: tuple[int, ...] = ()
     source_depth: int = 0
@@ -82,6 +86,9 @@ def distillation_models(config: DistillConfig, origin: Origin, inputs: Inputs, m
         loading.check_same_tokenizer(inputs.tokenizer, tokenizer, (origin.role, "base"), inputs.task.train[:20]["text"])
         source_name, source = config.base, fresh_classifier(config.base, "base", inputs.task, config)
     models = with_student(models, config, inputs, source, source_name)
+    if config.vocabulary:
+        trimmed = trimmed_tokenizer(models.student, inputs, config.vocabulary)  # type: ignore[arg-type]
+        models = replace(models, trimmed=trimmed)
     if config.kd_inputs == "interpolated":  # where there is nothing to interpolate, say so before training
         for model in (models.student, models.teacher):
             embedding_module(model)  # type: ignore[arg-type]
@@ -188,6 +195,19 @@ def with_student(
         remarks=tuple(remarks),
         notes=tuple(notes),
     )
+
+
+def trimmed_tokenizer(student: PreTrainedModel, inputs: Inputs, spec: str) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of the finished student: of the tokens that training, selection and further texts use.
+
+    Raises:
+        CrildError: it cannot be cut, or not so far.
+    """
+    counts: Counter[int] = Counter()
+    for rows in (inputs.train, inputs.selection, inputs.supplementary):
+        if rows is not None:
+            counts.update(number for ids in rows["input_ids"][:] for number in ids)
+    return trim_tokenizer(student, inputs.tokenizer, counts, size=parse_vocabulary(spec))
 
 
 def try_objective(models: Models, inputs: Inputs, matching: Matching) -> None:

@@ -30,6 +30,8 @@ class Scores:
         init: where a student's weights came from.
         fine_tuned_here: whether the run fine-tuned this teacher.
         best_validation: the best validation score of all evaluations, which is optimistic.
+        vocabulary: of a trimmed one: the tokens ``kept`` and ``before``, and the share of the tokens of the validation
+            rows that is ``split_further``.
     """
 
     score: float
@@ -44,6 +46,7 @@ class Scores:
     init: str | None = None
     fine_tuned_here: bool | None = None
     best_validation: float | None = None
+    vocabulary: dict[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; what does not apply is left out."""

@@ -12,13 +12,14 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from crild.config import DistillConfig, FinetuneConfig, takes
-from crild.config.student import student_path
+from crild.config.student import parse_vocabulary, student_path
 from crild.console import about, say, warn
 from crild.errors import CrildError
 from crild.files import check_folder
 from crild.inference import parameters
 from crild.methods import find_method
 from crild.models.loading import load_tokenizer_or_path
+from crild.models.vocabulary import refuse_without_skeletoken
 from crild.objectives import OBJECTIVES, load_plugin, parse_features
 from crild.randomness import own_random_state
 from crild.run import advice
@@ -189,6 +190,9 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Col
     """Prepare a distillation."""
     if config.plugin:
         load_plugin(config.plugin)
+    if config.vocabulary:
+        parse_vocabulary(config.vocabulary)
+        refuse_without_skeletoken("--vocabulary")
     method = find_method(config.method)
     matching = matching_of(config, method)
     texts = Facts(teacher_is_trained=False, supplementary=1000 if config.supplementary else 0)
@@ -305,6 +309,8 @@ def outline(prepared: Prepared) -> dict[str, str]:
     }
     if models.student is not None:
         lines["student"] = f"{models.student_init}, {size_of(models.student)}"
+        if models.trimmed is not None:
+            lines["student"] += f"; finished, it keeps {len(models.trimmed)} of {len(inputs.tokenizer)} tokens"
     stages = "; ".join(
         f"{stage.title} {stage.steps / stage.settings.steps_per_epoch(stage.rows):.3g} epochs, {stage.steps} steps"
         for stage in plan.stages
