@@ -4,7 +4,7 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `compare`, `tune`, their configurations,
+The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `compare`, `frontier`, `tune`, their configurations,
 `RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind it), `DistillationTrainer` with
 `DistillationArguments` (a stage of a method as a `transformers.Trainer`), `objective` (to add one of your own),
 `quiet`, and `CrildError`.
@@ -17,10 +17,19 @@ from crild.errors import CrildError
 
 if TYPE_CHECKING:
     from crild.checking import check
-    from crild.config import CheckConfig, DistillConfig, EvaluateConfig, FinetuneConfig, PredictConfig, TuneConfig
+    from crild.config import (
+        CheckConfig,
+        DistillConfig,
+        EvaluateConfig,
+        FinetuneConfig,
+        FrontierConfig,
+        PredictConfig,
+        TuneConfig,
+    )
     from crild.console import quiet
     from crild.grid.run import compare
     from crild.objectives import objective
+    from crild.pareto.find import frontier
     from crild.run.cascade import cascade
     from crild.run.folder import RunFolder
     from crild.run.start import distill, finetune
@@ -38,6 +47,7 @@ __all__ = [
     "DistillationTrainer",
     "EvaluateConfig",
     "FinetuneConfig",
+    "FrontierConfig",
     "PredictConfig",
     "RunFolder",
     "TuneConfig",
@@ -47,6 +57,7 @@ __all__ = [
     "distill",
     "evaluate",
     "finetune",
+    "frontier",
     "objective",
     "predict",
     "quiet",
@@ -60,6 +71,7 @@ _HOME = {
     "DistillationTrainer": "crild.trainer",
     "EvaluateConfig": "crild.config",
     "FinetuneConfig": "crild.config",
+    "FrontierConfig": "crild.config",
     "PredictConfig": "crild.config",
     "RunFolder": "crild.run.folder",
     "TuneConfig": "crild.config",
@@ -69,6 +81,7 @@ _HOME = {
     "distill": "crild.run.start",
     "evaluate": "crild.scoring",
     "finetune": "crild.run.start",
+    "frontier": "crild.pareto.find",
     "objective": "crild.objectives",
     "predict": "crild.scoring",
     "quiet": "crild.console",

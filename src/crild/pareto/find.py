@@ -1,0 +1,280 @@
+"""`frontier`: distil students, cheapest first, serve each, and name the fastest that is nearly as good as the teacher."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from crild.config import DistillConfig, ExportConfig, FrontierConfig, PredictConfig, option_names, takes
+from crild.console import say
+from crild.data.glue import USUAL_LENGTH
+from crild.data.task import load_unlabelled
+from crild.errors import CrildError
+from crild.files import check_folder, write_whole
+from crild.grid.run import GRID, RESULTS, run_grid
+from crild.grid.spec import DECIDED_HERE, Grid, cells, slug
+from crild.metrics import paired_interval
+from crild.models import loading
+from crild.models.shape import Shape
+from crild.pareto.candidates import Candidate, candidates
+from crild.pareto.picture import picture
+from crild.pareto.result import Frontier, Served, fastest, qualifies
+from crild.pareto.timing import in_batches, session_call, tensors, threads_of, torch_call, turns, untrained_ms
+from crild.randomness import own_random_state
+from crild.run.folder import RunFolder
+from crild.run.objects import configured
+from crild.run.predictions import RunRows
+from crild.serving import onnx
+from crild.serving.export import export
+from crild.serving.serve import Served as Runtime
+
+UNTRAINED, FOUND, PICTURE = "untrained.json", "frontier.json", "frontier.svg"
+VOCABULARIES = {"full": "", "auto": ", trimmed"}  # as `crild export --trim-vocabulary`, and in a name
+NOT_OF_RUNS = (*DECIDED_HERE, "teacher", "base", "student", "student_width")
+
+
+@takes(FrontierConfig)
+@own_random_state()
+def frontier(
+    config: FrontierConfig | None = None, *, tokenizer: PreTrainedTokenizerBase | None = None, **options: Any
+) -> Frontier:
+    """Distil students of several depths and widths, serve each in int8, and name the fastest that is good enough.
+
+    Students are tried cheapest first, by the time that they take with untrained weights. One that takes longer than
+    ``max_latency`` is not trained, nor is any that is slower than one that qualifies. The runs are a grid
+    (`crild.compare`) inside the output folder, and the same call goes on with them.
+
+    Args:
+        config: a whole configuration; or
+        tokenizer: of the models that are given as objects.
+        options: the fields of `FrontierConfig`, for instance ``teacher="./my-bert", data="tweets.csv", within=0.01,
+            max_latency=10, output="runs/frontier"``; models and data may be objects, as in `crild.distill`.
+
+    Returns:
+        The table: score, latency and size of each served student, and which is the fastest that qualifies. It is also
+        in ``frontier.json``, with a picture in ``frontier.svg``.
+
+    Raises:
+        CrildError: it cannot be run, or no student could be trained.
+    """
+    onnx.require()
+    with configured(
+        FrontierConfig, config, options, tokenizer, lambda sound: check_folder(sound.output, GRID, "grid"), GRID
+    ) as (whole, _):
+        return find(whole)
+
+
+def find(config: FrontierConfig) -> Frontier:
+    """Find it as a configuration says; see `frontier`."""
+    folder = check_folder(config.output, GRID, "grid").resolve()
+    vocabularies = read_vocabularies(config.vocabularies)
+    options, source = models_of(config)
+    shape = Shape.of(source.config)
+    listed = candidates(config, {"layers": shape.layers, "width": shape.width})
+    rows, _ = load_unlabelled(
+        PredictConfig(
+            data=config.data, text=config.text, text_pair=config.text_pair, data_revision=config.data_revision
+        )
+    )
+    with threads_of(config.threads) as threads:
+        times = untrained_times(folder, config, listed, source, rows, threads)
+    todo = sorted(listed, key=lambda each: times[each.name])
+    left_out = [
+        Served(each.name, latency_ms=times[each.name], left_out=f"not trained: slower than {config.max_latency:g} ms")
+        for each in todo
+        if config.max_latency is not None and times[each.name] > config.max_latency
+    ]
+    todo = [each for each in todo if each.name not in {out.name for out in left_out}]
+    if not todo:
+        least = min(times, key=lambda name: times[name])
+        raise CrildError(
+            f"--max-latency {config.max_latency:g}: every student takes longer, {least} {times[least]:.3g} ms: allow "
+            "more, or give smaller --widths or --batch"
+        )
+    at_once = int(config.workers) if config.workers.isdigit() else len(todo)
+    trained: list[Candidate] = []
+    students: list[Served] = []
+    run: RunFolder | None = None
+    while todo and not any(qualifies(each, config.within, None) for each in students):
+        now, todo = todo[:at_once], todo[at_once:]
+        trained += now
+        for candidate, done, error in train(folder, config, options, trained)[-len(now) :]:
+            if error is not None:
+                students.append(Served(candidate.name, latency_ms=times[candidate.name], left_out=f"failed: {error}"))
+            else:
+                run = done
+                students += [serve(folder, done, candidate.name, each, times[candidate.name]) for each in vocabularies]
+    if run is None:
+        raise CrildError(f"no student could be trained: {students[0].name} {students[0].left_out}")
+    left_out = [
+        *(
+            Served(c.name, latency_ms=times[c.name], left_out="not trained: slower than one that qualifies")
+            for c in todo
+        ),
+        *left_out,
+    ]
+    return conclude(folder, config, [*students, *left_out], run)
+
+
+def read_vocabularies(said: str) -> list[str]:
+    """Return the vocabularies that students are served with.
+
+    Raises:
+        CrildError: one is none.
+    """
+    listed = [each.strip() for each in said.split(",")]
+    if wrong := [each for each in listed if each not in VOCABULARIES]:
+        raise CrildError(f"--vocabularies: {wrong[0]!r} is none of {', '.join(VOCABULARIES)}")
+    return list(dict.fromkeys(listed))
+
+
+def models_of(config: FrontierConfig) -> tuple[dict[str, Any], PreTrainedModel]:
+    """Return the options that all runs share, and the model that students are cut from.
+
+    An encoder without a trained head that is given as a teacher is a base: the grid fine-tunes it, once.
+    """
+    names = [name for name in option_names(DistillConfig) if name not in NOT_OF_RUNS and hasattr(config, name)]
+    shared = {name: value for name in names if (value := getattr(config, name)) is not None}
+    teacher, base = config.teacher, config.base
+    loaded = None
+    if teacher is not None:
+        loaded = loading.load_model(teacher, "teacher", None, config.trust_remote_code, config.revision)
+        if not loaded.head_is_trained:
+            teacher, base = None, base or teacher
+    if loaded is None or (base is not None and base != config.teacher):
+        assert base is not None
+        loaded = loading.load_model(base, "base", None, config.trust_remote_code, config.revision)
+    named = {"teacher": teacher, "base": base}
+    return shared | {name: value for name, value in named.items() if value is not None}, loaded.model
+
+
+def untrained_times(
+    folder: Path,
+    config: FrontierConfig,
+    listed: Sequence[Candidate],
+    source: PreTrainedModel,
+    rows: Dataset,
+    threads: int,
+) -> dict[str, float]:
+    """Return each candidate's milliseconds a batch with untrained weights; measured once in a folder."""
+    said = {"batch": config.batch, "threads": threads, "students": [each.name for each in listed]}
+    path = folder / UNTRAINED
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if said.items() <= earlier.items():
+        return dict(earlier["ms"])
+    say(f"{len(listed)} students: measuring how long each takes, with the weights that it starts from")
+    name = config.base or config.teacher
+    assert name is not None
+    tokenizer = loading.load_tokenizer(name, "teacher", config.trust_remote_code, config.revision)
+    models = [each.untrained(source) for each in listed]
+    batches = in_batches(rows, config.batch)
+    times = untrained_ms(models, tokenizer, batches, config.max_length or USUAL_LENGTH, threads)
+    found = {each.name: ms for each, ms in zip(listed, times, strict=True)}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(said | {"ms": found}, indent=1) + "\n")
+    return found
+
+
+def train(
+    folder: Path, config: FrontierConfig, options: dict[str, Any], chosen: Sequence[Candidate]
+) -> list[tuple[Candidate, RunFolder, str | None]]:
+    """Run the grid of the chosen students, or go on with it; return each one's run, and why it failed if it did."""
+    grid = Grid(
+        claim="students of several sizes",
+        tasks={slug(Path(str(config.data)).stem): {"data": config.data}},
+        methods={each.name: each.options(config.method) for each in chosen},
+        seeds=[config.seed],
+        data_seeds=[config.data_seed],
+        teacher_seeds=[config.seed],
+        options={name: value for name, value in options.items() if name != "data"},
+        baseline=chosen[0].name,
+        keep_weights=True,
+    )
+    run_grid(grid, folder, config.workers, config.address, None)
+    errors = {each["method"]: each["error"] for each in json.loads((folder / RESULTS).read_text())["runs"]}
+    places = {cell.method: cell.folder for cell in cells(grid)}
+    return [(each, RunFolder(folder / places[each.name]), errors[each.name]) for each in chosen]
+
+
+def serve(folder: Path, run: RunFolder, student: str, vocabulary: str, ms: float) -> Served:
+    """Export a run's student, unless that was done before; return how it scores as it is served."""
+    name = student + VOCABULARIES[vocabulary]
+    path = folder / "served" / slug(name)
+    try:
+        if not (path / "export.json").exists():
+            say(f"{name}: serving it in int8")
+            trim = None if vocabulary == "full" else vocabulary
+            export(ExportConfig(model=str(run.path), output=str(path), quantize="int8", trim_vocabulary=trim))
+    except CrildError as error:
+        return Served(name, latency_ms=ms, left_out=f"not served: {error}")
+    rows = RunRows.of(run)
+    runtime = Runtime(path)
+    texts = texts_of(rows.held_out)
+    parts = [runtime.run(runtime.inputs(texts[i : i + 32])) for i in range(0, len(texts), 32)]
+    answers = rows.task_type.answers(np.concatenate(parts))
+    truth, teachers = rows.truth(rows.held_out), rows.answers(rows.held_out, "teacher")
+    score = rows.measure(truth, answers)
+    return Served(
+        name,
+        score=score,
+        difference=score - rows.measure(truth, teachers),
+        interval=paired_interval(rows.measure, truth, answers, teachers),
+        latency_ms=ms,
+        bytes=onnx.bytes_of(path / runtime.facts["model"]),
+        path=str(path),
+    )
+
+
+def texts_of(rows: Any) -> list[Any]:
+    """Return texts, or (text, second text) pairs, of a frame or a data set."""
+    columns = [list(rows[name]) for name in ("text", "text_pair") if name in getattr(rows, "column_names", rows)]
+    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+
+def conclude(folder: Path, config: FrontierConfig, students: Sequence[Served], run: RunFolder) -> Frontier:
+    """Time the teacher and all served students in turns; write the table and the picture, and return them.
+
+    Args:
+        folder: of it all.
+        config: what was asked for.
+        students: those that are served, and those that are not.
+        run: one of the finished ones, for the teacher and the held-out rows.
+    """
+    rows, held = RunRows.of(run), run.result.models["teacher"]
+    assert held is not None
+    columns = [name for name in ("text", "text_pair") if name in rows.held_out]
+    batches = in_batches(Dataset.from_pandas(rows.held_out[columns], preserve_index=False), config.batch)
+    there = [each for each in students if each.path is not None]
+    with threads_of(config.threads) as threads:
+        say(f"timing the teacher and {len(there)} served students, which take turns")
+        read = tensors(run.teacher, run.tokenizer, batches, run.result.max_length)
+        calls = [torch_call(run.teacher, read)]
+        for each in there:
+            runtime = Runtime(str(each.path), threads)
+            calls.append(session_call(runtime.session, [runtime.inputs(texts_of(batch)) for batch in batches]))
+        times = turns(calls)
+    of_path = {each.path: ms for each, ms in zip(there, times[1:], strict=True)}
+    timed = [replace(each, latency_ms=of_path[each.path]) if each.path in of_path else each for each in students]
+    timed.sort(key=lambda each: each.latency_ms or 0.0)
+    best = fastest(timed, config.within, config.max_latency)
+    teacher = Served("teacher", held.score, 0.0, None, times[0], held.bytes, str(run.teacher_path))
+    found = Frontier(
+        metric=rows.metric,
+        rows=len(rows.held_out),
+        within=config.within,
+        max_latency=config.max_latency,
+        batch=config.batch,
+        threads=threads,
+        teacher=teacher,
+        students=tuple(timed),
+        fastest=None if best is None else best.name,
+        folder=str(folder),
+    )
+    write_whole(folder / FOUND, json.dumps(found.to_dict(), indent=1) + "\n")
+    write_whole(folder / PICTURE, picture(found))
+    return found
