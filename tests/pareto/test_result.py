@@ -62,8 +62,10 @@ def test_the_table_and_the_verdict():
         "+0.0100), 12.9 times as fast; it is in out/3 layers, auto"
     )
     assert "chosen among 5" in second
-    assert "no student is within 0.001 of the teacher's accuracy: the best, 3 <layers>," in str(frontier(within=0.001))
-    assert "none was trained, for all are slower" in str(frontier([SKIPPED], max_latency=2.0))
+    assert "no student is within 0.001 of the teacher's accuracy: the best, 3 layers, auto, is 0.0050 below it" in str(
+        frontier(within=0.001)
+    )
+    assert "accuracy and 2 ms: none could be served" in str(frontier([SKIPPED], max_latency=2.0))
 
 
 def test_it_reads_as_plain_values():

@@ -1,8 +1,8 @@
-"""`frontier`: distil students, cheapest first, serve each, and name the fastest that is nearly as good as the teacher."""
+"""`frontier`: distil students, cheapest first, serve each, and name the fastest that is as good as its teacher."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from crild.models.shape import Shape
 from crild.pareto.candidates import Candidate, candidates
 from crild.pareto.picture import picture
 from crild.pareto.result import Frontier, Served, fastest, qualifies
-from crild.pareto.timing import in_batches, session_call, tensors, threads_of, torch_call, turns, untrained_ms
+from crild.pareto.timing import in_batches, int8_call, session_call, tensors, threads_of, torch_call, turns
 from crild.randomness import own_random_state
 from crild.run.folder import RunFolder
 from crild.run.objects import configured
@@ -76,26 +76,8 @@ def find(config: FrontierConfig) -> Frontier:
     options, source = models_of(config)
     shape = Shape.of(source.config)
     listed = candidates(config, {"layers": shape.layers, "width": shape.width})
-    rows, _ = load_unlabelled(
-        PredictConfig(
-            data=config.data, text=config.text, text_pair=config.text_pair, data_revision=config.data_revision
-        )
-    )
-    with threads_of(config.threads) as threads:
-        times = untrained_times(folder, config, listed, source, rows, threads)
-    todo = sorted(listed, key=lambda each: times[each.name])
-    left_out = [
-        Served(each.name, latency_ms=times[each.name], left_out=f"not trained: slower than {config.max_latency:g} ms")
-        for each in todo
-        if config.max_latency is not None and times[each.name] > config.max_latency
-    ]
-    todo = [each for each in todo if each.name not in {out.name for out in left_out}]
-    if not todo:
-        least = min(times, key=lambda name: times[name])
-        raise CrildError(
-            f"--max-latency {config.max_latency:g}: every student takes longer, {least} {times[least]:.3g} ms: allow "
-            "more, or give smaller --widths or --batch"
-        )
+    known = untrained(folder, config, listed, source)
+    todo, left_out = within_reach(config, listed, known)
     at_once = int(config.workers) if config.workers.isdigit() else len(todo)
     trained: list[Candidate] = []
     students: list[Served] = []
@@ -104,21 +86,16 @@ def find(config: FrontierConfig) -> Frontier:
         now, todo = todo[:at_once], todo[at_once:]
         trained += now
         for candidate, done, error in train(folder, config, options, trained)[-len(now) :]:
+            beforehand = known[candidate.name]
             if error is not None:
-                students.append(Served(candidate.name, latency_ms=times[candidate.name], left_out=f"failed: {error}"))
+                students.append(replace(beforehand, left_out=f"failed: {error}"))
             else:
                 run = done
-                students += [serve(folder, done, candidate.name, each, times[candidate.name]) for each in vocabularies]
+                students += [serve(folder, done, beforehand, each) for each in vocabularies]
     if run is None:
         raise CrildError(f"no student could be trained: {students[0].name} {students[0].left_out}")
-    left_out = [
-        *(
-            Served(c.name, latency_ms=times[c.name], left_out="not trained: slower than one that qualifies")
-            for c in todo
-        ),
-        *left_out,
-    ]
-    return conclude(folder, config, [*students, *left_out], run)
+    slower = [replace(known[each.name], left_out="not trained: slower than one that qualifies") for each in todo]
+    return conclude(folder, config, [*students, *slower, *left_out], run)
 
 
 def read_vocabularies(said: str) -> list[str]:
@@ -153,31 +130,69 @@ def models_of(config: FrontierConfig) -> tuple[dict[str, Any], PreTrainedModel]:
     return shared | {name: value for name, value in named.items() if value is not None}, loaded.model
 
 
-def untrained_times(
-    folder: Path,
-    config: FrontierConfig,
-    listed: Sequence[Candidate],
-    source: PreTrainedModel,
-    rows: Dataset,
-    threads: int,
-) -> dict[str, float]:
-    """Return each candidate's milliseconds a batch with untrained weights; measured once in a folder."""
-    said = {"batch": config.batch, "threads": threads, "students": [each.name for each in listed]}
+def untrained(
+    folder: Path, config: FrontierConfig, listed: Sequence[Candidate], source: PreTrainedModel
+) -> dict[str, Served]:
+    """Return each candidate with its milliseconds a batch, untrained, or why it cannot be; measured once a folder."""
     path = folder / UNTRAINED
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if said.items() <= earlier.items():
-        return dict(earlier["ms"])
-    say(f"{len(listed)} students: measuring how long each takes, with the weights that it starts from")
-    name = config.base or config.teacher
-    assert name is not None
-    tokenizer = loading.load_tokenizer(name, "teacher", config.trust_remote_code, config.revision)
-    models = [each.untrained(source) for each in listed]
-    batches = in_batches(rows, config.batch)
-    times = untrained_ms(models, tokenizer, batches, config.max_length or USUAL_LENGTH, threads)
-    found = {each.name: ms for each, ms in zip(listed, times, strict=True)}
+    with threads_of(config.threads) as threads:
+        said = {"batch": config.batch, "threads": threads, "students": [each.name for each in listed]}
+        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if said.items() <= earlier.items():
+            return {each["name"]: Served(**each) for each in earlier["known"]}
+        say(f"{len(listed)} students: measuring how long each takes, with the weights that it starts from")
+        name = config.base or config.teacher
+        assert name is not None
+        tokenizer = loading.load_tokenizer(name, "teacher", config.trust_remote_code, config.revision)
+        batches, length = in_batches(rows_to_time(config), config.batch), config.max_length or USUAL_LENGTH
+        calls, reasons = {}, {}
+        for each in listed:
+            try:
+                calls[each.name] = int8_call(each.untrained(source), tokenizer, batches, length, threads)
+            except CrildError as error:
+                reasons[each.name] = f"cannot be: {error}"
+        times = dict(zip(calls, turns(list(calls.values())), strict=True))
+    known = {c.name: Served(c.name, latency_ms=times.get(c.name), left_out=reasons.get(c.name)) for c in listed}
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(said | {"ms": found}, indent=1) + "\n")
-    return found
+    write_whole(path, json.dumps(said | {"known": [asdict(each) for each in known.values()]}, indent=1) + "\n")
+    return known
+
+
+def rows_to_time(config: FrontierConfig) -> Dataset:
+    """Return the texts that students are timed on before there is a run: the data's validation split, or all of it."""
+    return load_unlabelled(
+        PredictConfig(
+            data=config.data, text=config.text, text_pair=config.text_pair, data_revision=config.data_revision
+        )
+    )[0]
+
+
+def within_reach(
+    config: FrontierConfig, listed: Sequence[Candidate], known: Mapping[str, Served]
+) -> tuple[list[Candidate], list[Served]]:
+    """Return the students that may qualify, the fastest first, and the others with why they cannot.
+
+    Raises:
+        CrildError: there is none that may.
+    """
+
+    def takes(candidate: Candidate) -> float:
+        return known[candidate.name].latency_ms or 0.0
+
+    cannot = [known[each.name] for each in listed if known[each.name].left_out is not None]
+    able = sorted((each for each in listed if known[each.name].left_out is None), key=takes)
+    if not able:
+        raise CrildError(f"no student can be trained and served: {cannot[0].name} {cannot[0].left_out}")
+    limit = config.max_latency
+    if limit is None:
+        return able, cannot
+    if takes(able[0]) > limit:
+        raise CrildError(
+            f"--max-latency {limit:g}: every student takes longer, {able[0].name} {takes(able[0]):.3g} ms: allow more, "
+            "or give smaller --widths or --batch"
+        )
+    slow = [replace(known[c.name], left_out=f"not trained: slower than {limit:g} ms") for c in able if takes(c) > limit]
+    return [each for each in able if takes(each) <= limit], [*slow, *cannot]
 
 
 def train(
@@ -201,9 +216,16 @@ def train(
     return [(each, RunFolder(folder / places[each.name]), errors[each.name]) for each in chosen]
 
 
-def serve(folder: Path, run: RunFolder, student: str, vocabulary: str, ms: float) -> Served:
-    """Export a run's student, unless that was done before; return how it scores as it is served."""
-    name = student + VOCABULARIES[vocabulary]
+def serve(folder: Path, run: RunFolder, student: Served, vocabulary: str) -> Served:
+    """Export a run's student, unless that was done before; return how it scores as it is served.
+
+    Args:
+        folder: of it all.
+        run: the finished one.
+        student: what was known of it untrained.
+        vocabulary: of `VOCABULARIES`.
+    """
+    name = student.name + VOCABULARIES[vocabulary]
     path = folder / "served" / slug(name)
     try:
         if not (path / "export.json").exists():
@@ -211,7 +233,7 @@ def serve(folder: Path, run: RunFolder, student: str, vocabulary: str, ms: float
             trim = None if vocabulary == "full" else vocabulary
             export(ExportConfig(model=str(run.path), output=str(path), quantize="int8", trim_vocabulary=trim))
     except CrildError as error:
-        return Served(name, latency_ms=ms, left_out=f"not served: {error}")
+        return replace(student, name=name, left_out=f"not served: {error}")
     rows = RunRows.of(run)
     runtime = Runtime(path)
     texts = texts_of(rows.held_out)
@@ -219,12 +241,12 @@ def serve(folder: Path, run: RunFolder, student: str, vocabulary: str, ms: float
     answers = rows.task_type.answers(np.concatenate(parts))
     truth, teachers = rows.truth(rows.held_out), rows.answers(rows.held_out, "teacher")
     score = rows.measure(truth, answers)
-    return Served(
-        name,
+    return replace(
+        student,
+        name=name,
         score=score,
         difference=score - rows.measure(truth, teachers),
         interval=paired_interval(rows.measure, truth, answers, teachers),
-        latency_ms=ms,
         bytes=onnx.bytes_of(path / runtime.facts["model"]),
         path=str(path),
     )
@@ -247,8 +269,8 @@ def conclude(folder: Path, config: FrontierConfig, students: Sequence[Served], r
     """
     rows, held = RunRows.of(run), run.result.models["teacher"]
     assert held is not None
-    columns = [name for name in ("text", "text_pair") if name in rows.held_out]
-    batches = in_batches(Dataset.from_pandas(rows.held_out[columns], preserve_index=False), config.batch)
+    texts = {name: list(rows.held_out[name]) for name in ("text", "text_pair") if name in rows.held_out}
+    batches = in_batches(Dataset.from_dict(texts | {"labels": [None] * len(rows.held_out)}), config.batch)
     there = [each for each in students if each.path is not None]
     with threads_of(config.threads) as threads:
         say(f"timing the teacher and {len(there)} served students, which take turns")

@@ -125,13 +125,13 @@ class Frontier(Shown, Mapping[str, Any]):
     @property
     def advice(self) -> str:
         """What to do where no student qualifies."""
-        scored = [each for each in self.students if each.difference is not None]
+        scored = [(each.difference, each.name) for each in self.students if each.difference is not None]
         if not scored:
-            return "none was trained, for all are slower; allow more --max-latency, or narrower --widths"
-        best = max(scored, key=lambda each: each.difference or 0.0)
+            return "none could be served"
+        difference, name = max(scored)
         return (
-            f"the best, {best.name}, has {best.difference:+.4f}; give more --ild-epochs and --kd-epochs, further texts "
-            "(--supplementary, --augment all), deeper --students, or a larger --within"
+            f"the best, {name}, is {-difference:.4f} below it; more epochs, further texts (--supplementary, --augment "
+            "all) or deeper --students may do it, or a larger --within"
         )
 
     def verdict(self, model: Served, frontier: Sequence[Served]) -> str:

@@ -77,27 +77,28 @@ def session_call(session: Any, inputs: Sequence[dict[str, np.ndarray]]) -> Call:
     return lambda number: session.run(["logits"], inputs[number % len(inputs)])
 
 
-def untrained_ms(
-    models: Sequence[PreTrainedModel],
+def int8_call(
+    model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     batches: Sequence[Dataset],
     max_length: int,
     threads: int,
-) -> list[float]:
-    """Return the milliseconds of each model as it would be served, in int8: what its weights are takes no time."""
+) -> Call:
+    """Return what runs a model as it would be served, in int8: what its weights are takes no time.
+
+    Raises:
+        CrildError: it cannot be served.
+    """
     import onnxruntime
 
+    inputs = tensors(model, tokenizer, batches, max_length)
+    pair = tensors(model, tokenizer, [batches[0].select([0, 0])], max_length)[0]
+    program = onnx.to_int8(onnx.to_onnx(model, pair), onnx.SCHEMES[0], model.config.num_hidden_layers)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
-    calls: list[Call] = []
     with TemporaryDirectory(prefix="crild-") as folder:
-        for number, model in enumerate(models):
-            inputs = tensors(model, tokenizer, batches, max_length)
-            pair = tensors(model, tokenizer, [batches[0].select([0, 0])], max_length)[0]
-            program = onnx.to_int8(onnx.to_onnx(model, pair), onnx.SCHEMES[0], model.config.num_hidden_layers)
-            path = Path(folder) / f"{number}.onnx"
-            onnx.save(program, path)
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            names = [each.name for each in session.get_inputs()]
-            calls.append(session_call(session, [{name: batch[name].numpy() for name in names} for batch in inputs]))
-        return turns(calls)
+        path = Path(folder) / "model.onnx"
+        onnx.save(program, path)
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+    return session_call(session, [{name: batch[name].numpy() for name in names} for batch in inputs])
