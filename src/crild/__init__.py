@@ -4,7 +4,7 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `compare`, `frontier`, `tune`, their
+The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `export`, `compare`, `frontier`, `tune`, their
 configurations, `RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind it),
 `DistillationTrainer` with `DistillationArguments` (a stage of a method as a `transformers.Trainer`), `objective` (to
 add one of your own), `quiet`, and `CrildError`.
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         CheckConfig,
         DistillConfig,
         EvaluateConfig,
+        ExportConfig,
         FinetuneConfig,
         FrontierConfig,
         PredictConfig,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from crild.run.start import distill, finetune
     from crild.scoring import evaluate, predict
     from crild.search import tune
+    from crild.serving.export import export
     from crild.trainer import DistillationTrainer
     from crild.training.arguments import DistillationArguments
 
@@ -46,6 +48,7 @@ __all__ = [
     "DistillationArguments",
     "DistillationTrainer",
     "EvaluateConfig",
+    "ExportConfig",
     "FinetuneConfig",
     "FrontierConfig",
     "PredictConfig",
@@ -56,6 +59,7 @@ __all__ = [
     "compare",
     "distill",
     "evaluate",
+    "export",
     "finetune",
     "frontier",
     "objective",
@@ -70,6 +74,7 @@ _HOME = {
     "DistillationArguments": "crild.training.arguments",
     "DistillationTrainer": "crild.trainer",
     "EvaluateConfig": "crild.config",
+    "ExportConfig": "crild.config",
     "FinetuneConfig": "crild.config",
     "FrontierConfig": "crild.config",
     "PredictConfig": "crild.config",
@@ -80,6 +85,7 @@ _HOME = {
     "compare": "crild.grid.run",
     "distill": "crild.run.start",
     "evaluate": "crild.scoring",
+    "export": "crild.serving.export",
     "finetune": "crild.run.start",
     "frontier": "crild.pareto.find",
     "objective": "crild.objectives",

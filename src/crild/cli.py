@@ -19,6 +19,7 @@ from crild.config import (
     DemoConfig,
     DistillConfig,
     EvaluateConfig,
+    ExportConfig,
     FinetuneConfig,
     FrontierConfig,
     MethodsConfig,
@@ -278,6 +279,23 @@ def predict(config: PredictConfig, switches: Any) -> int:
     return 0
 
 
+def export(config: ExportConfig, switches: Any) -> int:
+    """`crild export RUN-OR-MODEL`."""
+    begin(f"exporting {config.model}", config if config.data and not config.validation else None)
+    from crild.serving.export import export as serve
+    from crild.serving.page import screen
+
+    found = serve(config)
+    if switches.json:
+        print(json.dumps(found.to_dict(), indent=2))
+        return 0
+    from rich.console import Console
+
+    Console(highlight=False).print(screen(found))
+    print(f"saved in {found.path}\ntry it: python {found.path}/serve.py 'a text'")
+    return 0
+
+
 def check(config: CheckConfig, switches: Any) -> int:
     """`crild check`."""
     if config.teacher or config.base:
@@ -370,6 +388,7 @@ VERBS = {
     "check": Verb("say what is wrong with a data set, before anything is trained on it", CheckConfig, check, "data"),
     "evaluate": Verb("score a saved classifier", EvaluateConfig, evaluate, "model"),
     "predict": Verb("write a saved classifier's answers to rows without labels", PredictConfig, predict, "model"),
+    "export": Verb("export a classifier into files that run without PyTorch", ExportConfig, export, "model"),
     "methods": Verb("list the methods, or explain one", MethodsConfig, methods, "name"),
 }
 

@@ -47,13 +47,20 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
 
 
 def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a folder under another name and rename it, replacing what was there."""
-    part = path.with_name(path.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
+    """Fill a folder under another name and rename it, replacing what was there; what failed leaves nothing."""
+    part, before = (path.with_name(path.name + ending) for ending in (".part", ".before.part"))
+    for left in (part, before):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     part.mkdir(parents=True)
-    fill(part)
-    shutil.rmtree(path, ignore_errors=True)
+    try:
+        fill(part)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    if path.exists():  # renamed, not removed: a process that is killed here loses neither
+        os.replace(path, before)
     os.replace(part, path)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def save_weights(path: Path, model: nn.Module) -> None:

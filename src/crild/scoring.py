@@ -1,6 +1,6 @@
 """`evaluate` and `predict`: what a saved classifier answers to the rows of a data source, and how right that is."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -8,88 +8,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from crild import inference
 from crild.config import EvaluateConfig, PredictConfig, takes
-from crild.data.glue import USUAL_LENGTH
-from crild.data.task import load_rows, load_unlabelled
-from crild.data.tokenise import tokenise
+from crild.data.task import load_unlabelled
 from crild.errors import CrildError
 from crild.files import write_frame
 from crild.metrics import paired_interval
-from crild.models import loading
-from crild.models.architecture import longest
 from crild.paths import refuse_answers
 from crild.randomness import own_random_state
-from crild.run.folder import CONFIG, RunFolder
-from crild.run.models import device
+from crild.run.classifier import Classifier, load_classifier, rows_to_score
 from crild.run.objects import configured
 from crild.run.result import Evaluation
 from crild.run.targets import Target
-from crild.tasks.base import TaskType
-from crild.tasks.labels import align_labels, is_generic, parse_label_map
-from crild.tasks.registry import task_type_of
+from crild.tasks.labels import align_labels, is_generic
 
 EXAMPLES = 10  # rows that are shown
-
-
-@dataclass(frozen=True)
-class Classifier:
-    """A saved classifier.
-
-    Attributes:
-        path: its folder, or hub name.
-        model, tokenizer: loaded.
-        task_type: what it does.
-        names: of its classes; of a regression, of its one output.
-    """
-
-    path: str
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    task_type: TaskType
-    names: list[str]
-
-    def logits(self, rows: Dataset, asked: int | None, default: int = USUAL_LENGTH) -> np.ndarray:
-        """Return the logits (rows, C) of texts, cut to ``asked`` tokens, else to what the tokenizer says, else to
-        ``default``; never to more than the model takes."""
-        own = self.tokenizer.model_max_length
-        length = asked or (own if own < 10_000 else default)  # tokenizers without a length say 1e30
-        return inference.predict(
-            self.model, tokenise(rows, self.tokenizer, min(length, longest(self.model))), self.tokenizer
-        )
-
-    def columns(self, name: str, logits: np.ndarray) -> dict[str, Any]:
-        """Return the answers as a column ``name``, and each class's probability as ``name_probability_CLASS``."""
-        out: dict[str, Any] = {name: self.task_type.spelled(self.task_type.answers(logits), self.names)}
-        probabilities = self.task_type.probabilities(logits)
-        if probabilities is not None:
-            out |= {f"{name}_probability_{each}": probabilities[:, i] for i, each in enumerate(self.names)}
-        return out
-
-
-def load_classifier(name: str, role: str, config: EvaluateConfig | PredictConfig) -> Classifier:
-    """Load a classifier; a run directory stands for the model that the run was for.
-
-    Args:
-        name: folder or hub name.
-        role: how messages call it.
-        config: may code of the hub run, and which revision.
-
-    Raises:
-        CrildError: it cannot be loaded, or has no trained head.
-    """
-    folder = Path(name).expanduser()
-    is_run = (folder / CONFIG).exists() or any(folder.glob(f"*/{CONFIG}"))
-    if is_run and not (folder / "config.json").exists():
-        name = str(RunFolder.open(folder).classifier_path)
-    model, trained = loading.load_model(name, role, None, config.trust_remote_code, config.revision)
-    if not trained:
-        raise CrildError(f"{role}: {name} has no trained classification head; fine-tune it first")
-    tokenizer = loading.load_tokenizer(name, role, config.trust_remote_code, config.revision)
-    placed: PreTrainedModel = model.to(device())  # type: ignore[arg-type]
-    return Classifier(name, placed, tokenizer, task_type_of(model.config), loading.label_names(model.config))
 
 
 @takes(EvaluateConfig)
@@ -129,24 +64,13 @@ def score(config: EvaluateConfig) -> Evaluation:
     ours = load_classifier(config.model, "model", config)
     other = load_classifier(config.compare, "compare", config) if config.compare else None
     task_type = ours.task_type
-    task, rows = load_rows(config, task_type)
-    if task.task_type is not task_type:
-        raise CrildError(f"{config.data} holds a {task.task_type.name} task, and {ours.path} does {task_type.name}")
-    notes = list(task.notes)
-    known = [i for i, label in enumerate(rows["labels"][:]) if label is not None]
-    if not known:
+    found = rows_to_score(ours, config)
+    if found.target is None:
         raise CrildError(f"{config.data} has no labels to score against (--label names the column)")
-    rows = rows.select(known)
-    truth, positive = rows["labels"][:], 1
-    if task_type.named:
-        alignment = align_labels(task.names, task.generic, ours.names, parse_label_map(config.label_map))
-        truth = [task_type.aligned(label, alignment.index, len(ours.names)) for label in truth]
-        positive = alignment.index[1] if len(alignment.index) == 2 else 1
-        notes += [alignment.note] if alignment.note else []
-    measure = task_type.find_metric(task.metric, len(ours.names), positive)
-    target = Target(task_type, np.arange(len(rows)), np.array(truth), measure, task.metric, positive)
+    task, rows, target, notes = found.task, found.rows, found.target, list(found.notes)
     logits = ours.logits(rows, config.max_length, task.max_length)
-    columns = texts_frame(rows) | {"label": task_type.spelled(truth, ours.names)} | ours.columns("answer", logits)
+    labels = task_type.spelled(target.truth, ours.names)
+    columns = texts_frame(rows) | {"label": labels} | ours.columns("answer", logits)
     if other is not None:
         theirs, note = in_order_of(ours, other, other.logits(rows, config.max_length, task.max_length))
         notes += [note] if note else []

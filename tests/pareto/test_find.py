@@ -7,7 +7,6 @@ import pytest
 import crild
 from crild.config import FrontierConfig
 from crild.errors import CrildError
-from crild.grid.run import GRID
 from crild.pareto import find
 from crild.pareto.result import Served
 from crild.run.folder import RunFolder
@@ -67,7 +66,7 @@ def test_a_student_that_is_too_slow_is_not_trained(planted):
     batches, left_out = planted(within=0.001, max_latency="2ms")
     assert batches[-1] == ["static", "1 layer", "2 layers"]
     assert left_out["3 layers"] == "not trained: slower than 2 ms"
-    with pytest.raises(CrildError, match="--max-latency 0.05: every student takes longer, static 0.1 ms"):
+    with pytest.raises(CrildError, match=r"--max-latency 0\.05: every student takes longer, static 0\.1 ms"):
         planted(max_latency=0.05)
 
 
@@ -92,26 +91,36 @@ def test_what_is_asked_for_wrongly_writes_nothing(cli, tiny_teacher, film_data, 
 def test_a_search_ends_in_served_students_and_goes_on_where_it_was(tiny, film_data, tmp_path, cli):
     """With an encoder in place of the teacher, which the grid fine-tunes once."""
     output = tmp_path / "out"
-    given = ("frontier", "--teacher", tiny, "--data", film_data, "--output", output, "--students", "static 1", "--widths",
-             "full", "--vocabularies", "full", "--method", "kd", "--max-steps", "3", "--threads", "1", "--json")  # fmt: skip
-    code, out, err = cli(*given, "--within", "0")
+    small = (
+        "--students",
+        "static 1",
+        "--widths",
+        "full",
+        "--vocabularies",
+        "full",
+        "--method",
+        "kd",
+        "--max-steps",
+        "3",
+    )
+    given = ("frontier", "--teacher", tiny, "--data", film_data, "--output", output, *small, "--threads", "1", "--json")
+    code, out, err = cli(*given, "--within", "1")
     assert code == 0, err
     found = json.loads(out)
     assert json.loads((output / "frontier.json").read_text()) == found
     assert (output / "frontier.svg").read_text().startswith("<svg")
-    served = {each["name"]: each for each in found["students"] if each["path"]}
-    teacher = found["teacher"]["score"]
-    for each in served.values():
-        assert each["difference"] == pytest.approx(each["score"] - teacher)
-        assert each["latency_ms"] > 0
-        assert each["bytes"] > 0
-    runs = {path: path.stat().st_mtime_ns for path in output.glob("*/**/result.json")}
-    assert len(runs) == 1 + len(served)  # the teacher once
-    grid = (output / GRID).read_text()
-    assert "kd" in grid
+    static, layer = found["students"]
+    assert found["fastest"] == static["name"] == "static"
+    assert layer["left_out"] == "not trained: slower than one that qualifies"
+    assert static["difference"] == pytest.approx(static["score"] - found["teacher"]["score"])
+    assert 0 < static["latency_ms"] < layer["latency_ms"] < found["teacher"]["latency_ms"]
+    exported = json.loads((output / "served" / "static" / "export.json").read_text())
+    assert (exported["score_after"], exported["bytes"]) == (static["score"], static["bytes"])
 
+    results = {path: path.stat().st_mtime_ns for path in output.glob("*/**/*.json")}
+    assert sum(path.name == "result.json" for path in results) == 2  # the teacher's and the student's
     again = crild.frontier(teacher=tiny, data=film_data, output=output, students="static 1", widths="full",
                            vocabularies="full", method="kd", max_steps=3, threads=1, within=1)  # fmt: skip
-    assert {path: path.stat().st_mtime_ns for path in output.glob("*/**/result.json")} == runs
-    assert again.fastest == "static"
-    assert again.students[0].score == served["static"]["score"]
+    assert {path: path.stat().st_mtime_ns for path in output.glob("*/**/*.json")} == results
+    assert again.students[0].score == static["score"]
+    assert "the fastest within 1 of the teacher's accuracy is static" in str(again)

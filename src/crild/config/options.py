@@ -372,6 +372,27 @@ class Look:
 
 
 @options
+class Serving:
+    """What is exported, and how it is proved"""
+
+    data: Place | None = option(
+        None, "rows to prove the export on", unset="the held-out rows of a run", reads="file or folder"
+    )
+    output: Place | None = option(None, "folder of the export", unset="served, in the folder of a run")
+    overwrite: Switch = option(False, "replace an earlier export there")
+    format: Literal["onnx", "openvino"] = option("onnx", "of the model's file")
+    quantize: Literal["none", "int8"] = option(
+        "none", "int8: weights of 8 bits, by the scheme that agrees best on rows that are not reported"
+    )
+    tolerance: Number = option(
+        0.01, "score that int8 may lose; where it loses more, the fp32 file is kept beside it", at_least=0
+    )
+    threads: Whole | None = option(
+        None, "threads of every model that is timed", unset="as many as PyTorch takes", at_least=1
+    )
+
+
+@options
 class Workers:
     """Several runs"""
 
@@ -389,7 +410,7 @@ class Students:
         unset="static, and 1, 2, a third and half of the teacher's layers",
     )
     widths: str = option("full,half", "hidden sizes of each cut student, joined with commas: full, half or numbers")
-    vocabularies: str = option("full,auto", "what each is served with, joined with commas: see `crild export --help`")
+    vocabularies: str = option("full", "what each is served with, joined with commas: see `crild export --help`")
     within: Number = option(0.01, "what a student's score may lack of the teacher's", at_least=0)
     max_latency: Milliseconds | None = option(
         None, "milliseconds that a served student may take for a batch", unset="any", above=0
@@ -439,6 +460,11 @@ class EvaluateConfig(Overwrite, Answers, DataConfig, Model):
 @options
 class PredictConfig(Overwrite, AnswersOutput, Hub, Texts, Model):
     """`crild predict`: a saved classifier's answers to rows without labels."""
+
+
+@options
+class ExportConfig(Serving, DataConfig, Model):
+    """`crild export`: a classifier as files that run without PyTorch."""
 
 
 @options

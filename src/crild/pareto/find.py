@@ -6,11 +6,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crild.config import DistillConfig, ExportConfig, FrontierConfig, PredictConfig, option_names, takes
+from crild.config import DistillConfig, ExportConfig, FrontierConfig, PredictConfig, build, option_names, takes
 from crild.console import say
 from crild.data.glue import USUAL_LENGTH
 from crild.data.task import load_unlabelled
@@ -24,14 +23,18 @@ from crild.models.shape import Shape
 from crild.pareto.candidates import Candidate, candidates
 from crild.pareto.picture import picture
 from crild.pareto.result import Frontier, Served, fastest, qualifies
-from crild.pareto.timing import in_batches, int8_call, session_call, tensors, threads_of, torch_call, turns
+from crild.pareto.timing import in_int8, milliseconds
 from crild.randomness import own_random_state
+from crild.run.classifier import Classifier
 from crild.run.folder import RunFolder
 from crild.run.objects import configured
 from crild.run.predictions import RunRows
 from crild.serving import onnx
-from crild.serving.export import export
-from crild.serving.serve import Served as Runtime
+from crild.serving.export import export, refuse_missing
+from crild.serving.proof import in_torch, served
+from crild.serving.rows import scored
+from crild.serving.session import Session
+from crild.serving.timing import threads_of_torch
 
 UNTRAINED, FOUND, PICTURE = "untrained.json", "frontier.json", "frontier.svg"
 VOCABULARIES = {"full": "", "auto": ", trimmed"}  # as `crild export --trim-vocabulary`, and in a name
@@ -62,7 +65,7 @@ def frontier(
     Raises:
         CrildError: it cannot be run, or no student could be trained.
     """
-    onnx.require()
+    refuse_missing(ExportConfig(quantize="int8"))
     with configured(
         FrontierConfig, config, options, tokenizer, lambda sound: check_folder(sound.output, GRID, "grid"), GRID
     ) as (whole, _):
@@ -133,9 +136,13 @@ def models_of(config: FrontierConfig) -> tuple[dict[str, Any], PreTrainedModel]:
 def untrained(
     folder: Path, config: FrontierConfig, listed: Sequence[Candidate], source: PreTrainedModel
 ) -> dict[str, Served]:
-    """Return each candidate with its milliseconds a batch, untrained, or why it cannot be; measured once a folder."""
+    """Return each candidate with its milliseconds a batch, untrained, or why it cannot be; measured once a folder.
+
+    Raises:
+        CrildError: none can be.
+    """
     path = folder / UNTRAINED
-    with threads_of(config.threads) as threads:
+    with threads_of_torch(config.threads) as threads:
         said = {"batch": config.batch, "threads": threads, "students": [each.name for each in listed]}
         earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if said.items() <= earlier.items():
@@ -144,14 +151,18 @@ def untrained(
         name = config.base or config.teacher
         assert name is not None
         tokenizer = loading.load_tokenizer(name, "teacher", config.trust_remote_code, config.revision)
-        batches, length = in_batches(rows_to_time(config), config.batch), config.max_length or USUAL_LENGTH
-        calls, reasons = {}, {}
+        rows, length = rows_to_time(config), config.max_length or USUAL_LENGTH
+        models, reasons = {}, {}
         for each in listed:
             try:
-                calls[each.name] = int8_call(each.untrained(source), tokenizer, batches, length, threads)
+                models[each.name] = in_int8(each.untrained(source), tokenizer, rows, length, threads)
             except CrildError as error:
                 reasons[each.name] = f"cannot be: {error}"
-        times = dict(zip(calls, turns(list(calls.values())), strict=True))
+        if not models:
+            raise CrildError(
+                f"no student can be trained and served: {next(iter(reasons))} {next(iter(reasons.values()))}"
+            )
+        times = milliseconds(models, len(rows), config.batch)
     known = {c.name: Served(c.name, latency_ms=times.get(c.name), left_out=reasons.get(c.name)) for c in listed}
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(said | {"known": [asdict(each) for each in known.values()]}, indent=1) + "\n")
@@ -173,7 +184,7 @@ def within_reach(
     """Return the students that may qualify, the fastest first, and the others with why they cannot.
 
     Raises:
-        CrildError: there is none that may.
+        CrildError: all take longer than is allowed.
     """
 
     def takes(candidate: Candidate) -> float:
@@ -181,8 +192,6 @@ def within_reach(
 
     cannot = [known[each.name] for each in listed if known[each.name].left_out is not None]
     able = sorted((each for each in listed if known[each.name].left_out is None), key=takes)
-    if not able:
-        raise CrildError(f"no student can be trained and served: {cannot[0].name} {cannot[0].left_out}")
     limit = config.max_latency
     if limit is None:
         return able, cannot
@@ -230,15 +239,14 @@ def serve(folder: Path, run: RunFolder, student: Served, vocabulary: str) -> Ser
     try:
         if not (path / "export.json").exists():
             say(f"{name}: serving it in int8")
-            trim = None if vocabulary == "full" else vocabulary
-            export(ExportConfig(model=str(run.path), output=str(path), quantize="int8", trim_vocabulary=trim))
+            trimmed = {} if vocabulary == "full" else {"trim_vocabulary": vocabulary}
+            chosen = {"model": str(run.path), "output": str(path), "quantize": "int8", **trimmed}
+            export(build(ExportConfig, chosen))
     except CrildError as error:
         return replace(student, name=name, left_out=f"not served: {error}")
     rows = RunRows.of(run)
-    runtime = Runtime(path)
-    texts = texts_of(rows.held_out)
-    parts = [runtime.run(runtime.inputs(texts[i : i + 32])) for i in range(0, len(texts), 32)]
-    answers = rows.task_type.answers(np.concatenate(parts))
+    session = Session(path)
+    answers = rows.task_type.answers(session.logits(scored(rows, rows.held_out).texts))
     truth, teachers = rows.truth(rows.held_out), rows.answers(rows.held_out, "teacher")
     score = rows.measure(truth, answers)
     return replace(
@@ -247,15 +255,9 @@ def serve(folder: Path, run: RunFolder, student: Served, vocabulary: str) -> Ser
         score=score,
         difference=score - rows.measure(truth, teachers),
         interval=paired_interval(rows.measure, truth, answers, teachers),
-        bytes=onnx.bytes_of(path / runtime.facts["model"]),
+        bytes=onnx.size(path / session.about["model"]),
         path=str(path),
     )
-
-
-def texts_of(rows: Any) -> list[Any]:
-    """Return texts, or (text, second text) pairs, of a frame or a data set."""
-    columns = [list(rows[name]) for name in ("text", "text_pair") if name in getattr(rows, "column_names", rows)]
-    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
 
 
 def conclude(folder: Path, config: FrontierConfig, students: Sequence[Served], run: RunFolder) -> Frontier:
@@ -269,22 +271,17 @@ def conclude(folder: Path, config: FrontierConfig, students: Sequence[Served], r
     """
     rows, held = RunRows.of(run), run.result.models["teacher"]
     assert held is not None
-    texts = {name: list(rows.held_out[name]) for name in ("text", "text_pair") if name in rows.held_out}
-    batches = in_batches(Dataset.from_dict(texts | {"labels": [None] * len(rows.held_out)}), config.batch)
-    there = [each for each in students if each.path is not None]
-    with threads_of(config.threads) as threads:
+    texts = scored(rows, rows.held_out)
+    there = {each.name: Path(each.path) for each in students if each.path is not None}
+    with threads_of_torch(config.threads) as threads:
         say(f"timing the teacher and {len(there)} served students, which take turns")
-        read = tensors(run.teacher, run.tokenizer, batches, run.result.max_length)
-        calls = [torch_call(run.teacher, read)]
-        for each in there:
-            runtime = Runtime(str(each.path), threads)
-            calls.append(session_call(runtime.session, [runtime.inputs(texts_of(batch)) for batch in batches]))
-        times = turns(calls)
-    of_path = {each.path: ms for each, ms in zip(there, times[1:], strict=True)}
-    timed = [replace(each, latency_ms=of_path[each.path]) if each.path in of_path else each for each in students]
+        teacher = Classifier(str(run.teacher_path), run.teacher.cpu(), run.tokenizer, rows.task_type, rows.names)
+        models = {"teacher": in_torch(teacher, texts, run.result.max_length)}
+        models |= {name: served(Session(path, threads), texts.texts) for name, path in there.items()}
+        times = milliseconds(models, len(texts.rows), config.batch)
+    timed = [replace(each, latency_ms=times.get(each.name, each.latency_ms)) for each in students]
     timed.sort(key=lambda each: each.latency_ms or 0.0)
     best = fastest(timed, config.within, config.max_latency)
-    teacher = Served("teacher", held.score, 0.0, None, times[0], held.bytes, str(run.teacher_path))
     found = Frontier(
         metric=rows.metric,
         rows=len(rows.held_out),
@@ -292,7 +289,7 @@ def conclude(folder: Path, config: FrontierConfig, students: Sequence[Served], r
         max_latency=config.max_latency,
         batch=config.batch,
         threads=threads,
-        teacher=teacher,
+        teacher=Served("teacher", held.score, 0.0, None, times["teacher"], held.bytes, teacher.path),
         students=tuple(timed),
         fastest=None if best is None else best.name,
         folder=str(folder),

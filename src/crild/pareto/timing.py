@@ -1,104 +1,58 @@
 """How long models take for a batch: they take turns on the same texts, in one process, with as many threads."""
 
-import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crild.data.batching import Collator
 from crild.data.tokenise import tokenise
 from crild.models.architecture import model_inputs
-from crild.serving import onnx
+from crild.serving import int8, onnx
+from crild.serving.session import onnx_runner
+from crild.serving.timing import WARMUP, Prepare, take_turns
 
-ROUNDS, WARM_UP = 40, 3
-Call = Callable[[int], object]
-"""Runs a model on the batch of a round."""
-
-
-def turns(calls: Sequence[Call], rounds: int = ROUNDS) -> list[float]:
-    """Return each call's median milliseconds; in every round each is called once, with the number of the round."""
-    times: list[list[float]] = [[] for _ in calls]
-    for number in range(-WARM_UP, rounds):
-        for call, measured in zip(calls, times, strict=True):
-            start = time.perf_counter()
-            call(max(number, 0))
-            if number >= 0:
-                measured.append(1000 * (time.perf_counter() - start))
-    return [float(np.median(measured)) for measured in times]
+ROUNDS = 40
+SAMPLE_ROWS, SAMPLE_LENGTH = 3, 11  # of what a graph is traced with: sizes that occur nowhere else in it
 
 
-def in_batches(rows: Dataset, size: int, count: int = ROUNDS) -> list[Dataset]:
-    """Return ``count`` batches of rows, from the first on; after the last row the first one comes again."""
-    numbers = np.arange(size * count) % len(rows)
-    return [rows.select(numbers[i * size : (i + 1) * size].tolist()) for i in range(count)]
+def milliseconds(models: Mapping[str, Prepare], rows: int, batch: int) -> dict[str, float]:
+    """Return each model's median milliseconds for a batch.
+
+    Args:
+        models: by name.
+        rows: how many there are; rounds take them in their order, and begin again after the last one.
+        batch: how many of them a round takes.
+    """
+    numbers = np.resize(np.arange(rows), (WARMUP + ROUNDS, batch))
+    times = take_turns(models, numbers.tolist())
+    return {name: 1000 * float(np.median(seconds)) for name, seconds in times.items()}
 
 
-@contextmanager
-def threads_of(count: int | None) -> Iterator[int]:
-    """Let torch compute with so many threads for a while, all cores where nobody says; yield their number."""
-    before, chosen = torch.get_num_threads(), count or os.cpu_count() or 1
-    torch.set_num_threads(chosen)
-    try:
-        yield chosen
-    finally:
-        torch.set_num_threads(before)
-
-
-def tensors(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batches: Sequence[Dataset], max_length: int
-) -> list[dict[str, torch.Tensor]]:
-    """Return what a model reads of each batch of texts."""
-    collate = Collator(tokenizer)
-    encoded = [tokenise(batch, tokenizer, max_length) for batch in batches]
-    return [model_inputs(collate([rows[i] for i in range(len(rows))]), model) for rows in encoded]
-
-
-def torch_call(model: PreTrainedModel, inputs: Sequence[dict[str, torch.Tensor]]) -> Call:
-    """Return what runs a PyTorch model."""
-    model.eval()
-
-    @torch.inference_mode()
-    def call(number: int) -> object:
-        return model(**inputs[number % len(inputs)]).logits
-
-    return call
-
-
-def session_call(session: Any, inputs: Sequence[dict[str, np.ndarray]]) -> Call:
-    """Return what runs an ONNX session."""
-    return lambda number: session.run(["logits"], inputs[number % len(inputs)])
-
-
-def int8_call(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    batches: Sequence[Dataset],
-    max_length: int,
-    threads: int,
-) -> Call:
-    """Return what runs a model as it would be served, in int8: what its weights are takes no time.
+def in_int8(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Dataset, length: int, threads: int
+) -> Prepare:
+    """Return what answers rows by a model as it would be served, in int8: what its weights are takes no time.
 
     Raises:
         CrildError: it cannot be served.
     """
-    import onnxruntime
-
-    inputs = tensors(model, tokenizer, batches, max_length)
-    pair = tensors(model, tokenizer, [batches[0].select([0, 0])], max_length)[0]
-    program = onnx.to_int8(onnx.to_onnx(model, pair), onnx.SCHEMES[0], model.config.num_hidden_layers)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    collate = Collator(tokenizer)
+    tokenised = tokenise(rows, tokenizer, length).remove_columns("labels")
+    few = tokenise(rows.select([0] * SAMPLE_ROWS), tokenizer, SAMPLE_LENGTH).remove_columns("labels")
+    sample = model_inputs(Collator(tokenizer, SAMPLE_LENGTH)([few[i] for i in range(SAMPLE_ROWS)]), model)
     with TemporaryDirectory(prefix="crild-") as folder:
-        path = Path(folder) / "model.onnx"
-        onnx.save(program, path)
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs()]
-    return session_call(session, [{name: batch[name].numpy() for name in names} for batch in inputs])
+        exact, small = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+        onnx.save(onnx.to_onnx(model, sample), exact)
+        int8.quantise(exact, int8.TIERS[0][0], [], small)
+        run = onnx_runner(small, threads)
+
+    def prepare(chosen: Sequence[int]) -> Callable[[], object]:
+        batch = model_inputs(collate([tokenised[i] for i in chosen]), model)
+        inputs = {name: batch[name].numpy() for name in sample}
+        return lambda: run(inputs)
+
+    return prepare

@@ -1,0 +1,92 @@
+"""How long models take for the same rows, taking turns."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+WARMUP = 2  # rounds that do not count
+ROUNDS = {1: 30, 32: 6}  # by batch size, over short texts and over long ones
+SECONDS = 30.0  # after which a batch size has had enough rounds, if there were at least three
+SEED = 0
+
+Prepare = Callable[[Sequence[int]], Callable[[], object]]
+"""Takes row numbers, and returns what answers them: only the call of that is timed."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Median seconds of one call at a batch size.
+
+    Attributes:
+        short, long: over the shorter and over the longer half of the rows.
+    """
+
+    short: float
+    long: float
+
+    @property
+    def mean(self) -> float:
+        """Of both."""
+        return (self.short + self.long) / 2
+
+
+@contextmanager
+def threads_of_torch(threads: int | None) -> Iterator[int]:
+    """Give PyTorch so many threads for a while; yield how many it has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+
+def time_models(models: Mapping[str, Prepare], lengths: Sequence[int], batch_size: int) -> dict[str, Times]:
+    """Return each model's median times; in every round all models answer the same rows, another one first.
+
+    Args:
+        models: by name.
+        lengths: of the rows, in tokens.
+        batch_size: rows of one call.
+    """
+    measured = {
+        kind: take_turns(models, drawn(rows, batch_size), SECONDS / 2) for kind, rows in halves(lengths).items()
+    }
+    return {name: Times(**{kind: float(np.median(times[name])) for kind, times in measured.items()}) for name in models}
+
+
+def halves(lengths: Sequence[int]) -> dict[str, np.ndarray]:
+    """Return the numbers of the shorter and of the longer half of the rows."""
+    order = np.argsort(lengths, kind="stable")
+    middle = len(order) // 2
+    return {"short": order[: max(1, middle)], "long": order[middle:]}
+
+
+def drawn(rows: np.ndarray, batch_size: int) -> list[list[int]]:
+    """Return the rows of each round, drawn at random; few rows come again."""
+    rounds = WARMUP + ROUNDS[batch_size]
+    order = np.resize(np.random.default_rng(SEED).permutation(rows), rounds * batch_size)
+    return [part.tolist() for part in order.reshape(rounds, batch_size)]
+
+
+def take_turns(
+    models: Mapping[str, Prepare], rounds: Sequence[Sequence[int]], seconds: float = SECONDS
+) -> dict[str, list[float]]:
+    """Return the seconds of each model's every call; see `time_models`."""
+    times: dict[str, list[float]] = {name: [] for name in models}
+    names, began = list(models), time.perf_counter()
+    for number, rows in enumerate(rounds):
+        calls = {name: models[name](rows) for name in names}
+        for name in names:
+            start = time.perf_counter()
+            calls[name]()
+            if number >= WARMUP:
+                times[name].append(time.perf_counter() - start)
+        names = [*names[1:], names[0]]
+        if time.perf_counter() - began > seconds and number >= WARMUP + 2:
+            break
+    return times
