@@ -281,6 +281,9 @@ def predict(config: PredictConfig, switches: Any) -> int:
 
 def export(config: ExportConfig, switches: Any) -> int:
     """`crild export RUN-OR-MODEL`."""
+    from crild.serving.packages import refuse_missing
+
+    refuse_missing(config)
     begin(f"exporting {config.model}", config if config.data and not config.validation else None)
     from crild.serving.export import export as serve
     from crild.serving.page import screen

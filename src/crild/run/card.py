@@ -102,6 +102,24 @@ def write_card(
     write_whole(folder / "README.md", str(ModelCard(text)))
 
 
+def write_section(folder: Path, title: str, text: str) -> None:
+    """Write a section into the card of a student's folder, in place of an earlier one of that title; last without one.
+
+    A folder without a card stays without.
+    """
+    card = folder / "README.md"
+    if not card.exists():
+        return
+    section = f"## {title}\n\n{text.strip()}\n"
+    whole = card.read_text(encoding="utf-8")
+    before, heading, rest = whole.partition(f"\n## {title}\n")
+    if heading:
+        _, following, after = rest.partition("\n## ")
+    else:
+        before, following, after = whole.partition("\n## How it was made")
+    write_whole(card, f"{before.rstrip()}\n\n{section}" + (f"{following}{after}" if following else ""))
+
+
 # ---- names ----
 
 

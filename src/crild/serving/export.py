@@ -1,16 +1,12 @@
 """`export`: a classifier -> a folder that runs without PyTorch, written whole or not at all, with its proof."""
 
-import json
 import os
-import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -20,24 +16,26 @@ from crild.data.batching import Collator
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
 from crild.files import check_folder, write_folder, write_whole
-from crild.inference import bytes_on_disk, parameters
+from crild.metrics import paired_interval
 from crild.models.architecture import model_inputs
 from crild.randomness import own_random_state
+from crild.run.card import write_section
 from crild.run.classifier import Classifier, load_classifier, run_of
 from crild.run.folder import RunFolder
 from crild.run.objects import configured
-from crild.serving import int8, onnx, page
-from crild.serving.proof import BATCHES, Compared, compare, measure_times
-from crild.serving.result import Export, Served
+from crild.serving import int8, onnx, openvino, page
+from crild.serving.folder import FP32, bytes_of, remove_model, write_about, write_tokenizer
+from crild.serving.packages import refuse_missing, warn_of_version
+from crild.serving.proof import BATCHES, Compared, compare, cost, measure_times, processor, weights_of
+from crild.serving.result import Export
 from crild.serving.rows import ScoredRows, read_rows
-from crild.serving.session import ABOUT, MODEL, TOKENIZER, Session
-from crild.serving.timing import Times, threads_of_torch
+from crild.serving.session import MODEL, Session
+from crild.serving.timing import threads_of_torch
 
 PROOF = "export.json"  # tells whose folder it is
-FP32 = "model.fp32.onnx"
 SERVED = "served"  # in a run's folder
 MOST_DIFFERENCE = 1e-4  # of a logit in fp32
-SAMPLE_ROWS, SAMPLE_LENGTH = 3, 11  # what the graph is traced with; sizes that occur nowhere else in it
+SAMPLE_ROWS, SAMPLE_LENGTH = 3, 11  # of what a graph is traced with: sizes that occur nowhere else in it
 
 
 @takes(ExportConfig)
@@ -79,6 +77,7 @@ class Job:
         rows: to report on.
         selection: to choose on; ``None`` where nothing is chosen.
         length: tokens kept of a text.
+        output: the folder that is to be.
         notes: what the user should know.
     """
 
@@ -89,7 +88,18 @@ class Job:
     rows: ScoredRows
     selection: ScoredRows | None
     length: int
+    output: Path
     notes: tuple[str, ...]
+
+    @property
+    def to_int8(self) -> bool:
+        """Whether weights get 8 bits."""
+        return self.config.quantize == "int8"
+
+    @property
+    def file(self) -> str:
+        """Name of the model's file."""
+        return MODEL[self.config.format]
 
 
 def write_export(config: ExportConfig) -> Export:
@@ -99,26 +109,23 @@ def write_export(config: ExportConfig) -> Export:
     refuse_missing(config)
     run = run_of(config.model)
     if config.output is None and run is None:
-        raise CrildError("--output is missing: folder of the export (that of a run is RUN/served)")
-    output = check_folder(config.output or str(run.path / SERVED), PROOF, "crild export")  # type: ignore[union-attr]
+        raise CrildError("--output is missing: folder of the export (of a run's, RUN/served)")
+    output = check_folder(config.output or f"{run and run.path / SERVED}", PROOF, "crild export")
     if (output / PROOF).exists() and not config.overwrite:
-        raise CrildError(f"--output {output}: it holds an export: choose another folder, or --overwrite")
-    job = read(config, run)
+        raise CrildError(f"--output {output}: it holds an export; choose another folder, or --overwrite")
+    warn_of_version()
+    job = read(config, run, output)
     found: list[Export] = []
     with threads_of_torch(config.threads) as threads:
-        write_folder(output, lambda folder: found.append(fill(job, folder, output, threads)))
+        write_folder(output, lambda folder: found.append(fill(job, folder, threads)))
     for note in found[0].notes:
         warn(note)
+    if run is not None:
+        write_section(Path(job.classifier.path), "Served", page.proof_markdown(found[0]))
     return found[0]
 
 
-def refuse_missing(config: ExportConfig) -> None:
-    """Raise `CrildError` where packages are missing, or do not do what is asked for."""
-    onnx.refuse_without(onnx.PACKAGES, "serve", "crild export")
-    onnx.refuse_untested_transformers()
-
-
-def read(config: ExportConfig, run: RunFolder | None) -> Job:
+def read(config: ExportConfig, run: RunFolder | None, output: Path) -> Job:
     """Load the models and read the rows."""
     assert config.model is not None
     classifier = on_cpu(load_classifier(config.model, "model", config))
@@ -127,10 +134,10 @@ def read(config: ExportConfig, run: RunFolder | None) -> Job:
         try:
             teacher = on_cpu(load_classifier(str(run.teacher_path), "teacher", config))
         except CrildError as error:
-            notes.append(f"the run's teacher is not compared: {error}")
+            notes.append(f"the run's teacher is not compared ({error})")
     rows, selection, more = read_rows(config, classifier, run, teacher)
     length = classifier.length(config.max_length)
-    return Job(config, run, classifier, teacher, rows, selection, length, (*notes, *more))
+    return Job(config, run, classifier, teacher, rows, selection, length, output, (*notes, *more))
 
 
 def on_cpu(classifier: Classifier) -> Classifier:
@@ -138,197 +145,131 @@ def on_cpu(classifier: Classifier) -> Classifier:
     return replace(classifier, model=classifier.model.cpu().eval())
 
 
-def fill(job: Job, folder: Path, output: Path, threads: int) -> Export:
+def fill(job: Job, folder: Path, threads: int) -> Export:
     """Write everything into a folder, and return the proof."""
-    config, classifier = job.config, job.classifier
-    write_tokenizer(classifier.tokenizer, job.length, folder / TOKENIZER)
-    sample = sample_inputs(classifier, job.rows)
-    write_about(job, folder, tuple(sample))
-    say(f"exporting {classifier.path} to {config.format}")
-    to_int8 = config.quantize == "int8"
-    file = FP32 if to_int8 else MODEL[config.format]
-    program = onnx.to_onnx(classifier.model, sample)
-    ends = onnx.end_nodes(program, classifier.model)
-    onnx.save(program, folder / file)
-    first = job.selection if to_int8 else job.rows
-    assert first is not None
-    exact = compared(job, first, Session(folder, threads, file))
-    refuse_difference(exact.largest, classifier)
-    schemes: list[int8.Tried] = []
-    choice = None
-    proof = exact
-    if to_int8:
-        say(f"fp32: logits differ by at most {exact.largest:.1g} from PyTorch's; quantising")
-        choice, schemes = int8.choose(folder / file, ends, judge(job, first, folder, threads), config.tolerance)
-        os.replace(choice.path, folder / MODEL[config.format])
-        for each in schemes:
-            each.path.unlink(missing_ok=True)
-        proof = compared(job, job.rows, Session(folder, threads))
-    found = put_together(job, folder, output, threads, proof, exact.largest, choice, schemes)
-    if found.fp32_file is None and to_int8:
-        onnx.remove(folder / FP32)
+    write_tokenizer(folder, job.classifier.tokenizer, job.length)
+    sample = sample_inputs(job)
+    write_about(folder, job.classifier, job.length, job.config.format, sample)
+    say(f"exporting {job.classifier.path} to {job.config.format}")
+    if job.config.format == "openvino":
+        openvino.write_openvino(job.classifier.model, sample, folder / job.file)
+        found = prove(job, folder, threads)
+    elif job.to_int8:
+        found = quantised(job, folder, sample, threads)
+    else:
+        onnx.save(onnx.to_onnx(job.classifier.model, sample), folder / job.file)
+        found = prove(job, folder, threads)
     write_whole(folder / PROOF, found.to_json())
-    page.write_pages(folder, found, "text_pair" in job.rows.rows.column_names)
+    page.write_pages(folder, found, pairs="text_pair" in job.rows.rows.column_names)
     return found
 
 
-def write_tokenizer(tokenizer: PreTrainedTokenizerBase, length: int, path: Path) -> None:
-    """Write a tokenizer that cuts and pads by itself, as crild does.
+def sample_inputs(job: Job) -> dict[str, Tensor]:
+    """Return inputs (3, 11) of the model, from real texts, to trace it with."""
+    few = job.rows.rows.select(np.resize(np.arange(len(job.rows.rows)), SAMPLE_ROWS).tolist())
+    tokenizer, model = job.classifier.tokenizer, job.classifier.model
+    tokenised = tokenise(few, tokenizer, SAMPLE_LENGTH).remove_columns("labels")
+    return model_inputs(Collator(tokenizer, SAMPLE_LENGTH)([tokenised[i] for i in range(SAMPLE_ROWS)]), model)
+
+
+def quantised(job: Job, folder: Path, sample: dict[str, Tensor], threads: int) -> Export:
+    """Write the model in 8 bits, by the scheme that the selection rows choose; keep fp32 where that loses too much."""
+    classifier, rows = job.classifier, job.selection
+    assert rows is not None
+    program = onnx.to_onnx(classifier.model, sample)
+    ends = onnx.end_nodes(program, classifier.model)
+    onnx.save(program, folder / FP32)
+    logits, texts = classifier.logits(rows.rows, job.length), rows.texts
+
+    def judge(path: Path) -> Compared:
+        return compare(classifier.task_type, rows, logits, Session(folder, threads, path.name).logits(texts))
+
+    exact = judge(folder / FP32)
+    refuse_difference(exact.largest, classifier)
+    say(f"in fp32 logits differ from PyTorch's by at most {exact.largest:.1g}; quantising")
+    choice, tried = int8.choose(folder / FP32, ends, judge, job.config.tolerance)
+    os.replace(choice.path, folder / job.file)
+    for each in tried:
+        each.path.unlink(missing_ok=True)
+    found = replace(
+        prove(job, folder, threads),
+        scheme=choice.scheme.name,
+        fp32_difference=exact.largest,
+        schemes=tuple(each.to_dict() for each in tried),
+    )
+    if -found.difference <= job.config.tolerance:
+        remove_model(folder / FP32)
+        return found
+    return replace(found, fp32_file=FP32, notes=(*found.notes, too_much(found, job.config.tolerance)))
+
+
+def too_much(found: Export, tolerance: float) -> str:
+    """Return a warning about an int8 file that loses more than it may, with what to do."""
+    return (
+        f"int8 loses {-found.difference:.4f} of the score, more than --tolerance {tolerance:g}: serve {FP32}, which is "
+        "kept beside it, or export with --quantize none"
+    )
+
+
+def prove(job: Job, folder: Path, threads: int) -> Export:
+    """Compare the exported model with the PyTorch model on the rows to report on, and time both and the teacher.
 
     Raises:
-        CrildError: it is no fast one, and only transformers can run it.
+        CrildError: logits in fp32 are not the PyTorch model's.
     """
-    if not tokenizer.is_fast:
-        raise CrildError(
-            f"the tokenizer, a {type(tokenizer).__name__}, is a slow one, which needs transformers to run: save the "
-            "model with a fast tokenizer (one with a tokenizer.json)"
-        )
-    core = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    core.enable_truncation(length, direction=tokenizer.truncation_side)
-    core.enable_padding(
-        direction=tokenizer.padding_side,
-        pad_id=tokenizer.pad_token_id,
-        pad_type_id=tokenizer.pad_token_type_id,
-        pad_token=tokenizer.pad_token,
-    )
-    core.save(str(path))
-
-
-def sample_inputs(classifier: Classifier, rows: ScoredRows) -> dict[str, Tensor]:
-    """Return inputs (3, 11) of the model, to trace it with."""
-    few = rows.rows.select(np.resize(np.arange(len(rows.rows)), SAMPLE_ROWS).tolist())
-    tokenised = tokenise(few, classifier.tokenizer, SAMPLE_LENGTH).remove_columns("labels")
-    batch = Collator(classifier.tokenizer, SAMPLE_LENGTH)([tokenised[i] for i in range(SAMPLE_ROWS)])
-    return model_inputs(batch, classifier.model)
-
-
-def write_about(job: Job, folder: Path, inputs: tuple[str, ...]) -> None:
-    """Write what a program must know to serve the model."""
-    classifier = job.classifier
-    about = {
-        "format": job.config.format,
-        "model": MODEL[job.config.format],
-        "task_type": classifier.task_type.name,
-        "labels": classifier.names if classifier.task_type.named else None,
-        "max_length": job.length,
-        "padding_id": classifier.tokenizer.pad_token_id,
-        "inputs": list(inputs),
+    classifier, rows, session = job.classifier, job.rows, Session(folder, threads)
+    task_type = classifier.task_type
+    logits, others = classifier.logits(rows.rows, job.length), session.logits(rows.texts)
+    found = compare(task_type, rows, logits, others)
+    if not job.to_int8:
+        refuse_difference(found.largest, classifier)
+    say("timing the models, which take turns")
+    classifiers = ({"teacher": job.teacher} if job.teacher else {}) | {"before": classifier}
+    times = measure_times(classifiers, session, rows, job.length)
+    scores: dict[str, float] = {"before": found.before, "served": found.after}
+    if job.teacher and job.run is not None and not job.config.data:
+        scores["teacher"] = job.run.result["teacher"]["score"]
+    sizes = {name: weights_of(each) for name, each in classifiers.items()} | {"served": bytes_of(folder / job.file)}
+    speedups = {
+        name: {size: times[size][name].mean / times[size]["served"].mean for size in BATCHES} for name in classifiers
     }
-    write_whole(folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
-
-
-def compared(job: Job, rows: ScoredRows, session: Session) -> Compared:
-    """Return how an exported file's answers differ from the PyTorch model's."""
-    logits = job.classifier.logits(rows.rows, job.length)
-    return compare(job.classifier.task_type, rows, logits, session.logits(rows.texts))
+    return Export(
+        path=str(job.output),
+        model=classifier.path,
+        format=job.config.format,
+        quantize=job.config.quantize,
+        scheme=None,
+        task_type=task_type.name,
+        metric=rows.metric,
+        rows=len(rows.rows),
+        score_before=found.before,
+        score_after=found.after,
+        difference_interval=paired_interval(
+            rows.measure, rows.truth, task_type.answers(others), task_type.answers(logits)
+        ),
+        agreement=found.agreement,
+        agreement_metric=task_type.agreement,
+        largest_difference=found.largest,
+        fp32_difference=found.largest,
+        bytes_before=sizes["before"],
+        bytes=sizes["served"],
+        speedup_batch1=speedups["before"][1],
+        speedup_batch32=speedups["before"][32],
+        teacher_bytes=sizes.get("teacher"),
+        teacher_speedup_batch1=speedups["teacher"][1] if job.teacher else None,
+        teacher_speedup_batch32=speedups["teacher"][32] if job.teacher else None,
+        threads=threads,
+        processor=processor(),
+        models={name: cost(sizes[name], scores.get(name), *(times[size][name] for size in BATCHES)) for name in sizes},
+        notes=job.notes,
+    )
 
 
 def refuse_difference(largest: float, classifier: Classifier) -> None:
     """Raise `CrildError` where logits in fp32 are not the PyTorch model's."""
-    if not largest <= MOST_DIFFERENCE:  # so is NaN
+    if not largest <= MOST_DIFFERENCE:  # NaN is refused as well
         model = classifier.model
         raise CrildError(
-            f"{type(model).__name__} ({model.config.model_type}): the exported file's logits differ from PyTorch's by "
+            f"{type(model).__name__} ({model.config.model_type}): logits of the exported file differ from PyTorch's by "
             f"{largest:.2g}, more than {MOST_DIFFERENCE:g}: the exporter does not take this architecture as it is"
         )
-
-
-def judge(job: Job, rows: ScoredRows, folder: Path, threads: int) -> int8.Judge:
-    """Return what measures a quantised file on the selection rows."""
-    logits, texts = job.classifier.logits(rows.rows, job.length), rows.texts
-
-    def measured(path: Path) -> tuple[float, float, float]:
-        others = Session(folder, threads, path.name).logits(texts)
-        found = compare(job.classifier.task_type, rows, logits, others)
-        return found.lost, found.agreement, found.rms
-
-    return measured
-
-
-def put_together(
-    job: Job,
-    folder: Path,
-    output: Path,
-    threads: int,
-    proof: Compared,
-    fp32_difference: float,
-    choice: int8.Tried | None,
-    schemes: list[int8.Tried],
-) -> Export:
-    """Time the models, and return everything that was found."""
-    say("timing the models, which take turns")
-    classifiers = ({"teacher": job.teacher} if job.teacher else {}) | {"before": job.classifier}
-    times = measure_times(classifiers, {"served": Session(folder, threads)}, job.rows, job.length)
-    scores = {"before": proof.before, "served": proof.after}
-    if job.run is not None and job.teacher and not job.config.data:
-        scores["teacher"] = job.run.result["teacher"]["score"]
-    sizes = {name: bytes_of(each) for name, each in classifiers.items()}
-    sizes["served"] = onnx.size(folder / MODEL[job.config.format])
-    models = {name: Served(sizes[name], *costs(times, name), scores.get(name)) for name in times[1]}
-
-    def speedup(name: str, batch_size: int) -> float:
-        return times[batch_size][name].mean / times[batch_size]["served"].mean
-
-    teacher: dict[str, Any] = {}
-    if job.teacher:
-        teacher = {"teacher_bytes": sizes["teacher"]}
-        teacher |= {f"teacher_speedup_batch{size}": speedup("teacher", size) for size in BATCHES}
-    loses = choice is not None and proof.lost > job.config.tolerance
-    notes = (*job.notes, too_much(proof.lost, job.config.tolerance)) if loses else job.notes
-    return Export(
-        path=str(output),
-        model=job.classifier.path,
-        format=job.config.format,
-        quantize=job.config.quantize,
-        scheme=None if choice is None else choice.scheme,
-        task_type=job.classifier.task_type.name,
-        metric=job.rows.metric,
-        rows=len(job.rows.rows),
-        score_before=proof.before,
-        score_after=proof.after,
-        difference_interval=proof.interval,
-        agreement=proof.agreement,
-        agreement_metric=job.classifier.task_type.agreement,
-        largest_difference=proof.largest,
-        fp32_difference=fp32_difference,
-        bytes_before=sizes["before"],
-        bytes=sizes["served"],
-        threads=threads,
-        processor=processor(),
-        models=models,
-        speedup_batch1=speedup("before", 1),
-        speedup_batch32=speedup("before", 32),
-        schemes=tuple({k: v for k, v in asdict(each).items() if k != "path"} for each in schemes),
-        fp32_file=FP32 if loses else None,
-        notes=tuple(notes),
-        **teacher,
-    )
-
-
-def costs(times: Mapping[int, Mapping[str, Times]], name: str) -> tuple[dict[str, float], dict[str, float]]:
-    """Return a model's latency in milliseconds at batch 1 and its rows a second at batch 32."""
-    one, many = asdict(times[1][name]), asdict(times[32][name])
-    return {kind: 1000 * value for kind, value in one.items()}, {kind: 32 / value for kind, value in many.items()}
-
-
-def bytes_of(classifier: Classifier) -> int:
-    """Return the bytes of a model's weights in files; of one on the hub, in fp32."""
-    return bytes_on_disk(Path(classifier.path)) or 4 * parameters(classifier.model)
-
-
-def too_much(lost: float, tolerance: float) -> str:
-    """Return a warning about an int8 file that loses more than it may, with what to do."""
-    return (
-        f"int8 loses {lost:.4f} of the score, more than --tolerance {tolerance:g}: serve {FP32}, which is kept beside "
-        "it, or distil a student that keeps more of its score (more texts, more layers)"
-    )
-
-
-def processor() -> str:
-    """Return what times are measured on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()

@@ -7,12 +7,13 @@ batch. So a text's logits depend a little on the texts that share its batch.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from crild.console import say
 from crild.errors import CrildError, first_line
-from crild.serving.onnx import graph_of, save, silent, size
+from crild.serving.onnx import save
+from crild.serving.proof import Compared
+from crild.serving.tracing import MOST_TEXT, silent
 
 
 @dataclass(frozen=True)
@@ -51,27 +52,21 @@ TIERS = (
 
 @dataclass(frozen=True)
 class Tried:
-    """A scheme, and how its model did on the selection rows.
+    """A scheme, how its model did on the selection rows, and its file."""
 
-    Attributes:
-        scheme: its name.
-        lost: score that it lost.
-        agreement: with the model before, in the task type's measure.
-        difference: root mean square of the logits' differences.
-        bytes: of its file.
-        path: of its file.
-    """
-
-    scheme: str
-    lost: float
-    agreement: float
-    difference: float
-    bytes: int
+    scheme: Scheme
+    found: Compared
     path: Path
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for the proof."""
+        chosen_by = {"lost": self.found.lost, "agreement": self.found.agreement, "rms_difference": self.found.rms}
+        return {"scheme": self.scheme.name, **chosen_by, "bytes": self.bytes}
 
 
-Judge = Callable[[Path], tuple[float, float, float]]
-"""Takes a file; returns ``lost``, ``agreement`` and ``difference`` of `Tried`."""
+Judge = Callable[[Path], Compared]
+"""Compares a file's answers on the selection rows with the PyTorch model's."""
 
 
 def quantise(source: Path, scheme: Scheme, ends: Sequence[str], path: Path) -> None:
@@ -86,6 +81,7 @@ def quantise(source: Path, scheme: Scheme, ends: Sequence[str], path: Path) -> N
     Raises:
         CrildError: ONNX Runtime cannot quantise it.
     """
+    import onnx_ir
     from onnxruntime.quantization import QuantType
     from transformers.exporters import OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
@@ -98,12 +94,12 @@ def quantise(source: Path, scheme: Scheme, ends: Sequence[str], path: Path) -> N
     )
     try:
         with silent():
-            program = OnnxRuntimeQuantizer(config).quantize(graph_of(source), {}, "onnx")  # type: ignore[arg-type]
+            program = OnnxRuntimeQuantizer(config).quantize(onnx_ir.load(source), {}, "onnx")  # type: ignore[arg-type]
     except OSError:  # a full disk
         raise
     except Exception as error:
         raise CrildError(
-            f"--quantize int8: ONNX Runtime cannot quantise this model ({first_line(error)[:200]}); use --quantize none"
+            f"ONNX Runtime cannot quantise this model ({first_line(error)[:MOST_TEXT]}): use --quantize none"
         ) from None
     save(program, path)
 
@@ -124,21 +120,17 @@ def choose(source: Path, ends: Sequence[str], judge: Judge, tolerance: float) ->
     """
     tried: list[Tried] = []
     for tier in TIERS:
-        found: list[Tried] = []
+        start = len(tried)
         for scheme in tier:
             if not scheme.ends and not ends:
                 continue
-            path = source.with_name(f"int8-{len(tried) + len(found)}.onnx")
+            path = source.with_name(f"int8-{len(tried)}.onnx")
             quantise(source, scheme, ends, path)
-            lost, agreement, difference = judge(path)
-            say(f"int8 {scheme.name}: agreement {agreement:.4f}, score {-lost:+.4f} on the selection rows")
-            found.append(Tried(scheme.name, lost, agreement, difference, size(path), path))
-        tried += found
-        if found and (best := min(found, key=lambda each: (-each.agreement, each.difference))).lost <= tolerance:
-            return best, tried
-    return min(tried, key=lambda each: (each.lost, -each.agreement, each.difference)), tried
-
-
-def distance(logits: np.ndarray, others: np.ndarray) -> float:
-    """Return the root mean square of differences."""
-    return float(np.sqrt(np.mean((logits.astype(np.float64) - others) ** 2)))
+            tried.append(Tried(scheme, judge(path), path, path.stat().st_size))
+            found = tried[-1].found
+            say(f"int8 {scheme.name}: agreement {found.agreement:.4f}, score {-found.lost:+.4f} on the selection rows")
+        if tried[start:]:
+            best = min(tried[start:], key=lambda each: (-each.found.agreement, each.found.rms))
+            if best.found.lost <= tolerance:
+                return best, tried
+    return min(tried, key=lambda each: (each.found.lost, -each.found.agreement, each.found.rms)), tried

@@ -1,17 +1,19 @@
 """What an export costs and saves: answers and times of a model before and after, on the same rows."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from crild.data.batching import Collator
 from crild.data.tokenise import tokenise
-from crild.metrics import paired_interval
+from crild.inference import bytes_on_disk, parameters
 from crild.models.architecture import model_inputs
 from crild.run.classifier import Classifier
-from crild.serving.int8 import distance
+from crild.serving.result import Cost
 from crild.serving.rows import ScoredRows
 from crild.serving.session import Session, Text
 from crild.serving.timing import Prepare, Times, time_models
@@ -22,19 +24,17 @@ BATCHES = (1, 32)
 
 @dataclass(frozen=True)
 class Compared:
-    """How the answers of an exported model differ from those of the model before.
+    """How a model's answers differ from those of the model that it was made from.
 
     Attributes:
         before, after: scores.
-        interval: 95 %, of the difference ``after`` less ``before``, paired by row.
         agreement: of the two, in the task type's measure.
         largest: absolute difference of logits.
-        rms: root mean square of these differences.
+        rms: root mean square of the logits' differences.
     """
 
     before: float
     after: float
-    interval: tuple[float, float]
     agreement: float
     largest: float
     rms: float
@@ -48,58 +48,82 @@ class Compared:
 def compare(task_type: TaskType, rows: ScoredRows, logits: np.ndarray, others: np.ndarray) -> Compared:
     """Return how ``others``, logits (n, C) of the same rows, differ from ``logits``."""
     before, after = task_type.answers(logits), task_type.answers(others)
-    agreement = task_type.find_metric(task_type.agreement, logits.shape[1])
+    differences = np.abs(logits.astype(np.float64) - others)
     return Compared(
         before=rows.measure(rows.truth, before),
         after=rows.measure(rows.truth, after),
-        interval=paired_interval(rows.measure, rows.truth, after, before),
-        agreement=agreement(before, after),
-        largest=float(np.abs(logits - others).max()),
-        rms=distance(logits, others),
+        agreement=task_type.find_metric(task_type.agreement, logits.shape[1])(before, after),
+        largest=float(differences.max()),
+        rms=float(np.sqrt(np.mean(differences**2))),
     )
 
 
 def measure_times(
-    classifiers: Mapping[str, Classifier], sessions: Mapping[str, Session], rows: ScoredRows, length: int
+    classifiers: Mapping[str, Classifier], session: Session, rows: ScoredRows, length: int
 ) -> dict[int, dict[str, Times]]:
-    """Return how long PyTorch models and exported ones take, by batch size and name; tokenising is not timed.
+    """Return how long PyTorch models and the exported one (``served``) take, by batch size and name.
+
+    Tokenising is not timed: it is the same for all.
 
     Args:
-        classifiers, sessions: by name.
+        classifiers: by name, the one that was exported among them.
+        session: the exported one.
         rows: texts.
         length: tokens kept of one.
     """
     models = {name: in_torch(each, rows, length) for name, each in classifiers.items()}
-    texts = rows.texts
-    models |= {name: served(session, texts) for name, session in sessions.items()}
-    first = next(iter(classifiers.values()))
-    lengths = tokenise(rows.rows, first.tokenizer, length)["length"][:]
-    return {batch_size: time_models(models, lengths, batch_size) for batch_size in BATCHES}
+    models["served"] = in_session(session, rows.texts)
+    tokenised = tokenise(rows.rows, classifiers["before"].tokenizer, length)
+    return {batch_size: time_models(models, tokenised["length"][:], batch_size) for batch_size in BATCHES}
 
 
 def in_torch(classifier: Classifier, rows: ScoredRows, length: int) -> Prepare:
     """Return what answers rows by PyTorch."""
-    model = classifier.model.eval()
+    model, collate = classifier.model, Collator(classifier.tokenizer)
     tokenised = tokenise(rows.rows, classifier.tokenizer, length).remove_columns("labels")
-    collate = Collator(classifier.tokenizer)
 
-    def prepare(chosen):  # type: ignore[no-untyped-def]
+    def prepare(chosen: Sequence[int]) -> Callable[[], object]:
         inputs = model_inputs(collate([tokenised[i] for i in chosen]), model)
 
-        @torch.inference_mode()
         def call() -> object:
-            return model(**inputs).logits.numpy()
+            with torch.inference_mode():
+                return model(**inputs).logits.numpy()
 
         return call
 
     return prepare
 
 
-def served(session: Session, texts: list[Text]) -> Prepare:
+def in_session(session: Session, texts: Sequence[Text]) -> Prepare:
     """Return what answers rows by an exported file."""
 
-    def prepare(chosen):  # type: ignore[no-untyped-def]
+    def prepare(chosen: Sequence[int]) -> Callable[[], object]:
         inputs = session.encode([texts[i] for i in chosen])
         return lambda: session.run(inputs)
 
     return prepare
+
+
+def cost(size: int, score: float | None, one: Times, many: Times) -> Cost:
+    """Return what a model costs, from its bytes and its times at batch 1 and 32."""
+    return Cost(
+        bytes=size,
+        latency_ms={kind: 1000 * seconds for kind, seconds in asdict(one).items()},
+        throughput={kind: BATCHES[1] / seconds for kind, seconds in asdict(many).items()},
+        score=score,
+    )
+
+
+def weights_of(classifier: Classifier) -> int:
+    """Return the bytes of a PyTorch model's weights in files; of one on the hub, in fp32."""
+    return bytes_on_disk(Path(classifier.path)) or 4 * parameters(classifier.model)
+
+
+def processor() -> str:
+    """Return what times are measured on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()

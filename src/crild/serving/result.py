@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Served:
+class Cost:
     """One model: what it costs, and perhaps its score on the reported rows.
 
     Attributes:
@@ -78,7 +78,7 @@ class Export(Shown, Mapping[str, Any]):
     bytes: int
     threads: int
     processor: str
-    models: dict[str, Served]
+    models: dict[str, Cost]
     speedup_batch1: float
     speedup_batch32: float
     teacher_bytes: int | None = None
@@ -132,7 +132,7 @@ class Export(Shown, Mapping[str, Any]):
         """Return what ``export.json`` holds."""
         known = {each.name for each in fields(cls)}
         plain = {name: value for name, value in values.items() if name in known}
-        return cls(**plain | {"models": {name: Served(**each) for name, each in values["models"].items()}})
+        return cls(**plain | {"models": {name: Cost(**each) for name, each in values["models"].items()}})
 
     def __getitem__(self, name: str) -> Any:
         return self.to_dict()[name]
