@@ -29,9 +29,10 @@ from crild.run.classifier import Classifier
 from crild.run.folder import RunFolder
 from crild.run.objects import configured
 from crild.run.predictions import RunRows
-from crild.serving import onnx
-from crild.serving.export import export, refuse_missing
-from crild.serving.proof import in_torch, served
+from crild.serving.export import export
+from crild.serving.folder import bytes_of
+from crild.serving.packages import refuse_missing
+from crild.serving.proof import in_session, in_torch
 from crild.serving.rows import scored
 from crild.serving.session import Session
 from crild.serving.timing import threads_of_torch
@@ -255,7 +256,7 @@ def serve(folder: Path, run: RunFolder, student: Served, vocabulary: str) -> Ser
         score=score,
         difference=score - rows.measure(truth, teachers),
         interval=paired_interval(rows.measure, truth, answers, teachers),
-        bytes=onnx.size(path / session.about["model"]),
+        bytes=bytes_of(path / session.about["model"]),
         path=str(path),
     )
 
@@ -277,7 +278,7 @@ def conclude(folder: Path, config: FrontierConfig, students: Sequence[Served], r
         say(f"timing the teacher and {len(there)} served students, which take turns")
         teacher = Classifier(str(run.teacher_path), run.teacher.cpu(), run.tokenizer, rows.task_type, rows.names)
         models = {"teacher": in_torch(teacher, texts, run.result.max_length)}
-        models |= {name: served(Session(path, threads), texts.texts) for name, path in there.items()}
+        models |= {name: in_session(Session(path, threads), texts.texts) for name, path in there.items()}
         times = milliseconds(models, len(texts.rows), config.batch)
     timed = [replace(each, latency_ms=times.get(each.name, each.latency_ms)) for each in students]
     timed.sort(key=lambda each: each.latency_ms or 0.0)
