@@ -4,11 +4,10 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `export`, `compare`, `tune`, their
-configurations,
-`RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind it), `DistillationTrainer` with
-`DistillationArguments` (a stage of a method as a `transformers.Trainer`), `objective` (to add one of your own),
-`quiet`, and `CrildError`.
+The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `export`, `compare`, `frontier`, `tune`, their
+configurations, `RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind it),
+`DistillationTrainer` with `DistillationArguments` (a stage of a method as a `transformers.Trainer`), `objective` (to
+add one of your own), `quiet`, and `CrildError`.
 """
 
 from importlib.metadata import version
@@ -24,12 +23,14 @@ if TYPE_CHECKING:
         EvaluateConfig,
         ExportConfig,
         FinetuneConfig,
+        FrontierConfig,
         PredictConfig,
         TuneConfig,
     )
     from crild.console import quiet
     from crild.grid.run import compare
     from crild.objectives import objective
+    from crild.pareto.find import frontier
     from crild.run.cascade import cascade
     from crild.run.folder import RunFolder
     from crild.run.start import distill, finetune
@@ -49,6 +50,7 @@ __all__ = [
     "EvaluateConfig",
     "ExportConfig",
     "FinetuneConfig",
+    "FrontierConfig",
     "PredictConfig",
     "RunFolder",
     "TuneConfig",
@@ -59,6 +61,7 @@ __all__ = [
     "evaluate",
     "export",
     "finetune",
+    "frontier",
     "objective",
     "predict",
     "quiet",
@@ -73,6 +76,7 @@ _HOME = {
     "EvaluateConfig": "crild.config",
     "ExportConfig": "crild.config",
     "FinetuneConfig": "crild.config",
+    "FrontierConfig": "crild.config",
     "PredictConfig": "crild.config",
     "RunFolder": "crild.run.folder",
     "TuneConfig": "crild.config",
@@ -83,6 +87,7 @@ _HOME = {
     "evaluate": "crild.scoring",
     "export": "crild.serving.export",
     "finetune": "crild.run.start",
+    "frontier": "crild.pareto.find",
     "objective": "crild.objectives",
     "predict": "crild.scoring",
     "quiet": "crild.console",

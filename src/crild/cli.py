@@ -21,6 +21,7 @@ from crild.config import (
     EvaluateConfig,
     ExportConfig,
     FinetuneConfig,
+    FrontierConfig,
     MethodsConfig,
     PredictConfig,
     TuneConfig,
@@ -199,6 +200,22 @@ def compare(config: CompareConfig, switches: Any) -> int:
     return 0
 
 
+def frontier(config: FrontierConfig, switches: Any) -> int:
+    """`crild frontier`."""
+    find_method(config.method)
+    begin(f"reading {config.data}", config)
+    from crild.pareto.find import FOUND, PICTURE
+    from crild.pareto.find import frontier as find
+
+    found = find(config)
+    if switches.json:
+        print(json.dumps(found.to_dict(), indent=2))
+    else:
+        print(found)
+        print(f"saved in {config.output}: {FOUND}, {PICTURE}, served/, and the runs' table.html")
+    return 0
+
+
 def tune(config: TuneConfig, switches: Any) -> int:
     """`crild tune`."""
     find_method(config.method)
@@ -369,6 +386,7 @@ VERBS = {
     "compare": Verb(
         "run a grid of methods, tasks, conditions and seeds into one table", CompareConfig, compare, "grid", PLAN
     ),
+    "frontier": Verb("find the fastest student that is nearly as good as its teacher", FrontierConfig, frontier),
     "tune": Verb("search a method's settings on splits carved from the training data", TuneConfig, tune),
     "check": Verb("say what is wrong with a data set, before anything is trained on it", CheckConfig, check, "data"),
     "evaluate": Verb("score a saved classifier", EvaluateConfig, evaluate, "model"),

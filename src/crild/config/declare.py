@@ -22,6 +22,10 @@ def _home(value: Any) -> Any:
     return os.path.expanduser(value) if isinstance(value, str | Path) else value
 
 
+def _no_unit(value: Any) -> Any:
+    return value.strip().removesuffix("ms") if isinstance(value, str) else value
+
+
 def _no_switch(value: Any) -> Any:  # to Python True is 1
     if isinstance(value, bool):
         raise ValueError(f"{value} is not a number")
@@ -32,6 +36,8 @@ Place = Annotated[str, BeforeValidator(_home)]
 """A path, or a name that may stand for one; the only options in which ``~`` is the home folder."""
 Whole = Annotated[int, BeforeValidator(_no_switch)]
 Number = Annotated[float, BeforeValidator(_no_switch)]
+Milliseconds = Annotated[float, BeforeValidator(_no_unit), BeforeValidator(_no_switch)]
+"""A number, also one that says its unit: ``10ms``."""
 Switch = StrictBool
 
 

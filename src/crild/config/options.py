@@ -9,7 +9,7 @@ from dataclasses import fields
 from os import PathLike
 from typing import Any, Literal
 
-from crild.config.declare import Number, Place, Switch, Whole, option, options
+from crild.config.declare import Milliseconds, Number, Place, Switch, Whole, option, options
 from crild.config.presets import of_presets
 from crild.tasks import TASK_NAMES
 
@@ -398,6 +398,33 @@ class Serving:
     )
 
 
+@options
+class Workers:
+    """Several runs"""
+
+    workers: str = option("1", "runs at a time: a number of local processes, or ray")
+    address: str | None = option(None, "of a running Ray cluster", unset="a local one")
+
+
+@options
+class Students:
+    """Students, and what they must reach"""
+
+    students: str | None = option(
+        None,
+        "as `crild distill --student` takes them, separated by spaces",
+        unset="static, and 1, 2, a third and half of the teacher's layers",
+    )
+    widths: str = option("full,half", "hidden sizes of each cut student, joined with commas: full, half or numbers")
+    vocabularies: str = option("full", "what each is served with, joined with commas: see `crild export --help`")
+    within: Number = option(0.01, "what a student's score may lack of the teacher's", at_least=0)
+    max_latency: Milliseconds | None = option(
+        None, "milliseconds that a served student may take for a batch", unset="any", above=0
+    )
+    batch: Whole = option(1, "rows of a batch whose time is measured", at_least=1)
+    threads: Whole | None = option(None, "of a served model whose time is measured", unset="all cores", at_least=1)
+
+
 # ---- one class a verb ----
 
 
@@ -447,7 +474,7 @@ class ExportConfig(Serving, DataConfig, Model):
 
 
 @options
-class CompareConfig:
+class CompareConfig(Workers):
     """Grid"""
 
     grid: Place | None = option(
@@ -456,11 +483,14 @@ class CompareConfig:
     output: Place | None = option(
         None, "folder of the grid: run directories, results and the table", unset="required, but for --dry-run"
     )
-    workers: str = option("1", "runs at a time: a number of local processes, or ray")
-    address: str | None = option(None, "of a running Ray cluster", unset="a local one")
     only: str | None = option(
         None, "only the runs with such a name, as --dry-run prints it; * is any text", unset="all"
     )
+
+
+@options
+class FrontierConfig(Workers, TrainConfig, LogitStage, IntermediateStage, Supplementary, Method, Students, Teacher):
+    """`crild frontier`: the fastest student that is nearly as good as its teacher."""
 
 
 @options

@@ -24,7 +24,8 @@ from crild.run.classifier import Classifier, load_classifier, run_of
 from crild.run.folder import RunFolder
 from crild.run.objects import configured
 from crild.serving import int8, onnx, openvino, page
-from crild.serving.folder import FP32, bytes_of, remove_model, write_about, write_tokenizer
+from crild.serving.confidence import with_confidence
+from crild.serving.folder import FP32, bytes_of, remove_model, write_about, write_confidence, write_tokenizer
 from crild.serving.packages import refuse_missing, warn_of_version
 from crild.serving.proof import BATCHES, Compared, compare, cost, measure_times, processor, weights_of
 from crild.serving.result import Export
@@ -159,6 +160,8 @@ def fill(job: Job, folder: Path, threads: int) -> Export:
     else:
         onnx.save(onnx.to_onnx(job.classifier.model, sample), folder / job.file)
         found = prove(job, folder, threads)
+    found = with_confidence(found, job.run, job.classifier.task_type, job.selection, Session(folder, threads))
+    write_confidence(folder, found.temperature, found.cascade.threshold if found.cascade else None)
     write_whole(folder / PROOF, found.to_json())
     page.write_pages(folder, found, pairs="text_pair" in job.rows.rows.column_names)
     return found

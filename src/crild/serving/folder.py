@@ -55,7 +55,22 @@ def write_about(folder: Path, classifier: Classifier, length: int, file_format: 
         "max_length": length,
         "padding_id": classifier.tokenizer.pad_token_id,
         "inputs": list(inputs),
+        "temperature": 1.0,
+        "threshold": None,
     }
+    write_whole(folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_confidence(folder: Path, temperature: float, threshold: float | None) -> None:
+    """Write how confidences are read, once the model is there to find out.
+
+    Args:
+        folder: of the export.
+        temperature: that logits are divided by before probabilities are made of them.
+        threshold: below which confidence the teacher should answer; ``None`` where that is not known.
+    """
+    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    about |= {"temperature": temperature, "threshold": threshold}
     write_whole(folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
 
 

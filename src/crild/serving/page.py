@@ -46,6 +46,7 @@ def write_pages(folder: Path, found: Export, pairs: bool) -> None:
         found: the proof.
         pairs: a row is a pair of texts.
     """
+    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     runtime = RUNTIMES[found.format]
     usage = '"one text" "another"' if pairs else '"a text" "another text"'
     serve = (
@@ -59,9 +60,9 @@ def write_pages(folder: Path, found: Export, pairs: bool) -> None:
             returns=RETURNS[found.task_type],
             rows="pairs of texts" if pairs else "texts",
             pairs=pairs,
+            asks=about["threshold"] is not None,
         )
     )
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     readme = (
         environment()
         .get_template("readme.md.j2")
@@ -93,7 +94,7 @@ def proof_markdown(found: Export) -> str:
             rows=found.rows,
             metric=found.metric,
             table=cells(found),
-            lines=[escape_markdown(line) for line in (*remarks(found), *found.notes)],
+            lines=[escape_markdown(line) for line in (*remarks(found), *cascade_lines(found), *found.notes)],
         )
     )
 
@@ -139,6 +140,11 @@ def remarks(found: Export) -> list[str]:
     return lines
 
 
+def cascade_lines(found: Export) -> list[str]:
+    """Return what the cascade with the teacher saves, line by line; none without one."""
+    return [f"with the teacher behind it: {line}" for line in found.cascade.remarks] if found.cascade else []
+
+
 def screen(found: Export) -> Group:
     """Return what the command line prints: a table of at most 80 columns, and the rest of the proof."""
     table = table_of("", "score", "MB", "ms short", "long", "rows/s short", "long")
@@ -146,4 +152,4 @@ def screen(found: Export) -> Group:
         table.add_row(Text(line[0]), *line[1:])
     title = f"{found.metric} on {found.rows} rows; ms at batch 1, rows/s at batch 32"
     scheme = [f"int8: {found.scheme}, chosen on other rows"] if found.scheme else []
-    return Group(titled(title, table), *(Text(line) for line in (*scheme, *remarks(found))))
+    return Group(titled(title, table), *(Text(line) for line in (*scheme, *remarks(found), *cascade_lines(found))))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from crild.run.cascade import Cascade
 from crild.shown import Shown
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Export(Shown, Mapping[str, Any]):
         models: costs of ``teacher``, ``before`` and ``served``.
         schemes: that were tried, and how they did on the selection rows.
         fp32_file: kept beside an int8 file that loses more than the tolerance.
+        temperature: that logits are divided by, so that confidences fit the selection rows; 1 where there are none.
+        cascade: of a run's student with its teacher behind it, on the run's own rows; ``None`` without a teacher.
         notes: what the user should know.
     """
 
@@ -86,6 +89,8 @@ class Export(Shown, Mapping[str, Any]):
     teacher_speedup_batch32: float | None = None
     schemes: tuple[dict[str, Any], ...] = ()
     fp32_file: str | None = None
+    temperature: float = 1.0
+    cascade: Cascade | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -132,7 +137,11 @@ class Export(Shown, Mapping[str, Any]):
         """Return what ``export.json`` holds."""
         known = {each.name for each in fields(cls)}
         plain = {name: value for name, value in values.items() if name in known}
-        return cls(**plain | {"models": {name: Cost(**each) for name, each in values["models"].items()}})
+        if "cascade" in plain:
+            plain["cascade"] = Cascade(**plain["cascade"])
+        return cls(
+            **{"scheme": None} | plain | {"models": {name: Cost(**each) for name, each in values["models"].items()}}
+        )
 
     def __getitem__(self, name: str) -> Any:
         return self.to_dict()[name]

@@ -1,0 +1,1 @@
+"""`frontier`: the fastest student that is nearly as good as its teacher."""

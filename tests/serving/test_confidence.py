@@ -1,0 +1,86 @@
+"""Confidences of an exported student: those of the run, in the folder's small file and its example."""
+
+import importlib.util
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+import crild
+from crild.run.predictions import RunRows
+from crild.run.targets import AGREEMENT
+from crild.serving.confidence import with_confidence
+from crild.serving.export import PROOF
+from crild.serving.folder import write_confidence
+from crild.serving.page import write_pages
+from crild.serving.result import Export
+from crild.serving.rows import scored
+from crild.serving.session import ABOUT, Session
+from crild.tasks.registry import TASK_TYPES
+
+TEXTS = ["good film", "awful plot", "the film was very slow not really fast", "nice", "bad bad bad acting"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_teacher, film_data):
+    folder = tmp_path_factory.mktemp("cascade") / "run"
+    crild.distill(teacher=tiny_teacher, data=film_data, student=1, method="kd", max_steps=20, control=False,
+                  kd_learning_rate=1e-3, output=folder)  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(run):
+    return crild.export(model=run)
+
+
+def example(folder):
+    """The folder's serve.py, loaded."""
+    spec = importlib.util.spec_from_file_location("serve", folder / "serve.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_an_export_in_fp32_has_the_cascade_of_its_run(run, exported):
+    mine, theirs = exported.cascade, crild.cascade(run)
+    assert mine.temperature == pytest.approx(theirs.temperature, rel=1e-3)
+    assert mine.threshold == pytest.approx(theirs.threshold, abs=1e-4)
+    assert (mine.student, mine.teacher, mine.score) == (exported.score_after, theirs.teacher, theirs.score)
+    assert mine.student_ms == pytest.approx(np.mean(list(exported.models["served"].latency_ms.values())))
+    about = json.loads((run / "served" / ABOUT).read_text())
+    assert (about["temperature"], about["threshold"]) == (mine.temperature, mine.threshold)
+    assert Export.of(json.loads((run / "served" / PROOF).read_text())).cascade.to_dict() == mine.to_dict()
+    assert "with the teacher behind it: " in (run / "served" / "README.md").read_text()
+
+
+def test_the_example_divides_by_the_temperature_and_says_whom_to_ask(run, exported):
+    folder = run / "served"
+    answers = example(folder).answer(TEXTS)
+    assert len(answers[0]) == (2 if exported.cascade.threshold is None else 3)
+    logits = Session(folder).logits(TEXTS)
+    shares = softmax(logits / 3.0, axis=-1)
+    threshold = float(np.median(shares.max(-1)))
+    write_confidence(folder, 3.0, threshold)
+    write_pages(folder, exported, pairs=False)
+    answers = example(folder).answer(TEXTS)
+    assert [name for name, _, _ in answers] == ["neg" if row[0] > row[1] else "pos" for row in logits]
+    assert [sure for _, sure, _ in answers] == pytest.approx(shares.max(-1), rel=1e-5)
+    assert [ask for _, _, ask in answers] == (shares.max(-1) < threshold - 1e-6).tolist()
+    assert sum(ask for _, _, ask in answers) == 2
+    write_confidence(folder, 3.0, None)
+    write_pages(folder, exported, pairs=False)
+    assert [len(each) for each in example(folder).answer(TEXTS)] == [2] * len(TEXTS)
+
+
+def test_a_model_that_is_no_runs_gets_a_temperature_alone(run, exported):
+    rows = RunRows.of(crild.RunFolder.open(run))
+    selection, session = scored(rows, rows.selection), Session(run / "served")
+    bare = replace(exported, temperature=1.0, cascade=None)
+    found = with_confidence(bare, None, rows.task_type, selection, session)
+    assert found == replace(bare, temperature=exported.temperature) != bare
+    for unknown in (None, replace(selection, metric=AGREEMENT)):  # no rows, or its own answers to fit
+        assert with_confidence(bare, None, rows.task_type, unknown, session) == bare
+    assert with_confidence(bare, None, TASK_TYPES["regression"], selection, session) == bare
