@@ -8,6 +8,7 @@ from pandas import DataFrame
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from crild.checking import Examination
+from crild.pareto.result import Frontier
 from crild.run.result import Evaluation, Result
 from crild.serving.result import Export
 from crild.config import CheckConfig as CheckConfig
@@ -18,6 +19,7 @@ from crild.trainer import DistillationTrainer as DistillationTrainer
 from crild.config import EvaluateConfig as EvaluateConfig
 from crild.config import ExportConfig as ExportConfig
 from crild.config import FinetuneConfig as FinetuneConfig
+from crild.config import FrontierConfig as FrontierConfig
 from crild.config import PredictConfig as PredictConfig
 from crild.run.folder import RunFolder as RunFolder
 from crild.config import TuneConfig as TuneConfig
@@ -27,7 +29,7 @@ from crild.objectives import objective as objective
 from crild.console import quiet as quiet
 
 __version__: str
-__all__ = ['CheckConfig', 'CrildError', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'ExportConfig', 'FinetuneConfig', 'PredictConfig', 'RunFolder', 'TuneConfig', 'cascade', 'check', 'compare', 'distill', 'evaluate', 'export', 'finetune', 'objective', 'predict', 'quiet', 'tune']
+__all__ = ['CheckConfig', 'CrildError', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'ExportConfig', 'FinetuneConfig', 'FrontierConfig', 'PredictConfig', 'RunFolder', 'TuneConfig', 'cascade', 'check', 'compare', 'distill', 'evaluate', 'export', 'finetune', 'frontier', 'objective', 'predict', 'quiet', 'tune']
 
 def check(
     config: CheckConfig | None = None,
@@ -454,6 +456,166 @@ def finetune(
         finetune_batch_size: batch size of fine-tuning (default: quick 16, paper 16)
         output: folder of the run: models, scores and logs
         keep_stages: keep the weights that each stage ended with, not the finished models alone
+    """
+    ...
+
+def frontier(
+    config: FrontierConfig | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    data: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_revision: str | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    max_length: int | None = None,
+    label: str | None = None,
+    label_map: str | None = None,
+    task: str = 'auto',
+    metric: str | None = None,
+    validation: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_seed: int = 42,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    train_rows: int | None = None,
+    imbalance: float | None = None,
+    label_noise: float = 0.0,
+    teacher: str | PathLike[str] | PreTrainedModel | None = None,
+    base: str | PathLike[str] | PreTrainedModel | None = None,
+    method: str = 'cr-ild',
+    schedule: Literal['two-stage', 'paper'] = 'two-stage',
+    features: str | None = None,
+    layer_map: str | None = None,
+    interpolate: bool | None = None,
+    plugin: str | PathLike[str] | None = None,
+    relation_heads: int | None = None,
+    width_map: Literal['none', 'learned'] = 'none',
+    consistency: float | None = None,
+    consistency_features: str | None = None,
+    ema: bool = False,
+    ema_decay: float = 0.999,
+    temperature: float | None = None,
+    kd_inputs: Literal['plain', 'interpolated'] = 'plain',
+    hard_label_weight: float | None = None,
+    cross_fit: int | None = None,
+    supplementary: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    supplementary_mode: Literal['first', 'join'] = 'first',
+    augment: str | None = None,
+    augment_ratio: float = 3.0,
+    preset: Literal['quick', 'paper'] | None = None,
+    epochs: int | None = None,
+    max_steps: int | None = None,
+    accumulation: int = 1,
+    save_steps: int = 100,
+    keep: Literal['best', 'last', 'average'] = 'best',
+    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    seed: int = 42,
+    finetune_epochs: int | None = None,
+    finetune_learning_rate: float | None = None,
+    finetune_batch_size: int | None = None,
+    ild_epochs: int | None = None,
+    ild_learning_rate: float | None = None,
+    ild_batch_size: int | None = None,
+    kd_epochs: int | None = None,
+    kd_learning_rate: float | None = None,
+    kd_batch_size: int | None = None,
+    output: str | PathLike[str] | None = None,
+    keep_stages: bool = False,
+    workers: str = '1',
+    address: str | None = None,
+    students: str | None = None,
+    widths: str = 'full,half',
+    vocabularies: str = 'full',
+    within: float = 0.01,
+    max_latency: float | None = None,
+    batch: int = 1,
+    threads: int | None = None,
+) -> Frontier:
+    """Distil students of several depths and widths, serve each in int8, and name the fastest that is good enough.
+
+    Students are tried cheapest first, by the time that they take with untrained weights. One that takes longer than
+    ``max_latency`` is not trained, nor is any that is slower than one that qualifies. The runs are a grid
+    (`crild.compare`) inside the output folder, and the same call goes on with them.
+
+    Args:
+        config: a whole configuration; or
+        tokenizer: of the models that are given as objects.
+        options: the fields of `FrontierConfig`, for instance ``teacher="./my-bert", data="tweets.csv", within=0.01,
+            max_latency=10, output="runs/frontier"``; models and data may be objects, as in `crild.distill`.
+
+    Returns:
+        The table: score, latency and size of each served student, and which is the fastest that qualifies. It is also
+        in ``frontier.json``, with a picture in ``frontier.svg``.
+
+    Raises:
+        CrildError: it cannot be run, or no student could be trained.
+
+    Options:
+        data: GLUE folder, CSV, TSV, JSONL, Parquet or text file, `datasets` directory or hub name
+        data_revision: branch, tag or commit of data on the hub (default: its main branch)
+        text: text column (default: recognised by common names)
+        text_pair: second text column of a text pair (default: recognised by common names)
+        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
+        label: label column; several 0/1 columns, joined by commas, are labels of their own each (default: recognised by common names)
+        label_map: old=new,...: the data's labels as the teacher calls them (default: matched by name)
+        task: kind of task; auto: what the labels and the teacher say
+        metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
+        validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
+        data_seed: seed of splits, apart from the training seed
+        trust_remote_code: allow code that comes with a hub model
+        revision: branch, tag or commit of models on the hub (default: their main branch)
+        train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
+        imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
+        label_noise: share of training labels replaced by another one, with the data seed
+        teacher: fine-tuned classifier; an encoder without a trained head is fine-tuned first and is also --base
+        base: pre-trained encoder: fine-tuned into the teacher, and what a cut student copies
+        method: see `crild methods`
+        schedule: two-stage: the method's own term, then the teacher's logits; paper: as its authors trained it
+        features: what is matched: ah, qkv or objectives with weights, as hidden+0.5*relations (default: the method's)
+        layer_map: last, uniform, skip, last-k, first, random, emd, all, or pairs 1-2,3-6 (default: the method's)
+        interpolate: match on interpolated inputs (default: the method's)
+        plugin: a Python file of your own that registers objectives with crild.objective (default: none)
+        relation_heads: relation heads of Q/K/V relations (default: 48 or the largest common divisor)
+        width_map: learned: a linear map of student states to the teacher's width also where widths are equal
+        consistency: final weight of the consistency term (default: the method's, 0.1 for cr-ild)
+        consistency_features: what the consistency term acts on: some of what is matched, such as h of ah (default: all)
+        ema: consistency targets from a moving average of the student
+        ema_decay: decay of the moving average
+        temperature: of logit distillation (default: the schedule's, 2 in two-stage)
+        kd_inputs: inputs of logit distillation; interpolated: function matching, the teacher answers mixed inputs
+        hard_label_weight: weight of the labels beside the teacher's logits, which get the rest (default: the schedule's)
+        cross_fit: folds of a cross-fitted teacher: each labelled row's logits come from a teacher that never saw its label (default: one teacher for all rows)
+        supplementary: further texts, labels ignored, for intermediate-layer distillation (default: none)
+        supplementary_mode: first: an own stage before the target data (the paper); join: rows beside the target's in both stages
+        augment: rewrites of the training texts, labelled by the teacher alone: all, or some of deletion, masking, replacement, crossing, pairing, joined with + (default: none)
+        augment_ratio: rewritten texts beside each training text, drawn anew in every epoch
+        preset: epochs, rates and batch sizes that are not given (default: quick on a CPU, paper on a GPU)
+        epochs: epochs of every stage that has no own setting (default: the preset's)
+        max_steps: a cap on the optimiser steps of each stage (default: none)
+        accumulation: micro-batches of one optimiser step; more of them need less memory
+        save_steps: steps between checkpoints, which a killed stage resumes from
+        keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
+        precision: of training passes; scores are always fp32
+        seed: seed of training
+        finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
+        finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
+        finetune_batch_size: batch size of fine-tuning (default: quick 16, paper 16)
+        ild_epochs: epochs of stage 1 (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 20,000 rows) or 10 (up to 200,000 rows) or 5)
+        ild_learning_rate: learning rate of stage 1 (default: quick 0.0001, paper 3e-05)
+        ild_batch_size: batch size of stage 1 (default: quick 32, paper 32)
+        kd_epochs: epochs of stage 2 (default: quick 10 (up to 1,500 rows) or 3 (up to 10,000 rows) or 2, paper 4)
+        kd_learning_rate: learning rate of stage 2 (default: quick 0.0001, paper 3e-05)
+        kd_batch_size: batch size of stage 2 (default: quick 32, paper 16)
+        output: folder of the run: models, scores and logs
+        keep_stages: keep the weights that each stage ended with, not the finished models alone
+        workers: runs at a time: a number of local processes, or ray
+        address: of a running Ray cluster (default: a local one)
+        students: as `crild distill --student` takes them, separated by spaces (default: static, and 1, 2, a third and half of the teacher's layers)
+        widths: hidden sizes of each cut student, joined with commas: full, half or numbers
+        vocabularies: what each is served with, joined with commas: see `crild export --help`
+        within: what a student's score may lack of the teacher's
+        max_latency: milliseconds that a served student may take for a batch (default: any)
+        batch: rows of a batch whose time is measured
+        threads: of a served model whose time is measured (default: all cores)
     """
     ...
 
