@@ -4,9 +4,10 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `compare`, `tune`, their configurations,
-`RunFolder` (opens a finished run), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
-`transformers.Trainer`), `objective` (to add one of your own), `quiet`, and `CrildError`.
+The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `compare`, `tune`, `diagnose`, their
+configurations, `RunFolder` (opens a finished run), `DistillationTrainer` with `DistillationArguments` (a stage of a
+method as a `transformers.Trainer`), `objective` (to add one of your own), `quiet`, and `CrildError`. The package
+`crild.diagnostics` has the functions that `diagnose` applies to a run.
 """
 
 from importlib.metadata import version
@@ -16,8 +17,17 @@ from crild.errors import CrildError
 
 if TYPE_CHECKING:
     from crild.checking import check
-    from crild.config import CheckConfig, DistillConfig, EvaluateConfig, FinetuneConfig, PredictConfig, TuneConfig
+    from crild.config import (
+        CheckConfig,
+        DiagnoseConfig,
+        DistillConfig,
+        EvaluateConfig,
+        FinetuneConfig,
+        PredictConfig,
+        TuneConfig,
+    )
     from crild.console import quiet
+    from crild.diagnostics.diagnose import diagnose
     from crild.grid.run import compare
     from crild.objectives import objective
     from crild.run.folder import RunFolder
@@ -31,6 +41,7 @@ __version__ = version("crild")
 __all__ = [
     "CheckConfig",
     "CrildError",
+    "DiagnoseConfig",
     "DistillConfig",
     "DistillationArguments",
     "DistillationTrainer",
@@ -41,6 +52,7 @@ __all__ = [
     "TuneConfig",
     "check",
     "compare",
+    "diagnose",
     "distill",
     "evaluate",
     "finetune",
@@ -52,6 +64,7 @@ __all__ = [
 
 _HOME = {
     "CheckConfig": "crild.config",
+    "DiagnoseConfig": "crild.config",
     "DistillConfig": "crild.config",
     "DistillationArguments": "crild.training.arguments",
     "DistillationTrainer": "crild.trainer",
@@ -62,6 +75,7 @@ _HOME = {
     "TuneConfig": "crild.config",
     "check": "crild.checking",
     "compare": "crild.grid.run",
+    "diagnose": "crild.diagnostics.diagnose",
     "distill": "crild.run.start",
     "evaluate": "crild.scoring",
     "finetune": "crild.run.start",
@@ -78,6 +92,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(_HOME[name]), name)
+    if name == "diagnostics":
+        from importlib import import_module
+
+        return import_module("crild.diagnostics")
     raise AttributeError(f"module 'crild' has no attribute {name!r}")
 
 

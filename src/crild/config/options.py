@@ -9,7 +9,7 @@ from dataclasses import fields
 from os import PathLike
 from typing import Any, Literal
 
-from crild.config.declare import Number, Place, Switch, Whole, option, options
+from crild.config.declare import Number, Place, Places, Switch, Whole, option, options
 from crild.config.presets import of_presets
 from crild.tasks import TASK_NAMES
 
@@ -429,6 +429,20 @@ class CompareConfig:
     only: str | None = option(
         None, "only the runs with such a name, as --dry-run prints it; * is any text", unset="all"
     )
+
+
+@options
+class DiagnoseConfig:
+    """Runs"""
+
+    runs: Places = option((), "folders of finished runs, side by side in one table", required="runs", reads="folder")
+    budget: Number = option(120.0, "seconds that a run may take; what does not fit is named", above=0)
+    rows: Whole = option(
+        256,
+        "rows of each split that are passed over many times; four times as many where something is fitted",
+        at_least=8,
+    )
+    seed: Whole = option(42, "seed of rows, noise and directions", at_least=0, at_most=MOST_SEED)
 
 
 @options
