@@ -438,8 +438,9 @@ class DiagnoseConfig:
     runs: Places = option((), "folders of finished runs, side by side in one table", required="runs", reads="folder")
     budget: Number = option(120.0, "seconds that a run may take; what does not fit is named", above=0)
     rows: Whole = option(
-        256,
-        "rows of each split that are passed over many times; four times as many where something is fitted",
+        128,
+        "rows of each split that are passed over many times; eight times as many training rows where something is "
+        "fitted on them",
         at_least=8,
     )
     seed: Whole = option(42, "seed of rows, noise and directions", at_least=0, at_most=MOST_SEED)

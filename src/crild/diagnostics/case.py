@@ -32,9 +32,9 @@ from crild.run.targets import AGREEMENT
 from crild.tasks.base import TaskType
 
 ROLES = ("teacher", "control", "student")
-FIT = 4  # so many times as many rows where something is fitted on them
 BATCH = 32
 TRAIN, HELD_OUT = SPLITS = ("train", "held_out")
+FIT = {TRAIN: 8, HELD_OUT: 2}  # so many times as many rows where something is fitted on them
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Case:
         run: its folder.
         models: those that are there, of `ROLES`, in evaluation mode.
         rows: of its data; ``None`` where that is gone.
-        count: rows of a split that diagnostics pass over many times; `FIT` times as many where something is fitted.
+        count: rows of a split that diagnostics pass over many times; `FIT` says how many where something is fitted.
         seed: of every draw.
         task_type: of the models.
         metric: of scores: its name.
@@ -101,11 +101,6 @@ class Case:
     _vectors: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
-    def teacher(self) -> PreTrainedModel | None:
-        """The teacher, if it has layers that others can be compared with."""
-        return self.models.get("teacher")
-
-    @property
     def layered(self) -> dict[str, PreTrainedModel]:
         """The models with layers: a static student has none."""
         return {role: model for role, model in self.models.items() if model.config.num_hidden_layers}
@@ -116,14 +111,15 @@ class Case:
         return {role: model for role, model in self.layered.items() if role != "teacher"}
 
     def sample(self, split: str, fit: bool = False, most: int | None = None) -> list[Batch]:
-        """Return rows of a split; ``fit``: enough to fit something on."""
+        """Return rows of a split, at most so many; ``fit``: enough to fit something on."""
         assert self.rows is not None
-        return self.rows.take(split, min(self.count * (FIT if fit else 1), most or self.count * FIT))
+        rows = self.count * (FIT[split] if fit else 1)
+        return self.rows.take(split, min(rows, most or rows))
 
     def losses(self, role: str, rows: list[Batch]) -> Losses:
         """Return a model's losses over rows: the task's, and the student's to the teacher."""
         if role == "student" and self.objective is not None:
-            return Losses(rows, self.teacher, self.objective)
+            return Losses(rows, self.models["teacher"], self.objective)
         return Losses(rows)
 
     def vectors(self, role: str) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -138,6 +134,11 @@ class Case:
         """Return about how long so many rows take, by model."""
         return sum(self.pace[role] * rows for role, rows in passes.items())
 
+    def vector_seconds(self) -> float:
+        """Return about how long `vectors` of all models take that are not there yet."""
+        rows = self.count * sum(FIT.values())
+        return self.seconds({role: rows for role in self.layered if role not in self._vectors})
+
 
 @dataclass(frozen=True)
 class Diagnostic:
@@ -148,16 +149,18 @@ class Diagnostic:
         title: what it is.
         run: finds the figures: ``axes`` (label and unit of everything that is measured), ``models``, and more.
         seconds: about how long that takes.
-        summary: a number or several for the table, by model, of the figures.
+        summary: what the table has of the figures, by model.
         lacks: what the run has not that it needs; an empty text if all is there.
+        needs_rows: whether it looks at rows of the data.
     """
 
     name: str
     title: str
     run: Callable[[Case], dict[str, Any]]
     seconds: Callable[[Case], float]
-    summary: Callable[[dict[str, Any]], dict[str, dict[str, float]]]
+    summary: Callable[[dict[str, Any]], dict[str, dict[str, float]]] = lambda figures: {}
     lacks: Callable[[Case], str] = lambda case: ""
+    needs_rows: bool = True
 
 
 def needs_teacher(case: Case) -> str:
@@ -189,7 +192,7 @@ def open_case(name: str, path: str, count: int, seed: int) -> Case:
             notes.append(f"what it matched cannot be looked at: {error}")
     rows = task = None
     try:
-        task, rows = read_rows(run, config, models, count * FIT, seed, objective is not None and objective.needs_words)
+        task, rows = read_rows(run, config, models, count, seed, objective is not None and objective.needs_words)
     except CrildError as error:
         notes.append(f"its data is gone, so only its log is read: {error}")
     metric = run.result.metric
@@ -237,7 +240,7 @@ def matched(run: RunFolder, config: TrainConfig) -> tuple[Composition | None, st
 
 
 def read_rows(
-    run: RunFolder, config: TrainConfig, models: Mapping[str, PreTrainedModel], most: int, seed: int, words: bool
+    run: RunFolder, config: TrainConfig, models: Mapping[str, PreTrainedModel], count: int, seed: int, words: bool
 ) -> tuple[Task, Rows]:
     """Read the data again, as the run did: the same splits, the same wrong labels.
 
@@ -245,7 +248,7 @@ def read_rows(
         run: finished.
         config: its options.
         models: of the run.
-        most: rows of each split.
+        count: see `Case`.
         seed: of the draw.
         words: an objective looks at the words of a text.
 
@@ -255,8 +258,7 @@ def read_rows(
     config = found_again(run, config)
     teacher = models.get("teacher")
     given = next(iter(models.values())) if not run.result["teacher"].get("fine_tuned_here", False) else None
-    most_tokens = min(longest(model) for model in models.values())
-    origin = Origin(str(run.path), "teacher", given, run.tokenizer, most_tokens)
+    origin = Origin(str(run.path), "teacher", given, run.tokenizer, min(longest(model) for model in models.values()))
     task, _ = read_task(config, origin)
 
     def tokenised(rows: Dataset) -> Dataset:
@@ -264,7 +266,7 @@ def read_rows(
 
     splits = {TRAIN: task.train, HELD_OUT: next(iter(task.validation.values()))}
     for place, (split, rows) in enumerate(splits.items()):
-        drawn = tokenised(draw(rows, most, seed, place))
+        drawn = tokenised(draw(rows, count * FIT[split], seed, place))
         if all(label is None for label in drawn["labels"][:]):
             if teacher is None:
                 raise CrildError(f"{config.data} has no labels, and without the teacher nobody answers its rows")
@@ -276,7 +278,7 @@ def read_rows(
         clean, _ = read_task(replace(config, label_noise=0.0), origin)
         pairs = zip(task.train["labels"][:], clean.train["labels"][:], strict=True)
         changed = [row for row, (ours, theirs) in enumerate(pairs) if ours != theirs]
-        chosen = np.random.default_rng((seed, len(splits))).permutation(changed)[:most].tolist()
+        chosen = np.random.default_rng((seed, len(splits))).permutation(changed)[: count * FIT[HELD_OUT]].tolist()
         corrupted, right = (tokenised(each.train.select(chosen)) for each in (task, clean))
     return task, Rows(splits, corrupted, right, Collator(run.tokenizer))
 
@@ -301,10 +303,10 @@ def found_again(run: RunFolder, config: TrainConfig) -> TrainConfig:
     return config
 
 
-def draw(rows: Dataset, most: int, *seed: int) -> Dataset:
+def draw(rows: Dataset, count: int, *seed: int) -> Dataset:
     """Return at most so many rows with a label (of all, if none has any), in random order."""
     known = [row for row, label in enumerate(rows["labels"][:]) if label is not None]
-    chosen = np.random.default_rng(seed).permutation(known or len(rows))[:most]
+    chosen = np.random.default_rng(seed).permutation(known or len(rows))[:count]
     return rows.select(chosen.tolist())
 
 

@@ -8,12 +8,13 @@ from typing import Any
 from crild.config import DiagnoseConfig, configure, takes
 from crild.console import say, warn
 from crild.diagnostics import explained, flips, gap, hessian, noise, probes, similarity, surface
-from crild.diagnostics.case import FIT, Case, open_case
+from crild.diagnostics.case import FIT, TRAIN, Case, open_case
 from crild.diagnostics.diagnosis import COLUMNS, Diagnosis, Examined, names_of
 from crild.errors import CrildError
 from crild.randomness import own_random_state
 
-DIAGNOSTICS = tuple(each.DIAGNOSTIC for each in (gap, flips, explained, similarity, probes, noise, hessian, surface))
+OTHERS = (flips, explained, similarity, probes, noise, hessian, surface)
+DIAGNOSTICS = (gap.GAP, gap.FIT, *(each.DIAGNOSTIC for each in OTHERS))
 """In the order in which they run."""
 
 
@@ -53,19 +54,18 @@ def examine(name: str, path: str, config: DiagnoseConfig) -> Examined:
     for note in case.notes:
         warn(f"{name}: {note}")
     figures: dict[str, dict[str, Any]] = {}
-    summary: dict[str, dict[str, float]] = {role: {} for role in case.models}
+    scores = case.run.result.models
+    summary: dict[str, Any] = {role: {"score": of.score} for role in case.models if (of := scores[role]) is not None}
     left_out: dict[str, str] = {}
     too_long: dict[str, float] = {}
     for each in DIAGNOSTICS:
-        if case.rows is None and each is not gap.DIAGNOSTIC:
-            left_out[each.name] = "its data is gone"
-            continue
-        if reason := each.lacks(case):
+        reason = "its data is gone" if each.needs_rows and case.rows is None else each.lacks(case)
+        if reason:
             left_out[each.name] = reason
             continue
-        start = time.monotonic()
-        if start - began + each.seconds(case) > config.budget:
-            too_long[each.name] = each.seconds(case)
+        start, estimate = time.monotonic(), each.seconds(case)
+        if estimate and start - began + estimate > config.budget:
+            too_long[each.name] = estimate
             continue
         try:
             found = each.run(case)
@@ -75,11 +75,11 @@ def examine(name: str, path: str, config: DiagnoseConfig) -> Examined:
         figures[each.name] = finite(heading(case, each.name, each.title) | found | {"seconds": round(since(start), 1)})
         case.run.write_diagnostic(each.name, figures[each.name])
         for role, numbers in each.summary(found).items():
-            summary[role] |= numbers
+            summary[role] |= finite(numbers)
         say(f"{name}: {each.name}, {since(start):.0f} s")
     needed = math.ceil((since(began) + sum(too_long.values())) / 10) * 10
     for one, seconds in too_long.items():
-        left_out[one] = f"it takes about {seconds:.0f} s more than there are; --budget {needed} does all"
+        left_out[one] = f"it takes about {seconds:.0f} s; --budget {needed} is for all of them"
     ordered = {role: {column: line[column] for column in COLUMNS if column in line} for role, line in summary.items()}
     return Examined(name, str(case.run.path), case.metric, figures, ordered, left_out, case.notes)
 
@@ -92,7 +92,7 @@ def heading(case: Case, name: str, title: str) -> dict[str, Any]:
         "run": case.name,
         "metric": case.metric,
         "seed": case.seed,
-        "rows": {"passed_over": case.count, "fitted_on": case.count * FIT},
+        "rows": {"passed_over": case.count, "fitted_on": case.count * FIT[TRAIN]},
         "crild": version("crild"),
     }
 

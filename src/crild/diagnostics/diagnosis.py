@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = {
-    "score": "on held-out rows",
-    "gap": "the score on training rows less that on held-out rows",
-    "noisy": "the score with noise a tenth as long as the weights (mean of the draws)",
-    "curvature": "largest Hessian eigenvalue of the task's loss on training rows",
-    "explained": "share of what the teacher's head reads that is explained, held-out rows",
-    "CKA": "likeness of the last layer and the teacher's",
-    "probe": "score of a linear probe of the last layer, held-out rows",
-    "flips": "share of wrong labels, given on purpose, that it gives back",
+    "score": "on all held-out rows, as the run has it",
+    "gap": "score on training rows less that on held-out rows",
+    "drop": "what the score loses by noise a fifth as long as the weights",
+    "curvature": "largest Hessian eigenvalue of the task's loss, training rows",
+    "explained": "share of what the teacher's head reads, on held-out rows",
+    "CKA": "likeness of its last layer and the teacher's",
+    "probe": "score of a linear classifier on its last layer",
+    "flips": "share of wrong labels given on purpose that it gives back",
 }
 """Of the table, and what they are."""
 
@@ -36,7 +36,7 @@ class Examined:
         path: its folder.
         metric: of its scores.
         figures: of each diagnostic that ran, as its file holds them.
-        summary: by model, what the table has of them.
+        summary: by model, what the table has of them; ``None`` where that is no number.
         left_out: diagnostics that did not run, and why.
         notes: what is missing.
     """
@@ -45,7 +45,7 @@ class Examined:
     path: str
     metric: str
     figures: dict[str, dict[str, Any]]
-    summary: dict[str, dict[str, float]]
+    summary: dict[str, dict[str, float | None]]
     left_out: dict[str, str]
     notes: tuple[str, ...] = ()
 
@@ -121,14 +121,15 @@ def screen(found: Diagnosis) -> Group:
         table.add_column(heading, justify="right", no_wrap=True)
     for run in found.runs:
         for place, (role, line) in enumerate(run.summary.items()):
-            numbers = [number(line[name]) if name in line else "-" for name in columns]
-            table.add_row(Text(run.name if place == 0 else ""), role, *numbers)
+            table.add_row(Text(run.name if place == 0 else ""), role, *(number(line.get(name)) for name in columns))
     legend = [Text(f"{name:10}{COLUMNS[name]}") for name in columns]
     return Group(Text(f"score: {', '.join(found.metrics)}", style="bold"), table, *legend)
 
 
-def number(value: float) -> str:
+def number(value: float | None) -> str:
     """Return a number in few letters: shares with three digits, others with three that count."""
+    if value is None:
+        return "-"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.3g}"
 
 

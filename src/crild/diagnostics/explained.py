@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
 
-from crild.diagnostics.case import FIT, SPLITS, Case, Diagnostic, needs_teacher
+from crild.diagnostics.case import SPLITS, Case, Diagnostic, needs_teacher
 from crild.models.shape import head_pooling
 
 ALPHAS = np.logspace(-2, 4, 7)
@@ -78,7 +78,7 @@ DIAGNOSTIC = Diagnostic(
     name="explained",
     title="share of what the teacher's head reads that the student's explains",
     run=of_run,
-    seconds=lambda case: case.seconds(dict.fromkeys(case.layered, 2 * FIT * case.count)) + 1,
+    seconds=lambda case: case.vector_seconds() + 2,
     summary=lambda figures: {role: {"explained": x["linear"]["held_out"]} for role, x in figures["models"].items()},
     lacks=needs_teacher,
 )

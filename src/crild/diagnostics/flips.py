@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from crild.diagnostics.case import FIT, Case, Diagnostic
+from crild.diagnostics.case import FIT, HELD_OUT, Case, Diagnostic
 from crild.diagnostics.passes import logits_of
 from crild.diagnostics.rows import labels_of
 from crild.tasks.base import TaskType
@@ -66,7 +66,7 @@ DIAGNOSTIC = Diagnostic(
     name="flips",
     title="wrong labels that were given on purpose, and are learned by heart",
     run=of_run,
-    seconds=lambda case: case.seconds(dict.fromkeys(case.models, FIT * case.count)),
+    seconds=lambda case: case.seconds(dict.fromkeys(case.models, FIT[HELD_OUT] * case.count)),
     summary=lambda figures: {role: {"flips": found["wrong"]} for role, found in figures["models"].items()},
     lacks=lacks,
 )

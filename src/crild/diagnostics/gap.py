@@ -52,47 +52,62 @@ def end_gap(train: dict[str, float], held_out: dict[str, float]) -> dict[str, di
 # ---- of a run ----
 
 
-def of_run(case: Case) -> dict[str, Any]:
-    """Return the gaps of every stage by epoch and, where there are rows, those of the finished models."""
+def by_epoch(case: Case) -> dict[str, Any]:
+    """Return the terms of every stage by epoch, from its log."""
     stages = {}
     for stage in case.run.plan.stages:
         if history := case.run.history(stage.name):
             stages[stage.name] = {"title": stage.title, "trains": stage.trains, **logged_gaps(history)}
-    models = {}
-    if case.rows is not None:
-        rows = {split: case.sample(split) for split in SPLITS}
-        for role, model in case.models.items():
-            found = {}
-            for split in SPLITS:
-                found[split] = measured(model, rows[split], case.measure)
-                if role == "student" and case.objective is not None:
-                    with evaluation_mode(model):
-                        found[split]["ild"] = float(case.losses(role, rows[split])(model)["ild"])
-            models[role] = end_gap(found[TRAIN], found[HELD_OUT])
+    moving = "mean over the steps since the last evaluation, with dropout and while the weights moved"
     return {
         "axes": {
             "epoch": {"label": "epoch of the stage", "unit": "passes over its rows"},
-            "train": {"label": "training rows; in a stage the mean over the steps since the last evaluation, with "
-                               "dropout and while the weights moved", "unit": "as the term's"},
-            "held_out": {"label": "held-out rows; in a stage the selection rows, in evaluation mode",
-                         "unit": "as the term's"},
-            "gap": {"label": "held out less train (of a score: train less held out)", "unit": "as the term's"},
+            "step": {"label": "optimiser step of the stage", "unit": "steps"},
+            "train": {"label": f"training rows: {moving}", "unit": "as the term's"},
+            "held_out": {"label": "selection rows, in evaluation mode", "unit": "as the term's"},
+            "gap": {"label": "held out less train", "unit": "as the term's"},
+            "score": {"label": f"{case.metric} on the selection rows", "unit": "share"},
+        },
+        "stages": stages,
+        "models": {},
+    }
+
+
+def at_the_end(case: Case) -> dict[str, Any]:
+    """Return the losses and the score of the finished models, on training rows and on held-out rows."""
+    rows = {split: case.sample(split) for split in SPLITS}
+    models = {}
+    for role, model in case.models.items():
+        found = {split: measured(model, rows[split], case.measure) for split in SPLITS}
+        if role == "student" and case.objective is not None:
+            for split in SPLITS:
+                with evaluation_mode(model):
+                    found[split]["ild"] = float(case.losses(role, rows[split])(model)["ild"])
+        models[role] = end_gap(found[TRAIN], found[HELD_OUT])
+    return {
+        "axes": {
             "loss": {"label": "the task's loss", "unit": "mean over rows"},
             "ild": {"label": case.matching, "unit": "weighted sum of terms"},
             "score": {"label": case.metric, "unit": "share"},
+            "train": {"label": "training rows, with the labels that were trained on", "unit": "as what is measured"},
+            "held_out": {"label": "held-out rows", "unit": "as what is measured"},
+            "gap": {"label": "overfitting: what a loss is higher, a score lower, on held-out rows", "unit": "as these"},
         },
-        "stages": stages,
         "models": models,
-    }  # fmt: skip
+    }
 
 
-DIAGNOSTIC = Diagnostic(
+GAP = Diagnostic(
     name="gap",
-    title="every term on training rows and on held-out rows",
-    run=of_run,
-    seconds=lambda case: case.seconds(dict.fromkeys(case.models, 2 * case.count)),
-    summary=lambda figures: {
-        role: {"score": found["score"]["held_out"], "gap": found["score"]["gap"]}
-        for role, found in figures["models"].items()
-    },
+    title="every term on training rows and on held-out rows, by epoch of each stage",
+    run=by_epoch,
+    seconds=lambda case: 0.0,
+    needs_rows=False,
+)
+FIT = Diagnostic(
+    name="fit",
+    title="losses and score of the finished models on training rows and on held-out rows",
+    run=at_the_end,
+    seconds=lambda case: case.seconds(dict.fromkeys(case.models, 4 * case.count)),
+    summary=lambda figures: {role: {"gap": found["score"]["gap"]} for role, found in figures["models"].items()},
 )

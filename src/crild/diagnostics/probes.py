@@ -11,7 +11,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from crild.diagnostics.case import FIT, HELD_OUT, TRAIN, Case, Diagnostic
+from crild.diagnostics.case import HELD_OUT, TRAIN, Case, Diagnostic
 from crild.diagnostics.progress import track
 from crild.diagnostics.rows import labels_of
 from crild.metrics import Measure
@@ -99,10 +99,7 @@ DIAGNOSTIC = Diagnostic(
     name="probes",
     title="what a linear classifier can tell of each layer",
     run=of_run,
-    seconds=lambda case: sum(
-        2 * FIT * case.count * case.pace[role] + 0.5 * (model.config.num_hidden_layers + 1)
-        for role, model in case.layered.items()
-    ),
+    seconds=lambda case: case.vector_seconds() + sum(m.config.num_hidden_layers + 1 for m in case.layered.values()) / 2,
     summary=lambda figures: {role: {"probe": found["held_out"][-1]} for role, found in figures["models"].items()},
     lacks=lacks,
 )

@@ -87,7 +87,7 @@ DIAGNOSTIC = Diagnostic(
     name="cka",
     title="likeness of teacher and student layers (linear CKA)",
     run=of_run,
-    seconds=lambda case: case.seconds(dict.fromkeys(case.layered, 2 * case.count)) + 3,
+    seconds=lambda case: case.seconds(dict.fromkeys(case.layered, 2 * case.count)) + 2,
     summary=lambda figures: {role: {"CKA": found["cka"][-1][-1]} for role, found in figures["models"].items()},
     lacks=needs_teacher,
 )

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crild.diagnostics.case import FIT, SPLITS, TRAIN, Case, Diagnostic
+from crild.diagnostics.case import SPLITS, TRAIN, Case, Diagnostic
 from crild.diagnostics.progress import track
 from crild.diagnostics.rows import count
 from crild.diagnostics.weights import PER_WEIGHT_SET, standard_normal, unchanged
@@ -79,17 +79,11 @@ def grid(side: Sequence[float]) -> list[tuple[float, float]]:
     return [(a, b) for a in side for b in side]
 
 
-def rise(line: Sequence[float], side: Sequence[float], distance: float) -> float:
-    """Return how much a loss rises at a distance from the centre: the mean of both sides less the centre."""
-    at = {round(place, 6): value for place, value in zip(side, line, strict=True)}
-    return (at[-distance] + at[distance]) / 2 - at[0.0]
-
-
 # ---- of a run ----
 
-ROWS = 128
-LINE = np.round(np.linspace(-1, 1, 21), 6).tolist()
-PLANE = np.round(np.linspace(-1, 1, 11), 6).tolist()
+ROWS = 64
+LINE = np.round(np.linspace(-1, 1, 11), 6).tolist()
+PLANE = np.round(np.linspace(-1, 1, 9), 6).tolist()
 
 
 def of_run(case: Case) -> dict[str, Any]:
@@ -129,10 +123,9 @@ def square(values: Sequence[float]) -> list[list[float]]:
 
 def seconds(case: Case) -> float:
     """Return about how long the surfaces take."""
-    most = min(ROWS, case.count * FIT)
     points = {role: 2 * len(LINE) + (len(PLANE) ** 2 if role == "student" else 0) for role in case.models}
     moved = sum(PER_WEIGHT_SET * parameters(case.models[role]) * n for role, n in points.items())
-    return case.seconds({role: n * most for role, n in points.items()}) * 1.5 + moved
+    return case.seconds({role: n * ROWS for role, n in points.items()}) * 1.5 + moved
 
 
 DIAGNOSTIC = Diagnostic(
@@ -140,5 +133,4 @@ DIAGNOSTIC = Diagnostic(
     title="losses along random directions as long as the weights' own filters",
     run=of_run,
     seconds=seconds,
-    summary=lambda figures: {},
 )
