@@ -90,7 +90,7 @@ def diagnose(
     config: DiagnoseConfig | None = None,
     *,
     runs: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
-    budget: float = 120.0,
+    budget: float = 160.0,
     rows: int = 128,
     seed: int = 42,
 ) -> Diagnosis:

@@ -12,7 +12,6 @@ import torch
 import crild
 from crild.diagnostics import case as cases
 from crild.diagnostics import diagnose as diagnosing
-from crild.diagnostics.diagnosis import names_of
 from crild.errors import CrildError
 from tests.conftest import complaint, reviews, write_jsonl
 
@@ -157,7 +156,9 @@ def test_runs_stand_side_by_side_and_a_run_without_its_data_tells_its_log(run, t
     assert moved["summary"]["student"].keys() == {"score", "gap", "drop", "curvature"}
     assert list(without["figures"]) == ["gap"]
     note = without["notes"][0]
-    assert note.startswith("its data is gone, so only its log is read: --data /nowhere/films is not there (from ")
+    assert note.startswith(
+        "its data cannot be read again, so only its log is: --data /nowhere/films is not there (from "
+    )
     assert "\n" not in note
 
 
@@ -184,8 +185,3 @@ def test_slips_are_one_line(run, cli, tmp_path):
     assert "the run is named twice" in complaint(cli("diagnose", output, output)[2])
     with pytest.raises(CrildError, match="the run is missing"):
         crild.diagnose()
-
-
-def test_names_are_folders_unless_two_are_called_alike():
-    assert names_of(["a/x", "b/y/"]) == ["x", "y"]
-    assert names_of(["a/x", "b/x", "c"]) == ["a/x", "b/x", "c"]

@@ -436,7 +436,7 @@ class DiagnoseConfig:
     """Runs"""
 
     runs: Places = option((), "folders of finished runs, side by side in one table", required="runs", reads="folder")
-    budget: Number = option(120.0, "seconds that a run may take; what does not fit is named", above=0)
+    budget: Number = option(160.0, "seconds that a run may take; what does not fit is named", above=0)
     rows: Whole = option(
         128,
         "rows of each split that are passed over many times; eight times as many training rows where something is "

@@ -72,7 +72,7 @@ class Case:
         name: how tables call it.
         run: its folder.
         models: those that are there, of `ROLES`, in evaluation mode.
-        rows: of its data; ``None`` where that is gone.
+        rows: of its data; ``None`` where that cannot be read again.
         count: rows of a split that diagnostics pass over many times; `FIT` says how many where something is fitted.
         seed: of every draw.
         task_type: of the models.
@@ -194,7 +194,7 @@ def open_case(name: str, path: str, count: int, seed: int) -> Case:
     try:
         task, rows = read_rows(run, config, models, count, seed, objective is not None and objective.needs_words)
     except CrildError as error:
-        notes.append(f"its data is gone, so only its log is read: {error}")
+        notes.append(f"its data cannot be read again, so only its log is: {error}")
     metric = run.result.metric
     measure = None
     if task is not None:

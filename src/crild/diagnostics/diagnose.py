@@ -59,7 +59,7 @@ def examine(name: str, path: str, config: DiagnoseConfig) -> Examined:
     left_out: dict[str, str] = {}
     too_long: dict[str, float] = {}
     for each in DIAGNOSTICS:
-        reason = "its data is gone" if each.needs_rows and case.rows is None else each.lacks(case)
+        reason = "its data cannot be read again" if each.needs_rows and case.rows is None else each.lacks(case)
         if reason:
             left_out[each.name] = reason
             continue

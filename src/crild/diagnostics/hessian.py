@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -60,7 +60,7 @@ def largest_eigenvalue(
     size = sum(sizes)
     operator = LinearOperator((size, size), matvec=product, dtype=np.float32)
     start = np.random.default_rng(seed).standard_normal(size).astype(np.float32)
-    if not bent or not product(start).any():  # the loss is linear, at which Lanczos has nothing to start from
+    if not bent:  # the loss is linear
         return 0.0
     try:
         values = eigsh(
@@ -69,6 +69,10 @@ def largest_eigenvalue(
         )  # fmt: skip
     except ArpackNoConvergence:
         raise CrildError(f"the largest Hessian eigenvalue was not found in {RESTARTS} restarts of Lanczos") from None
+    except ArpackError:
+        if product(start).any():
+            raise
+        return 0.0  # linear as well: Lanczos had nothing to start from
     return float(values[0])
 
 
@@ -92,7 +96,7 @@ def eager_attention(model: PreTrainedModel) -> Iterator[None]:
 # ---- of a run ----
 
 ROWS = 32
-PRODUCTS, PASSES = 9, 12  # about how many products are needed, and what one costs in forward passes
+PRODUCTS, PASSES = 8, 12  # about how many products are needed, and what one costs in forward passes
 
 
 def of_run(case: Case) -> dict[str, Any]:
