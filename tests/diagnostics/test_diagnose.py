@@ -156,9 +156,7 @@ def test_runs_stand_side_by_side_and_a_run_without_its_data_tells_its_log(run, t
     assert moved["summary"]["student"].keys() == {"score", "gap", "drop", "curvature"}
     assert list(without["figures"]) == ["gap"]
     note = without["notes"][0]
-    assert note.startswith(
-        "its data cannot be read again, so only its log is: --data /nowhere/films is not there (from "
-    )
+    assert note.startswith("its data cannot be read again, so only its log is: --data /nowhere/films is not there")
     assert "\n" not in note
 
 

@@ -48,7 +48,7 @@ def test_the_centre_is_the_loss_itself_and_other_points_are_where_they_say(model
     assert found[0] == found[2] == own
     assert all(torch.equal(x, before[name]) for name, x in model.state_dict().items())
     for place, (a, b) in enumerate(points):
-        moved = [w + a * d + b * e for w, d, e in zip(model.parameters(), *directions, strict=True)]
+        moved = [w.detach() + a * d + b * e for w, d, e in zip(model.parameters(), *directions, strict=True)]
         assert found[place] == pytest.approx(float(sum(x.square().sum() for x in moved)), rel=1e-5)
     line = loss_surface(model, squares, directions[:1], [(0.0,), (-1.0,)])["loss"]
     assert line == [own, found[3]]
