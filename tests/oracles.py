@@ -412,3 +412,36 @@ def mixed_classes(logits, labels, partners, lam):
                 total += share * cross_entropy(z, label)
                 weight += share
     return total, weight
+
+
+# ---- diagnostics ----
+
+
+def slow_cka(x, y) -> float:
+    """Linear CKA by the centred Gram matrices of its definition, HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))."""
+
+    def gram(points):
+        n = len(points)
+        raw = [[dot(points[i], points[j]) for j in range(n)] for i in range(n)]
+        line, whole = [average(row) for row in raw], average(average(row) for row in raw)
+        return [[raw[i][j] - line[i] - line[j] + whole for j in range(n)] for i in range(n)]
+
+    def hsic(k, m):
+        return sum(a * b for ks, ms in zip(k, m, strict=True) for a, b in zip(ks, ms, strict=True))
+
+    k, m = gram(x), gram(y)
+    return hsic(k, m) / math.sqrt(hsic(k, k) * hsic(m, m))
+
+
+def slow_noisy(weights, draw, scale) -> list[float]:
+    """The numbers of one tensor with noise ``scale`` times as long as its root mean square."""
+    root = math.sqrt(average(w**2 for w in weights))
+    return [w + scale * root * z for w, z in zip(weights, draw, strict=True)]
+
+
+def slow_filters(matrix, draw) -> list[list[float]]:
+    """A draw in which each row is as long as the matrix's own."""
+    out = []
+    for row, drawn in zip(matrix, draw, strict=True):
+        out.append([z * math.sqrt(dot(row, row)) / math.sqrt(dot(drawn, drawn)) for z in drawn])
+    return out

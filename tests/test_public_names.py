@@ -29,6 +29,14 @@ def test_public_names_stay_what_is_documented_after_every_module_was_imported():
         assert find_spec(f"crild.{name}") is None, f"crild.{name} is also a module"
 
 
+def test_the_functions_of_the_diagnostics_have_a_package_of_their_own():
+    package = crild.__getattr__("diagnostics")
+    assert package is crild.diagnostics
+    for name in package.__all__:
+        assert isfunction(getattr(package, name)) or isclass(getattr(package, name)), name
+        assert find_spec(f"crild.diagnostics.{name}") is None, f"crild.diagnostics.{name} is also a module"
+
+
 def test_dir_shows_them_alone():
     assert dir(crild) == sorted(crild.__all__)
 

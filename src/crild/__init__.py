@@ -4,10 +4,11 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `export`, `compare`, `frontier`, `tune`, their
-configurations, `RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind it),
-`DistillationTrainer` with `DistillationArguments` (a stage of a method as a `transformers.Trainer`), `objective` (to
-add one of your own), `quiet`, and `CrildError`.
+The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `export`, `compare`, `frontier`, `tune`,
+`diagnose`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind
+it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a `transformers.Trainer`), `objective`
+(to add one of your own), `quiet`, and `CrildError`. The package `crild.diagnostics` has the functions that `diagnose`
+applies to a run.
 """
 
 from importlib.metadata import version
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from crild.checking import check
     from crild.config import (
         CheckConfig,
+        DiagnoseConfig,
         DistillConfig,
         EvaluateConfig,
         ExportConfig,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         TuneConfig,
     )
     from crild.console import quiet
+    from crild.diagnostics.diagnose import diagnose
     from crild.grid.run import compare
     from crild.objectives import objective
     from crild.pareto.find import frontier
@@ -44,6 +47,7 @@ __version__ = version("crild")
 __all__ = [
     "CheckConfig",
     "CrildError",
+    "DiagnoseConfig",
     "DistillConfig",
     "DistillationArguments",
     "DistillationTrainer",
@@ -57,6 +61,7 @@ __all__ = [
     "cascade",
     "check",
     "compare",
+    "diagnose",
     "distill",
     "evaluate",
     "export",
@@ -70,6 +75,7 @@ __all__ = [
 
 _HOME = {
     "CheckConfig": "crild.config",
+    "DiagnoseConfig": "crild.config",
     "DistillConfig": "crild.config",
     "DistillationArguments": "crild.training.arguments",
     "DistillationTrainer": "crild.trainer",
@@ -83,6 +89,7 @@ _HOME = {
     "cascade": "crild.run.cascade",
     "check": "crild.checking",
     "compare": "crild.grid.run",
+    "diagnose": "crild.diagnostics.diagnose",
     "distill": "crild.run.start",
     "evaluate": "crild.scoring",
     "export": "crild.serving.export",
@@ -101,6 +108,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(_HOME[name]), name)
+    if name == "diagnostics":
+        from importlib import import_module
+
+        return import_module("crild.diagnostics")
     raise AttributeError(f"module 'crild' has no attribute {name!r}")
 
 

@@ -8,11 +8,13 @@ from pandas import DataFrame
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from crild.checking import Examination
+from crild.diagnostics.diagnosis import Diagnosis
 from crild.pareto.result import Frontier
 from crild.run.result import Evaluation, Result
 from crild.serving.result import Export
 from crild.config import CheckConfig as CheckConfig
 from crild.errors import CrildError as CrildError
+from crild.config import DiagnoseConfig as DiagnoseConfig
 from crild.config import DistillConfig as DistillConfig
 from crild.training.arguments import DistillationArguments as DistillationArguments
 from crild.trainer import DistillationTrainer as DistillationTrainer
@@ -29,7 +31,7 @@ from crild.objectives import objective as objective
 from crild.console import quiet as quiet
 
 __version__: str
-__all__ = ['CheckConfig', 'CrildError', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'ExportConfig', 'FinetuneConfig', 'FrontierConfig', 'PredictConfig', 'RunFolder', 'TuneConfig', 'cascade', 'check', 'compare', 'distill', 'evaluate', 'export', 'finetune', 'frontier', 'objective', 'predict', 'quiet', 'tune']
+__all__ = ['CheckConfig', 'CrildError', 'DiagnoseConfig', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'ExportConfig', 'FinetuneConfig', 'FrontierConfig', 'PredictConfig', 'RunFolder', 'TuneConfig', 'cascade', 'check', 'compare', 'diagnose', 'distill', 'evaluate', 'export', 'finetune', 'frontier', 'objective', 'predict', 'quiet', 'tune']
 
 def check(
     config: CheckConfig | None = None,
@@ -86,6 +88,39 @@ def check(
         teacher: fine-tuned classifier: its tokenizer's limit, and whether it knows the labels (default: none)
         base: encoder: its tokenizer's limit (default: none)
         suspicious: rank labels that are probably wrong, by TF-IDF or (with --base or --teacher) by embeddings
+    """
+    ...
+
+def diagnose(
+    config: DiagnoseConfig | None = None,
+    *,
+    runs: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    budget: float = 160.0,
+    rows: int = 128,
+    seed: int = 42,
+) -> Diagnosis:
+    """Look at finished runs: gaps, memorised flips, layers, noise on the weights, curvature, loss surfaces.
+
+    The figures of each diagnostic are written as ``RUN/diagnostics/NAME.json``; models and results stay as they are.
+
+    Args:
+        config: a whole configuration; or
+        options: the fields of `DiagnoseConfig`, for instance ``runs=["runs/cr-ild", "runs/kd"], budget=300``.
+
+    Returns:
+        The table that prints, every figure, and what was left out.
+
+    Raises:
+        CrildError: a folder holds no finished run, or none of its models is left.
+
+    Example:
+        >>> print(crild.diagnose(runs="runs/tweets"))
+
+    Options:
+        runs: folders of finished runs, side by side in one table
+        budget: seconds that a run may take; what does not fit is named
+        rows: rows of each split that are passed over many times; eight times as many training rows where something is fitted on them
+        seed: seed of rows, noise and directions
     """
     ...
 

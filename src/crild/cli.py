@@ -17,6 +17,7 @@ from crild.config import (
     CompareConfig,
     DataConfig,
     DemoConfig,
+    DiagnoseConfig,
     DistillConfig,
     EvaluateConfig,
     ExportConfig,
@@ -324,6 +325,26 @@ def check(config: CheckConfig, switches: Any) -> int:
     return 0
 
 
+def diagnose(config: DiagnoseConfig, switches: Any) -> int:
+    """`crild diagnose RUN [RUN ...]`."""
+    begin(f"opening {', '.join(config.runs)}")
+    from crild.console import warn
+    from crild.diagnostics.diagnose import diagnose as look
+    from crild.diagnostics.diagnosis import screen
+
+    found = look(config)
+    if switches.json:
+        print(json.dumps(found.to_dict(), indent=2))
+        return 0
+    from rich.console import Console
+
+    Console(highlight=False, width=80).print(screen(found))
+    for remark in found.remarks:
+        warn(remark)
+    print("every figure: " + ", ".join(f"{run.path}/diagnostics" for run in found.runs))
+    return 0
+
+
 def methods(config: MethodsConfig, switches: Any) -> int:
     """`crild methods [NAME] [--json]`."""
     chosen = list(METHODS.values()) if config.name is None else [find_method(config.name)]
@@ -392,6 +413,9 @@ VERBS = {
     "evaluate": Verb("score a saved classifier", EvaluateConfig, evaluate, "model"),
     "predict": Verb("write a saved classifier's answers to rows without labels", PredictConfig, predict, "model"),
     "export": Verb("export a classifier into files that run without PyTorch", ExportConfig, export, "model"),
+    "diagnose": Verb(
+        "look at finished runs: gaps, noise, curvature, layers, loss surfaces", DiagnoseConfig, diagnose, "runs"
+    ),
     "methods": Verb("list the methods, or explain one", MethodsConfig, methods, "name"),
 }
 

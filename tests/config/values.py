@@ -6,6 +6,7 @@ from crild.config.declare import choices_of, type_of
 from crild.config.options import (
     CompareConfig,
     DemoConfig,
+    DiagnoseConfig,
     DistillConfig,
     EvaluateConfig,
     FinetuneConfig,
@@ -23,6 +24,7 @@ VERBS = {
     "frontier": FrontierConfig,
     "tune": TuneConfig,
     "evaluate": EvaluateConfig,
+    "diagnose": DiagnoseConfig,
     "predict": PredictConfig,
     "methods": MethodsConfig,
 }
@@ -38,6 +40,8 @@ def refused(name):
         return [("maybe", "is not true or false"), (1, "is not true or false")]
     if choices := choices_of(cls, name):
         return [(choices[-1] + "x", f"did you mean {choices[-1]!r}?"), ("?", "is none of " + ", ".join(choices))]
+    if kind is tuple:
+        return [(3, "is not a list of texts"), ([True], "is not a list of texts")]
     if kind is str:
         return [([1], "is not text"), (True, "is not text")]
     out = [("many", "is not a"), (float("nan"), "is not a"), (True, "is not a number"), ([3], "is not a")]
@@ -56,4 +60,4 @@ def taken(name):
         return not each.default
     if choices := choices_of(cls, name):
         return next(choice for choice in choices if choice != each.default)
-    return {int: 17, float: 0.25}.get(kind, "2,4")
+    return {int: 17, float: 0.25, tuple: ("a", "b")}.get(kind, "2,4")

@@ -71,7 +71,8 @@ def make_parser(
     cls: Any, verb: str, summary: str, positional: str | None, switches: Mapping[str, str]
 ) -> argparse.ArgumentParser:
     """Return a parser whose groups are the classes that declare the options."""
-    usage = f"crild {verb} [{positional.upper()}] [options]" if positional else f"crild {verb} [options]"
+    said = f"[{positional.upper()}]{'...' if type_of(cls, positional) is tuple else ''} " if positional else ""
+    usage = f"crild {verb} {said}[options]"
     # Abbreviations would let a typo name another option. Nothing has a default here: only what was typed counts.
     parser = Parser(
         usage=usage,
@@ -112,8 +113,9 @@ def add_option(group: Any, cls: Any, each: dataclasses.Field, positional: str | 
     name, kind = each.name, type_of(cls, each.name)
     text = described(cls, each).replace("%", "%%")
     if name == positional:
-        group.add_argument(name, nargs="?", metavar=name.upper(), help=text)
-        group.add_argument(flag(name), dest=NAMED, help=argparse.SUPPRESS)
+        several = kind is tuple
+        group.add_argument(name, nargs="*" if several else "?", metavar=name.upper(), help=text)
+        group.add_argument(flag(name), dest=NAMED, nargs="+" if several else None, help=argparse.SUPPRESS)
     elif kind is bool and each.default is not None:
         # Help shows the one that changes something; the other one overrides a YAML file.
         for says in (True, False):
@@ -165,7 +167,8 @@ def check_paths(config: Any, positional: str | None = None) -> None:
     for each in dataclasses.fields(config):
         name, kind = getattr(config, each.name), each.metadata.get("reads")
         if kind and name:
-            refuse_absent(spelled(each.name, positional), name, kind)
+            for path in name if isinstance(name, tuple) else (name,):
+                refuse_absent(spelled(each.name, positional), path, kind)
         if each.metadata.get("writes") and name:
             refuse_answers(spelled(each.name, positional), name, config.overwrite)
 

@@ -26,6 +26,10 @@ def _no_unit(value: Any) -> Any:
     return value.strip().removesuffix("ms") if isinstance(value, str) else value
 
 
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str | Path) else value
+
+
 def _no_switch(value: Any) -> Any:  # to Python True is 1
     if isinstance(value, bool):
         raise ValueError(f"{value} is not a number")
@@ -34,6 +38,8 @@ def _no_switch(value: Any) -> Any:  # to Python True is 1
 
 Place = Annotated[str, BeforeValidator(_home)]
 """A path, or a name that may stand for one; the only options in which ``~`` is the home folder."""
+Places = Annotated[tuple[Place, ...], BeforeValidator(_several)]
+"""Several of them; one may stand for a list of one."""
 Whole = Annotated[int, BeforeValidator(_no_switch)]
 Number = Annotated[float, BeforeValidator(_no_switch)]
 Milliseconds = Annotated[float, BeforeValidator(_no_unit), BeforeValidator(_no_switch)]
@@ -114,7 +120,7 @@ def _complaint(cls: Any, error: Mapping[str, Any]) -> str:
         return _no_choice(name, value, choices_of(cls, name))
     if kind == "value_error":
         return f"{name}: {context['error']}"
-    wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "text", tuple: "a list of texts"}
     said = " ".join(repr(value).split())
     said = said if len(said) <= 80 else f"{said[:80]}..."
     return f"{name}: {said} is not {wanted[type_of(cls, name)]}"
@@ -135,17 +141,18 @@ def _types(cls: Any) -> dict[str, Any]:
 
 
 def type_of(cls: Any, name: str) -> Any:
-    """Return an option's type without ``None``: ``int``, ``float``, ``bool``, ``str`` or a ``Literal``."""
+    """Return an option's type without ``None``: ``int``, ``float``, ``bool``, ``str``, ``tuple`` or a ``Literal``."""
     hint = _types(cls)[name]
     if get_origin(hint) in (Union, types.UnionType):
         hint = next(each for each in get_args(hint) if each is not types.NoneType)
-    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    hint = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    return tuple if get_origin(hint) is tuple else hint
 
 
 def is_place(cls: Any, name: str) -> bool:
-    """Whether an option names a path."""
+    """Whether an option names a path, or several."""
     hint = _types(cls)[name]
-    return any(each == Place for each in (hint, *get_args(hint)))
+    return any(each in (Place, Places) for each in (hint, *get_args(hint)))
 
 
 def choices_of(cls: Any, name: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import fields
 from os import PathLike
 from typing import Any, Literal
 
-from crild.config.declare import Milliseconds, Number, Place, Switch, Whole, option, options
+from crild.config.declare import Milliseconds, Number, Place, Places, Switch, Whole, option, options
 from crild.config.presets import of_presets
 from crild.tasks import TASK_NAMES
 
@@ -491,6 +491,21 @@ class CompareConfig(Workers):
 @options
 class FrontierConfig(Workers, TrainConfig, LogitStage, IntermediateStage, Supplementary, Method, Students, Teacher):
     """`crild frontier`: the fastest student that is nearly as good as its teacher."""
+
+
+@options
+class DiagnoseConfig:
+    """Runs"""
+
+    runs: Places = option((), "folders of finished runs, side by side in one table", required="runs", reads="folder")
+    budget: Number = option(160.0, "seconds that a run may take; what does not fit is named", above=0)
+    rows: Whole = option(
+        128,
+        "rows of each split that are passed over many times; eight times as many training rows where something is "
+        "fitted on them",
+        at_least=8,
+    )
+    seed: Whole = option(42, "seed of rows, noise and directions", at_least=0, at_most=MOST_SEED)
 
 
 @options

@@ -47,6 +47,7 @@ def annotation(cls: Any, name: str) -> str:
     elif is_place(cls, name):
         text = ("int | " if name == "student" else "") + PATH
         text += " | PreTrainedModel" if name in MODEL_OPTIONS else ""
+        text = f"{text} | Sequence[{text}]" if kind is tuple else text
         text += " | DataFrame | Dataset | DatasetDict" if name in ROW_OPTIONS else ""
     else:
         text = kind.__name__

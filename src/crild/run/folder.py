@@ -35,6 +35,7 @@ CONFIG, FACTS, PLAN, RESULT, SECONDS, LOCK = (
     "config.yaml", "run.json", "plan.json", "result.json", "seconds.json", ".lock",
 )  # fmt: skip
 PREDICTIONS, SELECTION, OBJECTIVE = "predictions.parquet", "selection.parquet", "objective.safetensors"
+DIAGNOSTICS = "diagnostics"
 PACKAGES = ("crild", "torch", "transformers", "datasets", "accelerate", "numpy", "scikit-learn")
 
 
@@ -145,6 +146,12 @@ class RunFolder:
         return pd.read_parquet(self.path / SELECTION)
 
     @property
+    def diagnostics(self) -> dict[str, dict[str, Any]]:
+        """The figures of every diagnostic that `crild.diagnose` has run here, by name."""
+        files = sorted((self.path / DIAGNOSTICS).glob("*.json"))
+        return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
+
+    @property
     def classifier_path(self) -> Path:
         """Where the model is that the run was for: the student, or the teacher of a fine-tuning.
 
@@ -178,6 +185,13 @@ class RunFolder:
         if not path.exists() and role != "teacher":
             raise CrildError(f"{self.path}: the weights of its {role} were not kept")
         return load_model(str(path), role).model.eval()
+
+    def write_diagnostic(self, name: str, figures: Mapping[str, Any]) -> Path:
+        """Write the figures of a diagnostic of the finished run; return the file."""
+        path = self.path / DIAGNOSTICS / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, json.dumps(figures, indent=1, allow_nan=False) + "\n")
+        return path
 
     # ---- a run that is going on ----
 
