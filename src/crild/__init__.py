@@ -5,7 +5,7 @@
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
 The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `export`, `compare`, `frontier`, `tune`,
-`diagnose`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind
+`diagnose`, `report`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind
 it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a `transformers.Trainer`), `objective`
 (to add one of your own), `quiet`, and `CrildError`. The package `crild.diagnostics` has the functions that `diagnose`
 applies to a run.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         FinetuneConfig,
         FrontierConfig,
         PredictConfig,
+        ReportConfig,
         TuneConfig,
     )
     from crild.console import quiet
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from crild.pareto.find import frontier
     from crild.run.cascade import cascade
     from crild.run.folder import RunFolder
+    from crild.run.report import report
     from crild.run.start import distill, finetune
     from crild.scoring import evaluate, predict
     from crild.search import tune
@@ -56,6 +58,7 @@ __all__ = [
     "FinetuneConfig",
     "FrontierConfig",
     "PredictConfig",
+    "ReportConfig",
     "RunFolder",
     "TuneConfig",
     "cascade",
@@ -70,6 +73,7 @@ __all__ = [
     "objective",
     "predict",
     "quiet",
+    "report",
     "tune",
 ]
 
@@ -84,6 +88,7 @@ _HOME = {
     "FinetuneConfig": "crild.config",
     "FrontierConfig": "crild.config",
     "PredictConfig": "crild.config",
+    "ReportConfig": "crild.config",
     "RunFolder": "crild.run.folder",
     "TuneConfig": "crild.config",
     "cascade": "crild.run.cascade",
@@ -98,6 +103,7 @@ _HOME = {
     "objective": "crild.objectives",
     "predict": "crild.scoring",
     "quiet": "crild.console",
+    "report": "crild.run.report",
     "tune": "crild.search",
 }
 

@@ -100,7 +100,7 @@ def show_demo(result: dict[str, Any]) -> None:
     """Print the demo's table and what to do next."""
     from rich.console import Console
 
-    from crild.report.table import LEGEND, Row, constant_row, summary
+    from crild.reporting.table import LEGEND, Row, constant_row, summary
 
     rows = [Row(name, result[key], result[key]) for key, name in FOUR.items()]
     rows += constant_row(result)

@@ -149,7 +149,13 @@ def execute(prepared: Prepared) -> Result:
         if folder.is_finished:  # by another process, in the meantime
             return folder.result
         given = {"given": dict(prepared.given)} if prepared.given else {}
-        folder.start(prepared.identity, plan, {"seed": config.seed, "data_seed": config.data_seed, **given})
+        facts = {
+            "seed": config.seed,
+            "data_seed": config.data_seed,
+            "labels": dict(prepared.inputs.checks.labels),
+            **given,
+        }
+        folder.start(prepared.identity, plan, facts)
         clock = folder.clock()
         control = deepcopy(models.student) if plan.stage("control") else None
         trained: dict[str, PreTrainedModel | None] = {
