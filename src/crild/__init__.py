@@ -5,10 +5,10 @@
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
 The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `export`, `compare`, `frontier`, `tune`,
-`diagnose`, `report`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind
-it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a `transformers.Trainer`), `objective`
-(to add one of your own), `quiet`, and `CrildError`. The package `crild.diagnostics` has the functions that `diagnose`
-applies to a run.
+`diagnose`, `report`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student with its
+teacher behind it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
+`transformers.Trainer`), `objective` (to add one of your own), `quiet`, and `CrildError`. The package
+`crild.diagnostics` has the functions that `diagnose` applies to a run.
 """
 
 from importlib.metadata import version

@@ -279,8 +279,10 @@ def bars(
             end = frame.at(value, 0.0)[0]
             says = f"{name}, {series}: {number(value)}"
             parts.append(box(min(start, end), top + BAR * row + 1, abs(end - start), BAR - 2, f"bar {kind}", says))
-            parts.append(text(max(start, end) + 4 if end < WIDTH - 60 else end - 4, top + BAR * row + 11, short(round(value, 3)),
-                              "start" if end < WIDTH - 60 else "end", "" if end < WIDTH - 60 else "strong"))  # fmt: skip
+            inside = end > WIDTH - 60  # no place beside it
+            at = end - 4 if inside else max(start, end) + 4
+            kind = "strong" if inside else ""
+            parts.append(text(at, top + BAR * row + 11, short(round(value, 3)), "end" if inside else "start", kind))
     rows = tuple((name, *(each.get(series) for series in kinds)) for name, each in values.items())
     return Figure(
         title,

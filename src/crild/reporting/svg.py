@@ -108,19 +108,14 @@ class Frame:
             parts.append(text(x, bottom + 17, short(tick), "middle"))
         parts.append(text((self.left + right) / 2, self.height - 8, self.x.label, "middle"))
         middle = (TOP + bottom) / 2
-        parts.append(
-            Markup('<text transform="translate(13 {}) rotate(-90)" text-anchor="middle">{}</text>').format(
-                round(middle, 1), plain(self.y.label)
-            )
-        )
+        parts.append(upwards(middle, self.y.label))
         return Markup("").join(parts)
 
 
 def picture(parts: Iterable[Markup], label: str, width: int = WIDTH, height: int = HEIGHT) -> Markup:
     """Return an SVG element; ``label`` is what it is for who does not see it."""
-    return Markup('<svg class="plot" role="img" aria-label="{}" viewBox="0 0 {} {}" style="max-width:{}px">{}</svg>').format(
-        plain(label), width, height, round(1.25 * width), Markup("").join(parts)
-    )  # fmt: skip
+    mark = Markup('<svg class="plot" role="img" aria-label="{}" viewBox="0 0 {} {}" style="max-width:{}px">{}</svg>')
+    return mark.format(plain(label), width, height, round(1.25 * width), Markup("").join(parts))
 
 
 # ---- marks ----
@@ -130,6 +125,12 @@ def text(x: float, y: float, words: object, anchor: str = "start", kind: str = "
     """Return a text at a place."""
     mark = Markup('<text x="{}" y="{}" text-anchor="{}" class="{}">{}</text>')
     return mark.format(round(x, 1), round(y, 1), anchor, kind, plain(words))
+
+
+def upwards(y: float, words: str) -> Markup:
+    """Return a text that reads upwards, at the left edge."""
+    mark = Markup('<text transform="translate(13 {}) rotate(-90)" text-anchor="middle">{}</text>')
+    return mark.format(round(y, 1), plain(words))
 
 
 def segment(x1: float, y1: float, x2: float, y2: float, kind: str, says: str = "") -> Markup:
@@ -169,11 +170,11 @@ def line(frame: Frame, points: Sequence[tuple[float, float]], kind: str, name: s
     pixels = [frame.at(x, y) for x, y in known]
     path = Markup('<polyline class="line {}" points="{}"/>').format(kind, " ".join(f"{x},{y}" for x, y in pixels))
     every = math.ceil(len(known) / MOST_POINTS)
-    marks = [
-        circle(*pixel, 2.6, f"dot {kind}") + circle(*pixel, HIT, "hit", f"{name}, {frame.x.label} {short(x)}: {number(y)}")
-        for pixel, (x, y) in list(zip(pixels, known, strict=True))[::every]
-    ]  # fmt: skip
-    return Markup("").join([path, *marks])
+    marks = [path]
+    for pixel, (x, y) in list(zip(pixels, known, strict=True))[::every]:
+        says = f"{name}, {frame.x.label} {short(x)}: {number(y)}"
+        marks += [circle(*pixel, 2.6, f"dot {kind}"), circle(*pixel, HIT, "hit", says)]
+    return Markup("").join(marks)
 
 
 def band(frame: Frame, points: Sequence[tuple[float, float, float]], kind: str) -> Markup:
@@ -213,8 +214,7 @@ def matrix(
     head = 4 + (0.72 * LETTER * max(len(cut(name)) for name in columns) + 12 if slanted else 16)
     width, height = WIDTH, round(TOP + 16 + head + high * len(lines) + 8)
     top = TOP + 16 + head
-    parts = [text(left, TOP + 6, across), Markup('<text transform="translate(13 {}) rotate(-90)" text-anchor="middle">{}'
-             "</text>").format(round(top + high * len(lines) / 2, 1), plain(down))]  # fmt: skip
+    parts = [text(left, TOP + 6, across), upwards(top + high * len(lines) / 2, down)]
     for place, name in enumerate(columns):
         x = left + size * (place + 0.5)
         if slanted:

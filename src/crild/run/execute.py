@@ -36,6 +36,7 @@ from crild.run.inputs import Inputs
 from crild.run.models import Models, fold_teacher
 from crild.run.plan import Plan, PlannedStage
 from crild.run.predictions import predictions_frame
+from crild.run.report import write_report
 from crild.run.result import Result, Scores
 from crild.run.targets import Target, target_of
 from crild.training.distiller import Distiller
@@ -184,7 +185,18 @@ def execute(prepared: Prepared) -> Result:
         result = score(prepared, {name: model for name, model in trained.items() if model is not None}, clock)
         clock.note()
         folder.finish(result, config.keep_stages)
+    show(folder)
     return result
+
+
+def show(folder: RunFolder) -> None:
+    """Write the report of a run that is finished: whatever goes wrong there, the run is not lost."""
+    try:
+        write_report(folder)
+    except Exception as error:
+        warn(
+            f"its report could not be written ({type(error).__name__}: {error}); crild report {folder.path} tries again"
+        )
 
 
 def train_stage(
