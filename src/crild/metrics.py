@@ -1,6 +1,7 @@
 """Metrics of arrays: scores, their intervals, and their parts; numpy and its kin alone.
 
-Scikit-learn and `scipy.stats` take a second to load: they are loaded when one of their scores is asked for.
+Scikit-learn and `scipy.stats` take a second to load: they are loaded when something of theirs is asked for. A bootstrap
+asks for a score a thousand times, so F1 and Matthews' coefficient are counted here, a hundred times as fast.
 """
 
 import math
@@ -41,24 +42,38 @@ def accuracy(truth: np.ndarray, output: np.ndarray) -> float:
 
 
 def f1(truth: np.ndarray, output: np.ndarray) -> float:
-    """Return the F1 of class 1 against class 0."""
-    from sklearn.metrics import f1_score
-
-    return float(f1_score(truth, output, pos_label=1, zero_division=0))
+    """Return the F1 of class 1 against class 0; 0 where neither side has it."""
+    return shared_share((truth == 1)[:, None], (output == 1)[:, None])
 
 
 def macro_f1(truth: np.ndarray, output: np.ndarray) -> float:
-    """Return the mean F1 over classes."""
-    from sklearn.metrics import f1_score
-
-    return float(f1_score(truth, output, average="macro", zero_division=0))
+    """Return the mean F1 over the classes that either side has."""
+    there, output_there = class_counts(truth, output)
+    both = np.bincount(truth.astype(int)[truth == output], minlength=len(there))
+    rows = there + output_there
+    return float(np.mean(2 * both[rows > 0] / rows[rows > 0]))
 
 
 def matthews(truth: np.ndarray, output: np.ndarray) -> float:
-    """Return Matthews' correlation coefficient."""
-    from sklearn.metrics import matthews_corrcoef
+    """Return Matthews' correlation coefficient, of several classes as in Gorodkin 2004; 0 where a side is constant."""
+    there, output_there = (counts.astype(float) for counts in class_counts(truth, output))
+    rows = len(truth)
+    right = float((truth == output).sum()) * rows - there @ output_there
+    spread = (rows**2 - there @ there) * (rows**2 - output_there @ output_there)
+    return float(right / np.sqrt(spread)) if spread else 0.0
 
-    return float(matthews_corrcoef(truth, output))
+
+def class_counts(truth: np.ndarray, output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how often each class is on either side."""
+    classes = int(max(truth.max(), output.max())) + 1
+    return np.bincount(truth.astype(int), minlength=classes), np.bincount(output.astype(int), minlength=classes)
+
+
+def shared_share(truth: np.ndarray, output: np.ndarray, by_class: bool = False) -> float:
+    """Return the F1 over all classes (n, C), each 0 or 1, or ``by_class`` its mean; 0 of what is nowhere."""
+    axis = 0 if by_class else None
+    both, rows = np.sum(truth * output, axis), np.sum(truth, axis) + np.sum(output, axis)
+    return float(np.mean(np.divide(2.0 * both, rows, out=np.zeros(np.shape(rows)), where=rows > 0)))
 
 
 def about(measure: Measure, positive: int) -> Measure:
