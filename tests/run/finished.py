@@ -14,7 +14,7 @@ from crild.tasks.registry import TASK_TYPES
 
 SCRIPT = "<script>alert(1)</script>"
 IMAGE = '"><img src=x onerror=alert(2)>'
-WORDS = ["good", "bad", "fine", "great", "awful", "nice", "poor", "film", "plot", "story", "acting", "music", "slow", "fast", "dull"]
+WORDS = ["good", "bad", "fine", "great", "awful", "nice", "poor", "film", "plot", "story", "acting", "music", "slow"]
 BETTER = {"teacher": 2.2, "control": 1.0, "student": 1.6}  # how much a model knows of the label
 LAYERS = {"teacher": 6, "control": 3, "student": 3}
 
@@ -69,8 +69,17 @@ def history(stage, names, epochs=4):
     return lines
 
 
-def finished(path, kind="classification", names=("negative", "neutral", "positive"), rows=200, texts=(), data="tweets.csv",
-             diagnosed=False, exported=False, same=False) -> RunFolder:  # fmt: skip
+def finished(
+    path,
+    kind="classification",
+    names=("negative", "neutral", "positive"),
+    rows=200,
+    texts=(),
+    data="tweets.csv",
+    diagnosed=False,
+    exported=False,
+    same=False,
+) -> RunFolder:
     """Write the folder of a finished run.
 
     Args:
@@ -119,7 +128,8 @@ def finished(path, kind="classification", names=("negative", "neutral", "positiv
         rows={"train": 600, "labelled": 600, "selection": 60, "validation": rows}, seed=42, notes=["a note"],
         models={role: scores_of(kind, names, held_out, role) for role in BETTER},
         selection={"score": 0.8, "metric": "accuracy"}, constant=0.4, minutes=1.5,
-        distillation={"method": plan.method, "schedule": plan.schedule, "features": None, "layer_map": None, "student_spec": "first:3"},
+        distillation={"method": plan.method, "schedule": plan.schedule, "features": None, "layer_map": None,
+                      "student_spec": "first:3"},
     )  # fmt: skip
     (path / "result.json").write_text(result.to_json())
     if diagnosed:
@@ -143,24 +153,36 @@ def proof(result):
     }  # fmt: skip
 
 
+SPLITS = ("train", "held_out")
+SLOPES = {"teacher": 0.3, "control": 1.0, "student": 0.6}
+SCALES = [0.0, 0.05, 0.1, 0.2, 0.4]
+AT = [-0.5, 0.0, 0.5]
+
+
+def curve(slope):
+    mean = [0.9 - slope * scale for scale in SCALES]
+    low, high = ([m + sign * 0.05 * s for m, s in zip(mean, SCALES, strict=True)] for sign in (-1, 1))
+    return {"mean": mean, "low": low, "high": high}
+
+
+def line(role):
+    return {"task": [0.6, 0.3, 0.5]} | ({"ild": [0.8, None, 0.7]} if role == "student" else {})
+
+
 def diagnoses():
     """Figures of every diagnostic, in the form in which they are written."""
-    scales = [0.0, 0.05, 0.1, 0.2, 0.4]
-
-    def curve(slope):
-        mean = [0.9 - slope * scale for scale in scales]
-        return {"mean": mean, "low": [m - 0.05 * s for m, s in zip(mean, scales, strict=True)],
-                "high": [m + 0.05 * s for m, s in zip(mean, scales, strict=True)]}  # fmt: skip
-
-    slopes = {"teacher": 0.3, "control": 1.0, "student": 0.6}
-    at = [-0.5, 0.0, 0.5]
-    bowl = [[0.3 + a * a + b * b for b in at] for a in at]
+    noise = {role: {split: {"score": curve(n), "loss": curve(-n)} for split in SPLITS} for role, n in SLOPES.items()}
+    like = [[1 / (1 + abs(i - j)) for j in range(7)] for i in range(4)]
+    layers = {role: {"train": [0.9] * (n + 1), "held_out": [0.4 + 0.05 * i for i in range(n + 1)]}
+              for role, n in LAYERS.items()}  # fmt: skip
+    surface = {role: {"line": {split: line(role) for split in SPLITS}} for role in SLOPES}
+    surface["student"]["plane"] = {"train": {"task": [[0.3 + a * a + b * b for b in AT] for a in AT]}}
     return {
-        "noise": {"scales": scales, "models": {role: {split: {"score": curve(slope), "loss": curve(-slope)} for split in ("train", "held_out")} for role, slope in slopes.items()}},
-        "cka": {"models": {role: {"cka": [[1 / (1 + abs(i - j)) for j in range(7)] for i in range(4)]} for role in ("control", "student")}},
-        "probes": {"models": {role: {"train": [0.9] * (n + 1), "held_out": [0.4 + 0.05 * i for i in range(n + 1)]} for role, n in LAYERS.items()}},
-        "surface": {"line_at": at, "plane_at": at, "models": {role: {"line": {split: {"task": [0.6, 0.3, 0.5]} | ({"ild": [0.8, 0.4, 0.7]} if role == "student" else {}) for split in ("train", "held_out")}} | ({"plane": {"train": {"task": bowl, "ild": bowl}}} if role == "student" else {}) for role in slopes}},
-        "fit": {"models": {role: {"score": {"train": 0.95, "held_out": 0.8, "gap": 0.15}} for role in slopes}},
+        "noise": {"scales": SCALES, "models": noise},
+        "cka": {"models": {role: {"cka": like} for role in ("control", "student")}},
+        "probes": {"models": layers},
+        "surface": {"line_at": AT, "plane_at": AT, "models": surface},
+        "fit": {"models": {role: {"score": {"train": 0.95, "held_out": 0.8, "gap": 0.15}} for role in SLOPES}},
         "explained": {"models": {"student": {"linear": {"train": 0.9, "held_out": 0.7}}}},
-        "hessian": {"models": {role: {"task": 12.5} for role in slopes}},
-    }  # fmt: skip
+        "hessian": {"models": {role: {"task": 12.5} for role in SLOPES}},
+    }

@@ -15,6 +15,7 @@ from crild.reporting.svg import (
     band,
     box,
     circle,
+    cut,
     line,
     matrix,
     number,
@@ -172,29 +173,40 @@ def heat(
     across: str,
     down: str,
     kind: str,
-    first: int = 0,
+    span: tuple[float, float] | None = None,
+    places: Sequence[float] | None = None,
     note: str = "",
 ) -> Figure:
-    """Return numbers from 0 to 1 as coloured cells, lines and columns counted from ``first``."""
-    lines = [str(first + i) for i in range(len(values))]
-    columns = [str(first + j) for j in range(len(values[0]))]
-    says = [[f"{down} {lines[i]}, {across} {columns[j]}: {number(value)}" for j, value in enumerate(each)]
-            for i, each in enumerate(values)]  # fmt: skip
+    """Return numbers as coloured cells.
+
+    Args:
+        title: of the figure.
+        values: the numbers; ``None`` for one that is none.
+        across, down: what columns and lines are.
+        kind: class of the colour.
+        span: numbers without colour and with all of it; the least and the largest without.
+        places: of lines and columns alike; they are counted from 0 without.
+        note: below it.
+    """
+    lines, columns = ([short(at) for at in places or range(n)] for n in (len(values), len(values[0])))
+    known = [value for each in values for value in each if value is not None]
+    low, high = span or (min(known, default=0.0), max(known, default=1.0))
+    shades = [[None if value is None else (value - low) / ((high - low) or 1.0) for value in each] for each in values]
+    says = [
+        [f"{down} {line_name}, {across} {column}: {number(value)}" for column, value in zip(columns, each, strict=True)]
+        for line_name, each in zip(lines, values, strict=True)
+    ]
     shown = [["" if value is None else f"{value:.2f}" for value in each] for each in values]
-    svg = matrix(
-        values, lines, columns, f"{title}; the numbers are in the table below", says, shown, kind, across, down
-    )
+    label = f"{title}; the numbers are in the table below"
+    svg = matrix(shades, lines, columns, label, says, shown, kind, across, down)
     rows = tuple((name, *each) for name, each in zip(lines, values, strict=True))
     return Figure(title, svg, Table((f"{down} \\ {across}", *columns), rows, title), note=note)
 
 
-def dots(title: str, points: Sequence[tuple[float, float]], x: str, y: str, kind: str, note: str = "",
-         zero: bool = False) -> Figure:  # fmt: skip
-    """Return points; ``zero``: with a line where y is 0."""
-    frame = Frame(axis_of([a for a, _ in points], x), axis_of([b for _, b in points], y, pad=0.08))
-    parts = [frame.grid]
-    if zero and frame.y.low <= 0 <= frame.y.high:
-        parts.append(segment(*frame.at(frame.x.low, 0), *frame.at(frame.x.high, 0), "rule"))
+def dots(title: str, points: Sequence[tuple[float, float]], x: str, y: str, kind: str, note: str = "") -> Figure:
+    """Return points, with a line where y is 0."""
+    frame = Frame(axis_of([a for a, _ in points], x), axis_of([0.0, *(b for _, b in points)], y, pad=0.08))
+    parts = [frame.grid, segment(*frame.at(frame.x.low, 0), *frame.at(frame.x.high, 0), "rule")]
     parts += [circle(*frame.at(a, b), 3, f"area {kind}", f"{x} {number(a)}, {y} {number(b)}") for a, b in points]
     return Figure(
         title,
@@ -265,12 +277,12 @@ def bars(
     axis = axis_of([v for each in values.values() for v in each.values()], label, zero=True, pad=0.04)
     step = BAR * len(kinds) + BESIDE
     height = 12 + step * len(shown) + 46
-    frame = Frame(axis, Axis(0.0, 1.0, "", ()), height=height, left=118)
+    frame = Frame(axis, Axis(0.0, 1.0, "", ()), height=height, left=104)
     parts = [frame.grid]
     start = frame.at(0.0, 0.0)[0]
     for place, name in enumerate(shown):
         top = 12 + step * place + BESIDE / 2
-        parts.append(text(frame.left - 6, top + BAR * len(kinds) / 2 + 4, name if len(name) <= 16 else f"{name[:15]}…",
+        parts.append(text(frame.left - 6, top + BAR * len(kinds) / 2 + 4, cut(name),
                           "end"))  # fmt: skip
         for row, (series, kind) in enumerate(kinds.items()):
             if series not in values[name]:

@@ -38,6 +38,10 @@ class Table:
     note: str = ""
     kind: str = "table"
 
+    def is_number(self, column: int) -> bool:
+        """Whether a column holds numbers."""
+        return any(isinstance(row[column], int | float) for row in self.rows)
+
 
 @dataclass(frozen=True)
 class Figure:

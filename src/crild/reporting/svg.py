@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from crild.escaping import plain
 
-WIDTH, HEIGHT = 440, 280  # a phone shows it nearly as large
+WIDTH, HEIGHT = 360, 236  # as much as a phone has, so that letters there are no smaller
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 46
 HIT = 9  # radius of what a pointer must meet, pixels
 MOST_POINTS = 60  # of a line that can be pointed at

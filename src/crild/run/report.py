@@ -87,7 +87,7 @@ def lead(seen: Seen) -> str:
     if seen.is_timed:
         times = (teacher.latency_ms or 0) / (student.latency_ms or 1)
         went.append(f"{times:.1f} times as fast as its teacher")
-    said = f"{', '.join(went[:-1])} and {went[-1]}" if len(went) > 1 else went[0]
+    said = f"{'; '.join(went[:-1])}; and {went[-1]}" if len(went) > 1 else went[0]
     return (
         f"A student of {size(student)} was distilled with {seen.run.plan.method} from a teacher of {size(teacher)}; it "
         f"scores {student.score:.4f}, its teacher {teacher.score:.4f} ({rows}): it is {said}."

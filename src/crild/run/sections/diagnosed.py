@@ -6,9 +6,11 @@ from typing import Any
 from crild.reporting import figures
 from crild.reporting.page import Part, Table, Words, words
 from crild.run.folder import RunFolder
-from crild.run.result import CALLED
+from crild.run.sections.seen import called
 
 Figures = Mapping[str, Any]
+LOSSES = {"task": "the task's loss", "ild": "the loss to the teacher"}
+PLANE = "In the middle is the student; directions are random, as long as its own filters."
 
 
 def diagnosed(run: RunFolder) -> tuple[Part, ...]:
@@ -22,15 +24,10 @@ def diagnosed(run: RunFolder) -> tuple[Part, ...]:
     return (Words(f"By crild diagnose, on {rows} rows of each split; docs/diagnose.md says how to read each."), *parts)
 
 
-def role_name(role: str) -> str:
-    """Return a model's name."""
-    return CALLED.get(role, role)
-
-
 def fit(found: Figures) -> list[Part]:
     """Return loss and score of the finished models on training and held-out rows."""
     rows = tuple(
-        (role_name(role), name, each["train"], each["held_out"], each["gap"])
+        (called(role), name, each["train"], each["held_out"], each["gap"])
         for role, of in found["models"].items()
         for name, each in of.items()
     )
@@ -41,7 +38,7 @@ def fit(found: Figures) -> list[Part]:
 def noise(found: Figures) -> list[Part]:
     """Return scores under noise on the weights."""
     lines = [
-        figures.Curve(role_name(role), role, found["scales"], of["held_out"]["score"]["mean"],
+        figures.Curve(called(role), role, found["scales"], of["held_out"]["score"]["mean"],
                       of["held_out"]["score"]["low"], of["held_out"]["score"]["high"])
         for role, of in found["models"].items()
     ]  # fmt: skip
@@ -53,8 +50,8 @@ def noise(found: Figures) -> list[Part]:
 def cka(found: Figures) -> list[Part]:
     """Return how alike layers are."""
     return [
-        figures.heat(f"Likeness of layers (linear CKA): {role_name(role)}", of["cka"], "layer of the teacher", "layer",
-                     role)
+        figures.heat(f"Likeness of layers (linear CKA): {called(role)}", of["cka"], "layer of the teacher", "layer",
+                     role, (0.0, 1.0))
         for role, of in found["models"].items()
     ]  # fmt: skip
 
@@ -62,7 +59,7 @@ def cka(found: Figures) -> list[Part]:
 def probes(found: Figures) -> list[Part]:
     """Return what a linear classifier tells of each layer."""
     lines = [
-        figures.Curve(role_name(role), role, list(range(len(of["held_out"]))), of["held_out"])
+        figures.Curve(called(role), role, list(range(len(of["held_out"]))), of["held_out"])
         for role, of in found["models"].items()
     ]
     return [figures.curves("Linear probes, held-out rows", lines, "layer", found["metric"],
@@ -75,7 +72,7 @@ def surface(found: Figures) -> list[Part]:
     for role, of in found["models"].items():
         for split, dashes in (("train", ""), ("held_out", " dashed")):
             for name, values in of["line"].get(split, {}).items():
-                title = f"{role_name(role)}, {'training' if split == 'train' else 'held out'}"
+                title = f"{called(role)}, {'training' if split == 'train' else 'held out'}"
                 by_loss.setdefault(name, []).append(figures.Curve(title, role + dashes, found["line_at"], values))
     names = {"task": "task's loss", "ild": "loss to the teacher"}
     return [
@@ -91,13 +88,9 @@ def numbers(title: str, note: str) -> Callable[[Figures], list[Part]]:
 
     def draw(found: Figures) -> list[Part]:
         rows = tuple(
-            (role_name(role), *path, value) for role, of in found["models"].items() for path, value in leaves(of)
+            (called(role), " ".join(path), value) for role, of in found["models"].items() for path, value in leaves(of)
         )
-        wide = max((len(row) for row in rows), default=2)
-        headings = ("model", *[""] * (wide - 2), "value")
-        return [
-            Table(headings, tuple((*row[:-1], *[""] * (wide - len(row)), row[-1]) for row in rows), title, note=note)
-        ]
+        return [Table(("model", "what", "value"), rows, title, note=note)]
 
     return draw
 

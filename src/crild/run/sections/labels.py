@@ -8,7 +8,7 @@ from crild.reporting.figures import bars
 from crild.reporting.page import Cell, Part, Table, Words
 from crild.run.sections.seen import Seen, texts
 
-KINDS = {"training": "teacher", "selection": "control", "held out": "student"}
+KINDS = {"training": "also1", "selection": "also2", "held out": "also3"}
 SPANS = 10  # of a histogram of numbers
 MOST = 30  # labels that look wrong
 HEADINGS = ("text", "rows", "label", "rather", "teacher's p(label)", "student's p(label)")
@@ -24,7 +24,7 @@ def labels(seen: Seen) -> tuple[Part, ...]:
         found, edges = np.histogram(seen.truth, bins=SPANS)
         spans = (f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges))
         histogram = {span: {"rows": float(rows)} for span, rows in zip(spans, found, strict=True)}
-        parts.append(bars("Held-out rows by label", histogram, {"rows": "student"}, "rows"))
+        parts.append(bars("Held-out rows by label", histogram, {"rows": "also3"}, "rows"))
     if seen.student and seen.has_labels and seen.rows.task_type.name == "classification":
         parts.append(suspicious(seen))
     return tuple(parts)
