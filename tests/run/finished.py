@@ -36,6 +36,7 @@ def frame(kind, names, rows, split, rng, texts=()):
         "multi-label": lambda: rng.integers(0, 2, (rows, len(names))).astype(float),
         "regression": lambda: rng.uniform(0, 5, rows).round(1),
     }[kind]()  # fmt: skip
+    texts = texts[:rows]
     sentences = [*texts, *(" ".join(rng.choice(WORDS, rng.integers(3, 30))) for _ in range(rows - len(texts)))]
     columns = {"text": sentences, "label": task_type.spelled(truth, names), "split": split}
     for role, knows in BETTER.items():
