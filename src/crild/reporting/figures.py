@@ -117,7 +117,7 @@ class Costed:
     bytes: float | None
 
 
-def score_and_latency(models: Sequence[Costed], metric: str, note: str) -> Figure:
+def score_and_latency(models: Sequence[Costed], metric: str, note: str = "") -> Figure:
     """Return score against latency, with intervals; the area of a circle is the size on disk."""
     frame = Frame(
         axis_of([each.latency_ms for each in models], "milliseconds for one row", zero=True, pad=0.12),

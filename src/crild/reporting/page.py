@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from crild.escaping import plain
-from crild.reporting.svg import number
+from crild.reporting.svg import LETTER, Picture, number
 
+EDGE, KEY, SWATCH = 14, 18, 32  # pixels of a standalone figure: its edge, a line of its legend, a key's line
 Cell = str | float | int | None
 
 
@@ -49,7 +49,7 @@ class Figure:
 
     Attributes:
         title: what it is.
-        svg: see `crild.reporting.svg.picture`.
+        svg: the picture.
         table: its numbers.
         legend: class and name of what is told apart in it.
         note: below it.
@@ -57,7 +57,7 @@ class Figure:
     """
 
     title: str
-    svg: Markup
+    svg: Picture
     table: Table
     legend: tuple[tuple[str, str], ...] = ()
     note: str = ""
@@ -143,3 +143,17 @@ def render(title: str, lead: Sequence[str], sections: Sequence[Section], foot: s
     there = [section for section in sections if section.parts]
     page = environment().get_template("page.html.j2")
     return page.render(title=title, lead=lead, sections=there, foot=foot, **more)
+
+
+def standalone(figure: Figure) -> str:
+    """Return a figure as the text of an SVG file, with its title and legend inside."""
+    keys: list[tuple[int, int, str, str]] = []
+    across, down = EDGE, KEY
+    for kind, name in figure.legend:
+        wide = SWATCH + round(LETTER * len(plain(name)))
+        if across > EDGE and across + wide > figure.svg.width:
+            across, down = EDGE, down + KEY
+        keys.append((across, down, kind, plain(name)))
+        across += wide + EDGE
+    above = 24 + (down if keys else 0)
+    return environment().get_template("figure.svg.j2").render(figure=figure, keys=keys, above=above)

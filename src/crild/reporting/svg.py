@@ -112,10 +112,31 @@ class Frame:
         return Markup("").join(parts)
 
 
-def picture(parts: Iterable[Markup], label: str, width: int = WIDTH, height: int = HEIGHT) -> Markup:
-    """Return an SVG element; ``label`` is what it is for who does not see it."""
-    mark = Markup('<svg class="plot" role="img" aria-label="{}" viewBox="0 0 {} {}" style="max-width:{}px">{}</svg>')
-    return mark.format(plain(label), width, height, round(1.25 * width), Markup("").join(parts))
+@dataclass(frozen=True)
+class Picture:
+    """Marks on an area; in a template it is an SVG element.
+
+    Attributes:
+        marks: in the order in which they are drawn.
+        label: what it is, for who does not see it.
+        width, height: of the area.
+    """
+
+    marks: Markup
+    label: str
+    width: int
+    height: int
+
+    def __html__(self) -> str:
+        mark = Markup(
+            '<svg class="plot" role="img" aria-label="{}" viewBox="0 0 {} {}" style="max-width:{}px">{}</svg>'
+        )
+        return mark.format(plain(self.label), self.width, self.height, round(1.25 * self.width), self.marks)
+
+
+def picture(parts: Iterable[Markup], label: str, width: int = WIDTH, height: int = HEIGHT) -> Picture:
+    """Return a picture of marks."""
+    return Picture(Markup("").join(parts), label, width, height)
 
 
 # ---- marks ----
@@ -194,7 +215,7 @@ def matrix(
     kind: str,
     across: str,
     down: str,
-) -> Markup:
+) -> Picture:
     """Return a table of coloured cells.
 
     Args:

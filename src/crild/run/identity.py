@@ -19,7 +19,12 @@ from crild.config.student import chooses_layers
 from crild.errors import CrildError
 from crild.files import check_folder
 
-SHIPPED_BESIDE = {".md", ".gitattributes", ".lock"}  # files of a model's folder that change nothing that is computed
+SHIPPED_BESIDE = {
+    ".md",
+    ".svg",
+    ".gitattributes",
+    ".lock",
+}  # files of a model's folder that change nothing that is computed
 
 
 def content(name: str) -> str:

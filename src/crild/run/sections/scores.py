@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from crild.metrics import Difference
-from crild.reporting import figures
+from crild.reporting.figures import Costed, score_and_latency
 from crild.reporting.page import Cell, Figure, Part, Table, words
+from crild.run.picture import costed
 from crild.run.result import Scores
 from crild.run.sections.seen import Seen, called
 
@@ -109,17 +110,14 @@ def verdicts(seen: Seen) -> list[str]:
 def latency(seen: Seen) -> tuple[Figure, ...]:
     """Return score against latency; nothing where nobody measured that."""
     student, export, note = seen.student, seen.run.export, ""
-    if student is None or not seen.is_timed:
+    models = costed(seen.result)
+    if student is None or not models:
         return ()
-    models = []
-    for role, of in seen.models.items():
-        costs = student if role == "control" else of
-        models.append(figures.Costed(called(role), role, of.score, *of.interval, costs.latency_ms or 0.0, costs.bytes))
     if export and (ms := served_ms(student, export)):
         low, high = (student.score + each for each in export["difference_interval"])
-        models.append(figures.Costed("served", "served", export["score_after"], low, high, ms, export["bytes"]))
+        models.append(Costed("served", "served", export["score_after"], low, high, ms, export["bytes"]))
         note = "Served: the student's latency, times what the export saved; the interval is that of its difference."
-    return (figures.score_and_latency(models, seen.result.metric, note),)
+    return (score_and_latency(models, seen.result.metric, note),)
 
 
 def further_splits(seen: Seen) -> list[Table]:
