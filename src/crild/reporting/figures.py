@@ -8,6 +8,9 @@ from markupsafe import Markup
 
 from crild.reporting.page import Cell, Figure, Table
 from crild.reporting.svg import (
+    BOTTOM,
+    RIGHT,
+    TOP,
     WIDTH,
     Axis,
     Frame,
@@ -28,6 +31,7 @@ from crild.reporting.svg import (
 AREA = 34.0  # square pixels a megabyte
 LEAST, MOST = 4.0, 34.0  # radius of a circle, pixels
 BAR, BESIDE = 15, 6  # pixels: height of a bar, and between groups
+LINE, JOIN = 22, 9  # pixels: of a method, and of a bar that joins several
 MOST_LABELS = 30  # with bars; more are in the table
 
 
@@ -82,7 +86,9 @@ def curves(
     every = list(dict.fromkeys(value for each in found for value in each.x))
     by_place = [dict(zip(each.x, each.y, strict=True)) for each in found]
     by_place += [dict(zip(found[0].x, values, strict=True)) for values in (more or {}).values()]
-    rows = tuple((value, *(points.get(value) for points in by_place)) for value in sorted(every))
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (value, *(points.get(value) for points in by_place)) for value in sorted(every)
+    )
     return Figure(
         title,
         picture(parts, f"{title}: {y} by {x}; the numbers are in the table below"),
@@ -303,3 +309,58 @@ def bars(
         tuple((kind, series) for series, kind in kinds.items()) if len(kinds) > 1 else (),
         note,
     )
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A method among others.
+
+    Attributes:
+        name, kind: of it.
+        mean: that it is ranked by.
+        values: of its runs, by what they are called.
+    """
+
+    name: str
+    kind: str
+    mean: float
+    values: tuple[tuple[str, float], ...] = ()
+
+
+def critical(
+    title: str, found: Sequence[Ranked], label: str, together: Sequence[tuple[int, int]], table: Table, note: str = "",
+    shows: str = "The numbers",
+) -> Figure:  # fmt: skip
+    """Return methods by mean, each a line, with the values of their runs; bars on the right join those not told apart.
+
+    Source: Demsar 2006, figure 1, turned so that long names fit.
+
+    Args:
+        title: of the figure.
+        found: the methods, the best first.
+        label: what the numbers are.
+        together: first and last place of methods of which none are told apart.
+        table: the numbers.
+        note: below it.
+        shows: see `Figure`.
+    """
+    height, right = TOP + LINE * len(found) + BOTTOM, RIGHT + JOIN * len(together)
+    axis = axis_of([value for each in found for value in (each.mean, *(v for _, v in each.values))], label)
+    frame = Frame(axis, Axis(0.0, 1.0, "", ()), height=height, left=112, right=right)
+    parts = [frame.grid]
+    for place, each in enumerate(found):
+        y = TOP + LINE * (place + 0.5)
+        parts.append(text(frame.left - 6, y + 4, cut(each.name), "end"))
+        for name, value in each.values:
+            says = f"{each.name}, {name}: {number(value)}"
+            parts.append(circle(frame.at(value, 0)[0], y, 3.5, f"area {each.kind}", says))
+        x = frame.at(each.mean, 0)[0]
+        parts.append(
+            box(x - 1.5, y - LINE / 3, 3, 2 * LINE / 3, f"bar {each.kind}", f"{each.name}: {number(each.mean)}")
+        )
+    for place, (first, last) in enumerate(together):
+        x = WIDTH - right + JOIN * (place + 1)
+        says = f"not told apart: {', '.join(each.name for each in found[first : last + 1])}"
+        parts.append(box(x - 2, TOP + LINE * first + 4, 4, LINE * (last - first + 1) - 8, "bar join", says))
+    svg = picture(parts, f"{title}: {label} of each method; the numbers are in the table below", height=height)
+    return Figure(title, svg, table, note=note, shows=shows)

@@ -12,7 +12,24 @@ from crild.escaping import plain
 from crild.reporting.svg import LETTER, Picture, number
 
 EDGE, KEY, SWATCH = 14, 18, 32  # pixels of a standalone figure: its edge, a line of its legend, a key's line
-Cell = str | float | int | None
+
+
+@dataclass(frozen=True)
+class Told:
+    """A number in words of its own.
+
+    Attributes:
+        text: that is shown.
+        value: that the cell is sorted by; ``None`` where it is missing, which comes last.
+        marked: whether it stands out.
+    """
+
+    text: str
+    value: float | None = None
+    marked: bool = False
+
+
+Cell = str | float | int | Told | None
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,7 @@ class Table:
 
     def is_number(self, column: int) -> bool:
         """Whether a column holds numbers."""
-        return any(isinstance(row[column], int | float) for row in self.rows)
+        return any(isinstance(row[column], int | float | Told) for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -53,6 +70,7 @@ class Figure:
         table: its numbers.
         legend: class and name of what is told apart in it.
         note: below it.
+        shows: what the table is called until it is shown.
         kind: what a template tells it by.
     """
 
@@ -61,6 +79,7 @@ class Figure:
     table: Table
     legend: tuple[tuple[str, str], ...] = ()
     note: str = ""
+    shows: str = "The numbers"
     kind: str = "figure"
 
 
@@ -79,7 +98,35 @@ class Words:
     kind: str = "words"
 
 
-Part = Words | Table | Figure
+@dataclass(frozen=True)
+class Listing:
+    """A list.
+
+    Attributes:
+        items: of it.
+        kind: what a template tells it by.
+    """
+
+    items: tuple[str, ...]
+    kind: str = "list"
+
+
+@dataclass(frozen=True)
+class Details:
+    """Parts that are shown on request.
+
+    Attributes:
+        title: what is always shown.
+        parts: the rest.
+        kind: what a template tells it by.
+    """
+
+    title: str
+    parts: "tuple[Words | Table | Listing, ...]"
+    kind: str = "details"
+
+
+Part = Words | Table | Figure | Listing | Details
 
 
 @dataclass(frozen=True)
@@ -127,6 +174,7 @@ def environment() -> Environment:
     made.filters["number"] = number
     made.filters["figures_together"] = figures_together
     made.tests["is_number"] = lambda value: isinstance(value, int | float)
+    made.tests["is_told"] = lambda value: isinstance(value, Told)
     return made
 
 

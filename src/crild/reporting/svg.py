@@ -84,19 +84,20 @@ class Frame:
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
+    right: int = RIGHT
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Return the pixels of a point."""
         across, up = self.x.share(x), self.y.share(y)
         return (
-            round(self.left + across * (self.width - self.left - RIGHT), 1),
+            round(self.left + across * (self.width - self.left - self.right), 1),
             round(self.height - BOTTOM - up * (self.height - TOP - BOTTOM), 1),
         )
 
     @property
     def grid(self) -> Markup:
         """Lines at the ticks, their numbers, and the labels."""
-        bottom, right = self.height - BOTTOM, self.width - RIGHT
+        bottom, right = self.height - BOTTOM, self.width - self.right
         parts = []
         for tick in self.y.ticks:
             y = self.at(self.x.low, tick)[1]
