@@ -31,7 +31,7 @@ from crild.reporting.figures import Curve, Ranked, critical, curves
 from crild.reporting.page import Details, Figure, Listing, Part, Section, Table, Told, render, words
 
 COLOURS = ("also1", "also2", "also3", "also4", "also5", "also6")
-NOISE = "noise on the student's weights, share of each tensor's size"
+NOISE = "noise, share of each tensor's size"
 JOINED = "Bars on the right join methods that are not told apart."
 
 
@@ -116,7 +116,7 @@ def block_parts(summary: Summary, block: Block, kinds: Mapping[str, str], noise:
     size: Column[Row] = Column(
         "parameters", lambda r: "-" if r.parameters is None else f"{r.parameters:,.0f}", lambda r: r.parameters
     )
-    parts: list[Part] = [table_of(block.name, [*columns(summary, block.metric), size], block.rows)]
+    parts: list[Part] = [table_of("Scores, differences and ranks", [*columns(summary, block.metric), size], block.rows)]
     parts += words(*block.notes, pair_summary(block))
     if lines := pair_lines(block):
         parts.append(Listing(tuple(lines)))
@@ -153,7 +153,9 @@ def pictures(block: Block, kinds: Mapping[str, str], noise: Sequence[Noise]) -> 
         lines = [Curve(each.method, kinds.get(each.method, "also6"), each.scales, each.mean, each.low, each.high)
                  for each in noise]  # fmt: skip
         said = "Means over the diagnosed runs of a method; bands: the lowest and the highest of them."
-        out.append(curves(f"Robustness to noise: {block.name}", lines, NOISE, block.metric or "score", said))
+        out.append(
+            curves(f"Robustness to noise on the weights: {block.name}", lines, NOISE, block.metric or "score", said)
+        )
     return out
 
 

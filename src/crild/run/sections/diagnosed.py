@@ -67,20 +67,23 @@ def probes(found: Figures) -> list[Part]:
 
 
 def surface(found: Figures) -> list[Part]:
-    """Return the losses along a random direction."""
+    """Return the losses along a random direction, and the student's on the plane of two."""
     by_loss: dict[str, list[figures.Curve]] = {}
     for role, of in found["models"].items():
         for split, dashes in (("train", ""), ("held_out", " dashed")):
             for name, values in of["line"].get(split, {}).items():
                 title = f"{called(role)}, {'training' if split == 'train' else 'held out'}"
                 by_loss.setdefault(name, []).append(figures.Curve(title, role + dashes, found["line_at"], values))
-    names = {"task": "task's loss", "ild": "loss to the teacher"}
-    return [
-        figures.curves(
-            f"Loss surface: {names.get(name, name)}", lines, "along a random direction", names.get(name, name)
-        )
+    parts: list[Part] = [
+        figures.curves(f"Loss surface: {LOSSES[name]}", lines, "along a random direction", LOSSES[name])
         for name, lines in by_loss.items()
     ]
+    planes = found["models"].get("student", {}).get("plane", {}).get("train", {})
+    for name, values in planes.items():
+        title = f"Loss surface of the student: {LOSSES[name]}, training rows"
+        at = found["plane_at"]
+        parts.append(figures.heat(title, values, "second direction", "first", "student", places=at, note=PLANE))
+    return parts
 
 
 def numbers(title: str, note: str) -> Callable[[Figures], list[Part]]:
