@@ -27,7 +27,6 @@ if TYPE_CHECKING:
         FinetuneConfig,
         FrontierConfig,
         PredictConfig,
-        ReportConfig,
         TuneConfig,
     )
     from crild.console import quiet
@@ -58,7 +57,6 @@ __all__ = [
     "FinetuneConfig",
     "FrontierConfig",
     "PredictConfig",
-    "ReportConfig",
     "RunFolder",
     "TuneConfig",
     "cascade",
@@ -88,7 +86,6 @@ _HOME = {
     "FinetuneConfig": "crild.config",
     "FrontierConfig": "crild.config",
     "PredictConfig": "crild.config",
-    "ReportConfig": "crild.config",
     "RunFolder": "crild.run.folder",
     "TuneConfig": "crild.config",
     "cascade": "crild.run.cascade",

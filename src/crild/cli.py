@@ -351,7 +351,8 @@ def report(config: ReportConfig, switches: Any) -> int:
     begin(f"reading {config.run}")
     from crild.run.report import report as write
 
-    path = write(config)
+    assert config.run is not None
+    path = write(config.run)
     print(json.dumps({"report": str(path)}, indent=2) if switches.json else path)
     return 0
 

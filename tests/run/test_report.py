@@ -150,7 +150,7 @@ def test_a_page_is_written_again_on_request(cli, tmp_path):
     assert code == 0, err
     assert out.strip() == str(run.path / REPORT)
     before = (run.path / REPORT).read_text()
-    assert crild.report(run=run.path) == run.path / REPORT
+    assert crild.report(run.path) == run.path / REPORT
     assert (run.path / REPORT).read_text() == before  # the same run, the same bytes
 
 

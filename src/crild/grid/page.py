@@ -28,7 +28,7 @@ from crild.grid.noise import Noise
 from crild.grid.statistics import ALPHA, TEST, critical_difference, together
 from crild.grid.table import Block, Row, Summary
 from crild.reporting.figures import Curve, Ranked, critical, curves
-from crild.reporting.page import Details, Figure, Listing, Part, Section, Table, Told, render, words
+from crild.reporting.page import Details, Figure, Listing, Part, Rows, Section, Table, Told, render, words
 
 COLOURS = ("also1", "also2", "also3", "also4", "also5", "also6")
 NOISE = "noise, share of each tensor's size"
@@ -123,8 +123,8 @@ def block_parts(summary: Summary, block: Block, kinds: Mapping[str, str], noise:
     parts += pictures(block, kinds, noise)
     names = block.comparison.methods if block.comparison.pairs else ()
     if names:
-        cells = tuple((first, *(pair_cell(block, first, second) for second in names)) for first in names)
-        matrix = Table(("", *names), cells, "Row minus column", note="Marked * and shaded: told apart.")
+        cells: Rows = tuple((first, *(pair_cell(block, first, second) for second in names)) for first in names)
+        matrix = Table(("", *names), cells, note="Marked * and shaded: told apart.")
         parts.append(Details("All pairs: row minus column", (matrix,)))
     if failures := failure_lines(block):
         parts.append(Details(f"Failed runs: {len(failures)}", (Listing(tuple(failures)),)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from crild.reporting.page import Cell, Figure, Table
+from crild.reporting.page import Figure, Rows, Table
 from crild.reporting.svg import (
     BOTTOM,
     RIGHT,
@@ -86,9 +86,7 @@ def curves(
     every = list(dict.fromkeys(value for each in found for value in each.x))
     by_place = [dict(zip(each.x, each.y, strict=True)) for each in found]
     by_place += [dict(zip(found[0].x, values, strict=True)) for values in (more or {}).values()]
-    rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (value, *(points.get(value) for points in by_place)) for value in sorted(every)
-    )
+    rows: Rows = tuple((value, *(points.get(value) for points in by_place)) for value in sorted(every))
     return Figure(
         title,
         picture(parts, f"{title}: {y} by {x}; the numbers are in the table below"),
@@ -169,7 +167,7 @@ def confusion(title: str, labels: Sequence[str], counts: Sequence[Sequence[int]]
     shown = [[str(n) for n in each] for each in counts]
     svg = matrix(shares, labels, labels, f"{title}: rows by label and answer; the numbers are in the table below",
                  says, shown, kind, "answer", "label")  # fmt: skip
-    rows = tuple((name, *each) for name, each in zip(labels, counts, strict=True))
+    rows: Rows = tuple((name, *each) for name, each in zip(labels, counts, strict=True))
     return Figure(title, svg, Table(("label \\ answer", *labels), rows, title), note="Colour: share of a label's rows.")
 
 
@@ -253,7 +251,7 @@ def reliability_curves(title: str, found: Sequence[Reliable], note: str = "") ->
             parts.append(
                 circle(*pixel, radius, f"area {each.kind}", f"{each.name}: {n} rows, confidence {a:.3f}, right {b:.3f}")
             )
-    rows: tuple[tuple[Cell, ...], ...] = tuple(
+    rows: Rows = tuple(
         (each.name, a, b, n)
         for each in found
         for a, b, n in zip(each.confidence, each.accuracy, each.rows, strict=True)

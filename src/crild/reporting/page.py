@@ -30,6 +30,7 @@ class Told:
 
 
 Cell = str | float | int | Told | None
+Rows = tuple[tuple[Cell, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Table:
     """
 
     headings: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: Rows
     title: str = ""
     kinds: tuple[str, ...] = ()
     choices: Mapping[str, str] | None = None

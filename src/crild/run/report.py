@@ -2,9 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
-from crild.config import ReportConfig, configure, takes
 from crild.reporting.page import Section, render
 from crild.run.folder import RunFolder
 from crild.run.result import Scores
@@ -19,16 +17,14 @@ from crild.run.sections.seen import Seen
 from crild.run.sections.training import training
 
 
-@takes(ReportConfig)
-def report(config: ReportConfig | None = None, **options: Any) -> Path:
+def report(run: str | os.PathLike[str] | RunFolder) -> Path:
     """Write the report of a finished run anew, ``RUN/report.html``: one file that opens without a network.
 
-    Every distillation writes it when it ends. It is worth writing again after `crild.diagnose` or `crild.export`: what
-    they found joins it.
+    Every run writes it when it ends. It is worth writing again after `crild.diagnose` or `crild.export`: what they
+    found joins it.
 
     Args:
-        config: a whole configuration; or
-        options: the fields of `ReportConfig`, for instance ``run="runs/tweets"``.
+        run: a finished run, or its folder.
 
     Returns:
         The file.
@@ -37,10 +33,9 @@ def report(config: ReportConfig | None = None, **options: Any) -> Path:
         CrildError: there is no such run, or it is not finished.
 
     Example:
-        >>> crild.report(run="runs/tweets")
+        >>> crild.report("runs/tweets")
     """
-    whole = configure(ReportConfig, config, options)
-    return write_report(RunFolder.open(os.fspath(whole.run or "")))
+    return write_report(run if isinstance(run, RunFolder) else RunFolder.open(os.fspath(run)))
 
 
 def write_report(run: RunFolder) -> Path:

@@ -1,5 +1,7 @@
 """How far confidences can be believed, and a temperature that corrects them."""
 
+import numpy as np
+
 from crild.calibration import expected_calibration_error, fit_temperature, reliability
 from crild.reporting.figures import Reliable, reliability_curves
 from crild.reporting.page import Cell, Part, Table, Words
@@ -41,7 +43,7 @@ def calibration(seen: Seen) -> tuple[Part, ...]:
     )
 
 
-def reliable(name: str, kind: str, found: tuple) -> Reliable:
+def reliable(name: str, kind: str, found: tuple[np.ndarray, np.ndarray]) -> Reliable:
     """Return a model's curve."""
     confidence, accuracy, rows = (each.tolist() for each in reliability(*found, bins=BINS))
     return Reliable(name, kind, confidence, accuracy, rows)
