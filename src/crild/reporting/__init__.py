@@ -1,1 +1,1 @@
-"""What a run shows: tables and model cards."""
+"""What people read: tables, figures and pages of plain values; a run shows itself with them."""
