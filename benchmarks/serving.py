@@ -7,7 +7,7 @@ served. Then all take turns in one process, with the same number of threads. Som
 times differ by more than 5 %, the machine was not quiet enough, that part of the table is inconclusive, and the exit
 code is 3. The same command goes on where it stopped, and measures such a part again.
 
-    python -m benchmarks.serving [--quick] [--threads 2] [--runs runs/serving] [--output benchmarks/results/serving.json]
+    python -m benchmarks.serving [--quick] [--threads 2] [--runs FOLDER] [--output benchmarks/results/serving.json]
 
 Then `python -m tools.serving_picture` draws docs/serving.svg.
 """
@@ -81,7 +81,7 @@ class Student:
         return {name: ids.numpy() for name, ids in model_inputs(batch, self.model).items()}
 
 
-def distilled(folder: Path, quick: bool) -> dict[int, str]:
+def distilled(folder: Path, depths: Sequence[int], quick: bool) -> dict[int, str]:
     """Return the folders of the trained students by their depth; finished runs are not run again."""
     values = settings()
     train = values["train"] | ({"max_steps": 2, "train_rows": 80} if quick else {})
@@ -91,7 +91,7 @@ def distilled(folder: Path, quick: bool) -> dict[int, str]:
     teacher = folder / "teacher"
     crild.finetune(base=NAME, data=data, output=str(teacher), **shared, **own)
     students = {}
-    for depth in (STATIC, *DEPTHS[:-1]):
+    for depth in depths[:-1]:
         rate = {"kd_learning_rate": train["kd_learning_rate"]} if depth else {}  # a static student has its own
         found = crild.distill(
             teacher=str(teacher / "teacher"),
@@ -206,8 +206,7 @@ def long_texts(texts: Sequence[str]) -> list[str]:
 
 def markdown(result: dict[str, Any]) -> str:
     """Return the page beside the JSON file."""
-    models, cells = result["models"], result["cells"]
-    machine, versions = result["machine"], result["versions"]
+    cells, machine, versions = result["cells"], result["machine"], result["versions"]
     unsure = [cell for cell, each in cells.items() if not each["conclusive"]]
     ratios = [ratio for each in cells.values() for ratio in each["controls"].values()]
     tried = max(each["tried"] for each in cells.values())
@@ -217,8 +216,8 @@ def markdown(result: dict[str, Any]) -> str:
         "Written by `make bench-serving`, drawn by `python -m tools.serving_picture`: the demo's teacher (6 layers x "
         "384), its students by plain KD, and a static one, each scored as it is served on "
         f"{result['rows']} held-out tweets. {machine['processor']}, {machine['threads']} thread(s) for every model; "
-        f"torch {versions['torch']}, onnxruntime {versions['onnxruntime']}, openvino {versions['openvino']}. Medians of "
-        "models that take turns in one process; tokenising is not timed. OpenVINO runs in its default precision (bf16 "
+        f"torch {versions['torch']}, onnxruntime {versions['onnxruntime']}, openvino {versions['openvino']}. Medians "
+        "of models that take turns in one process; tokenising is not timed. OpenVINO runs in its default precision (bf16 "
         "where the processor has it), which `crild export --format openvino` does not use.",
         "",
         f"A/A control: {' and '.join(TWICE)} are there twice; a model's time over its own is {min(ratios):.3f} to "
@@ -236,7 +235,6 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         *table(result, lambda name, cell: f"{cells[cell]['ms'][name]:.3g}"),
     ]
-    assert list(models)
     return "\n".join(lines) + "\n"
 
 
@@ -257,14 +255,13 @@ def table(result: dict[str, Any], shown: Callable[[str, str], str]) -> list[str]
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Train, write, score and time what is not there yet; return it all."""
     folder, output = Path(options.runs), Path(options.output)
-    values, depths = settings(), {3, 6} if options.quick else {STATIC, *DEPTHS}
+    values, depths = settings(), (3, 6) if options.quick else (STATIC, *DEPTHS)
     splits = tweet_splits("demo:100" if options.quick else values["data"])
     texts = [*splits["train"]["text"], *splits["unlabelled"]["text"]]
-    trained = distilled(folder / "runs", options.quick)
+    trained = distilled(folder / "runs", depths, options.quick)
     students: list[Student] = []
     for depth, path in trained.items():
-        if depth in depths:
-            students += with_vocabularies(depth, path, texts, folder / "files")
+        students += with_vocabularies(depth, path, texts, folder / "files")
     for student in students:
         write_files(student, texts)
     kept = folder / "measured.json"
