@@ -217,8 +217,8 @@ def markdown(result: dict[str, Any]) -> str:
         "384), its students by plain KD, and a static one, each scored as it is served on "
         f"{result['rows']} held-out tweets. {machine['processor']}, {machine['threads']} thread(s) for every model; "
         f"torch {versions['torch']}, onnxruntime {versions['onnxruntime']}, openvino {versions['openvino']}. Medians "
-        "of models that take turns in one process; tokenising is not timed. OpenVINO runs in its default precision (bf16"
-        " where the processor has it), which `crild export --format openvino` does not use.",
+        "of models that take turns in one process; tokenising is not timed. OpenVINO runs in its default precision, "
+        "bf16 where the processor has it; `crild export --format openvino` serves fp32.",
         "",
         f"A/A control: {' and '.join(TWICE)} are there twice; a model's time over its own is {min(ratios):.3f} to "
         f"{max(ratios):.3f}"
