@@ -19,7 +19,7 @@ AREA = 3.0  # square points a megabyte
 SERIES = {  # by vocabulary and runtime: what is drawn, and how
     ("full", "PyTorch"): ("PyTorch fp32", GREY, True),
     ("full", "OpenVINO"): ("OpenVINO", RED, True),
-    ("full", "ONNX int8"): ("ONNX int8", BLUE, False),
+    ("full", "ONNX int8"): ("ONNX int8, full vocabulary", BLUE, False),
     ("trimmed", "ONNX int8"): ("ONNX int8, trimmed vocabulary", BLUE, True),
 }
 
@@ -42,19 +42,21 @@ def picture(result: dict[str, Any]) -> str:
         found.sort(key=lambda each: each[1]["layers"])
         times = [result["cells"][CELL]["ms"][name] for name, _ in found]
         scores = [each["score"] for _, each in found]
-        axes.plot(times, scores, color=colour, lw=0.8 * filled, alpha=0.6, label=label if filled else None)
         fill = {"color": colour, "alpha": 0.45, "lw": 0} if filled else {"facecolors": "none", "edgecolors": colour}
-        for (_, each), x, y in zip(found, times, scores, strict=True):
-            axes.scatter([x], [y], s=each["bytes"] / 1e6 * AREA, **fill)
+        if filled:
+            axes.plot(times, scores, color=colour, lw=0.8, alpha=0.6)
+        for place, ((_, each), x, y) in enumerate(zip(found, times, scores, strict=True)):
+            axes.scatter([x], [y], s=each["bytes"] / 1e6 * AREA, label=None if place else label, **fill)
             if filled:
                 words = str(each["layers"]) if each["layers"] else "static"
                 axes.annotate(words, (x, y), ha="center", va="center", fontsize=8)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlabel=f"milliseconds, {tokens} tokens, batch {batch}, {result['machine']['threads']} threads",
-             ylabel="accuracy", title="Students of 1 to 5 layers and their teacher of 6; area: size on disk; "
-             "ring: full vocabulary in int8")  # fmt: skip
-    axes.legend(frameon=False, loc="lower right")
+             ylabel="accuracy", title="Score and latency by the number of layers; area: size on disk")  # fmt: skip
+    legend = axes.legend(frameon=False, loc="lower right")
+    for handle in legend.legend_handles:
+        handle.set_sizes([40.0])
     return svg(figure)
 
 

@@ -20,8 +20,8 @@ def found(slow=10.0):
 def test_every_runtime_is_a_line_from_the_static_student_to_the_teacher():
     text = picture(found())
     assert text == picture(found())
-    for label, _, filled in SERIES.values():
-        assert (f">{label}</text>" in text) is filled
+    for label, _, _ in SERIES.values():
+        assert f">{label}</text>" in text
     uses = re.findall(r'<use xlink:href="#\w+" x="([\d.]+)" y="([\d.]+)" style="fill: (#\w+)', text)
     grey = [(float(x), float(y)) for x, y, colour in uses if colour == "#8a8a8a"]
     blue = [(float(x), float(y)) for x, y, colour in uses if colour == "#1b6ca8"]
