@@ -45,8 +45,9 @@ def picture(result: dict[str, Any]) -> str:
         fill = {"color": colour, "alpha": 0.45, "lw": 0} if filled else {"facecolors": "none", "edgecolors": colour}
         if filled:
             axes.plot(times, scores, color=colour, lw=0.8, alpha=0.6)
-        for place, ((_, each), x, y) in enumerate(zip(found, times, scores, strict=True)):
-            axes.scatter([x], [y], s=each["bytes"] / 1e6 * AREA, label=None if place else label, **fill)
+        axes.scatter([], [], s=40, label=label, **fill)
+        for (_, each), x, y in zip(found, times, scores, strict=True):
+            axes.scatter([x], [y], s=each["bytes"] / 1e6 * AREA, **fill)
             if filled:
                 words = str(each["layers"]) if each["layers"] else "static"
                 axes.annotate(words, (x, y), ha="center", va="center", fontsize=8)
@@ -54,9 +55,7 @@ def picture(result: dict[str, Any]) -> str:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlabel=f"milliseconds, {tokens} tokens, batch {batch}, {result['machine']['threads']} threads",
              ylabel="accuracy", title="Score and latency by the number of layers; area: size on disk")  # fmt: skip
-    legend = axes.legend(frameon=False, loc="lower right")
-    for handle in legend.legend_handles:
-        handle.set_sizes([40.0])
+    axes.legend(frameon=False, loc="lower right")
     return svg(figure)
 
 
