@@ -73,7 +73,7 @@ def test_a_student_that_is_too_slow_is_not_trained(planted):
 def test_what_is_asked_for_wrongly_writes_nothing(cli, tiny_teacher, film_data, tmp_path):
     given = ("frontier", "--teacher", tiny_teacher, "--data", film_data, "--output", tmp_path / "out")
     for wrong, words in [
-        (["--vocabularies", "small"], "--vocabularies: 'small' is none of full, auto"),
+        (["--vocabularies", "small"], "--vocabularies: 'small' is neither full, auto nor a number of tokens"),
         (["--widths", "thin"], "--widths: 'thin' is neither"),
         (
             ["--students", "9", "--widths", "full"],

@@ -12,7 +12,7 @@ from crild.data.columns import normalise
 from crild.data.corruption import few, flip, unbalance
 from crild.data.glue import USUAL_LENGTH, GlueTask
 from crild.data.sources import Source, read_source
-from crild.data.splits import HOLD_OUT_SHARE, MOST_HELD_OUT, MOST_SELECTION, SELECTION_SHARE, carve
+from crild.data.splits import HOLD_OUT_SHARE, MOST_HELD_OUT, MOST_SELECTION, SELECTION_SHARE, carve, row_texts
 from crild.errors import CrildError
 from crild.tasks.base import TaskType
 from crild.tasks.labels import Labels
@@ -260,3 +260,19 @@ def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
     plain = replace(config, data=name, text=text, text_pair=pair, label=None)
     rows = normalise(rows, plain, where(source, split), source, own=False)
     return without_labels(rows, source)
+
+
+def other_texts(config: DataConfig) -> tuple[list[str], bool]:
+    """Read the texts of ``config.data`` but those of the rows that `load_rows` reads; all of it where nothing is left.
+
+    Returns:
+        Texts, each of a pair for itself; and whether they are others than those of `load_rows`.
+    """
+    source = read_source(named(config), config.data_revision)
+    found = None if config.validation else source.validation() or next(iter(source.splits.items()))
+    others = {name: rows for name, rows in source.splits.items() if found is None or name != found[0]}
+    parts = [
+        normalise(rows, config, where(source, name), source, own=False)
+        for name, rows in (others or source.splits).items()
+    ]
+    return [text for rows in parts for texts in row_texts(rows) for text in texts], bool(others)

@@ -38,7 +38,7 @@ from crild.serving.session import Session
 from crild.serving.timing import threads_of_torch
 
 UNTRAINED, FOUND, PICTURE = "untrained.json", "frontier.json", "frontier.svg"
-VOCABULARIES = {"full": "", "auto": ", trimmed"}  # as `crild export --trim-vocabulary`, and in a name
+FULL, AUTO = "full", "auto"  # vocabularies; others are a number of tokens, see `crild export --trim-vocabulary`
 NOT_OF_RUNS = (*DECIDED_HERE, "teacher", "base", "student", "student_width")
 
 
@@ -109,8 +109,8 @@ def read_vocabularies(said: str) -> list[str]:
         CrildError: one is none.
     """
     listed = [each.strip() for each in said.split(",")]
-    if wrong := [each for each in listed if each not in VOCABULARIES]:
-        raise CrildError(f"--vocabularies: {wrong[0]!r} is none of {', '.join(VOCABULARIES)}")
+    if wrong := [each for each in listed if each not in (FULL, AUTO) and not each.isdigit()]:
+        raise CrildError(f"--vocabularies: {wrong[0]!r} is neither full, auto nor a number of tokens")
     return list(dict.fromkeys(listed))
 
 
@@ -233,14 +233,14 @@ def serve(folder: Path, run: RunFolder, student: Served, vocabulary: str) -> Ser
         folder: of it all.
         run: the finished one.
         student: what was known of it untrained.
-        vocabulary: of `VOCABULARIES`.
+        vocabulary: `FULL`, `AUTO` or a number of tokens.
     """
-    name = student.name + VOCABULARIES[vocabulary]
+    name = student.name + {FULL: "", AUTO: ", trimmed"}.get(vocabulary, f", {vocabulary} tokens")
     path = folder / "served" / slug(name)
     try:
         if not (path / "export.json").exists():
             say(f"{name}: serving it in int8")
-            trimmed = {} if vocabulary == "full" else {"trim_vocabulary": vocabulary}
+            trimmed = {} if vocabulary == FULL else {"trim_vocabulary": vocabulary}
             chosen = {"model": str(run.path), "output": str(path), "quantize": "int8", **trimmed}
             export(build(ExportConfig, chosen))
     except CrildError as error:

@@ -39,10 +39,12 @@ def titled(title: str, table: Table) -> Group:
 
 
 def summary(rows: Sequence[Row], metric: str, title: str) -> Group:
-    """Return a table of score with interval, parameters, size and latency; the latency also as a share of the first
-    row's."""
-    table = table_of("", "score", "95 % interval", "kept", "params", "MB", "ms", "time")
+    """Return a table of score with interval, parameters, size and latency; in the last column rows a second where they
+    are known, else the latency as a share of the first row's."""
     first = rows[0]
+    rate = "rows_a_second" in first.cost
+    table = table_of("", "score", "95 % interval", "kept", "params", "MB", "ms", "rows/s" if rate else "time")
+    of_first = (first.cost.get("latency_ms") or 0) / 100
     for row in rows:
         score, best = row.scores["score"], first.scores["score"]
         table.add_row(
@@ -53,7 +55,7 @@ def summary(rows: Sequence[Row], metric: str, title: str) -> Group:
             cost(row, "parameters", 1e6, "M"),
             cost(row, "bytes", 1e6),
             cost(row, "latency_ms", 1.0),
-            cost(row, "latency_ms", (first.cost.get("latency_ms") or 0) / 100, "%"),
+            cost(row, "rows_a_second", 1.0) if rate else cost(row, "latency_ms", of_first, "%"),
         )
     return titled(f"{title}: {metric}", table)
 
