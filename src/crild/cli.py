@@ -180,7 +180,7 @@ def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
 
             print(yaml.safe_dump(plan, sort_keys=False))
         else:
-            print("\n".join(paragraph(f"{name:8}", text) for name, text in start.outline(prepared).items()))
+            print("\n".join(paragraph(f"{name:8}", plain(text)) for name, text in start.outline(prepared).items()))
         return 0
     show(start.run(config).to_dict(), switches.json)
     return 0
@@ -291,7 +291,7 @@ def predict(config: PredictConfig, switches: Any) -> int:
         return 0
     print(f"{result['rows']} rows answered in {result['output']}")
     for name, count in result.get("answers", {}).items():
-        print(f"  {name}: {count}")
+        print(f"  {plain(name)}: {count}")
     return 0
 
 
