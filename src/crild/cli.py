@@ -30,12 +30,14 @@ from crild.config import (
 from crild.config.arguments import check_paths, parse
 from crild.config.student import student_path
 from crild.errors import CrildError, nearest
+from crild.escaping import plain
 from crild.methods import METHODS, find_method
 
 SWITCHES = {
     "json": "print the result as JSON on stdout, and nothing else there",
     "dry_run": "print what would run, write nothing",
     "verbose": "with --dry-run: print every option and every stage, as YAML",
+    "traceback": "of an error, also print where in the code it came up",
 }
 
 
@@ -53,11 +55,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
         return 0
     except (CrildError, OSError) as error:  # OSError: a full disk, missing rights, a name that is too long
-        print(f"crild: error: {' '.join(str(error).split())}", file=sys.stderr)
+        if "--traceback" in arguments:
+            show_traceback(error)
+        print(f"crild: error: {plain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("crild: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
+
+
+def show_traceback(error: BaseException) -> None:
+    """Print where an error came up, and those that it stands for: for people it is said without them."""
+    import traceback
+
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.__suppress_context__ = False
+        cause = cause.__context__
+    traceback.print_exception(error)
 
 
 def run(arguments: list[str]) -> int:
@@ -74,7 +89,7 @@ def run(arguments: list[str]) -> int:
     if name not in VERBS:
         raise CrildError(f"unknown verb {name!r}{nearest(name, VERBS)}: use one of {', '.join(VERBS)}")
     verb = VERBS[name]
-    switches = {each: SWITCHES[each] for each in verb.switches}
+    switches = {each: SWITCHES[each] for each in (*verb.switches, "traceback")}
     config: Any
     config, chosen = parse(verb.options, rest, name, verb.summary, verb.positional, switches)
     check_paths(config, verb.positional)
@@ -165,7 +180,7 @@ def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
 
             print(yaml.safe_dump(plan, sort_keys=False))
         else:
-            print("\n".join(paragraph(f"{name:8}", text) for name, text in start.outline(prepared).items()))
+            print("\n".join(paragraph(f"{name:8}", plain(text)) for name, text in start.outline(prepared).items()))
         return 0
     show(start.run(config).to_dict(), switches.json)
     return 0
@@ -276,7 +291,7 @@ def predict(config: PredictConfig, switches: Any) -> int:
         return 0
     print(f"{result['rows']} rows answered in {result['output']}")
     for name, count in result.get("answers", {}).items():
-        print(f"  {name}: {count}")
+        print(f"  {plain(name)}: {count}")
     return 0
 
 
