@@ -7,18 +7,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PredictionOutput, TrainOutput, speed_metrics
 
-from crild.data.batching import Collator, LengthGroupedSampler, batches_by_length
+from crild.data.batching import Collator, LengthGroupedSampler, StepBatches, batches_by_length
 from crild.inference import predict
 from crild.models.interpolation import draw_lambda
 from crild.objectives import Term
+from crild.processes import count, gathered, share, total
 from crild.training.arguments import StageArguments
 from crild.training.distiller import Distiller
+from crild.training.terms import STAND_IN
 
 BESIDE = "distiller.safetensors"  # of a checkpoint: what the student's own file does not hold
 STUDENT = "student."
@@ -51,6 +55,10 @@ class DistillerTrainer(Trainer):
     Every random choice is a function of (seed, stage, step or epoch): dropout is re-seeded at each step, the order of
     rows and the interpolation weight have streams of their own. So a run that was killed and started again ends with
     the same weights as one that ran through.
+
+    The rows of a step are the same however many micro-batches and processes share them, terms are divided by their
+    counts over all of these, and whoever is mixed with whom shares one. So the division changes nothing but the masks
+    of dropout, which are drawn for each micro-batch of each process.
 
     Every term is in the log under its own name (``hidden``, ``consistency/hidden``, ``kd``, ...), as the mean since the
     last entry; those of held-out rows as ``eval_hidden`` and so on. What is saved is the student alone, as
@@ -133,6 +141,33 @@ class DistillerTrainer(Trainer):
 
     # ---- one step ----
 
+    @property
+    def step_size(self) -> int:
+        """Rows of an optimiser step, over all micro-batches and processes."""
+        return self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Return this process's micro-batches; the stock ones repeat rows where processes do not share them evenly."""
+        args, rows, recipe = self.args, self.train_dataset, self.distiller.recipe
+        self.batches = StepBatches(
+            self._get_train_sampler(),
+            self.step_size,
+            args.gradient_accumulation_steps,
+            recipe.partners if recipe.interpolates else None,
+            args.process_index,
+            args.world_size,
+        )
+        loader: DataLoader = DataLoader(
+            rows,  # type: ignore[arg-type]
+            batch_sampler=self.batches,
+            collate_fn=self.data_collator,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+        )
+        return prepare_data_loader(loader, args.device, num_processes=1, process_index=0, put_on_device=True)
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         strategy = self.args.train_sampling_strategy
         rows: Any = self.train_dataset
@@ -143,9 +178,7 @@ class DistillerTrainer(Trainer):
 
     def sampler(self, lengths: Any, **how: bool) -> LengthGroupedSampler:
         """Return the stage's order of rows; ``how`` as in `LengthGroupedSampler`."""
-        args = self.args
-        size = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-        return LengthGroupedSampler(lengths, size, *stream(self.seed, self.stage, "order"), **how)
+        return LengthGroupedSampler(lengths, self.step_size, *stream(self.seed, self.stage, "order"), **how)
 
     def lam(self, step: int) -> float | None:
         """Return the interpolation weight of an optimiser step."""
@@ -160,17 +193,14 @@ class DistillerTrainer(Trainer):
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
         """Fetch the step's micro-batches, and count every term over all of them and all processes."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        counted = self.batches.counted(self.state.global_step % self.batches.steps)
+        batches = [batch if counts else {**batch, STAND_IN: True} for batch, counts in zip(batches, counted, strict=True)]
         self._micro = 0
         if num_batches == 1 and self.args.world_size == 1:
             return batches, None
         lam = self.lam(self.state.global_step)
         counts = [self.distiller.counts(batch, lam) for batch in batches]
-        totals = {k: sum(c[k] for c in counts).to(device) for k in counts[0]}  # type: ignore[union-attr]
-        if self.args.world_size > 1:
-            totals = self.accelerator.reduce(totals, "sum")
-            # DistributedDataParallel averages gradients over processes: undo it.
-            totals = {k: n / self.args.world_size for k, n in totals.items()}
-        return batches, totals
+        return batches, everywhere({k: sum(c[k] for c in counts).to(device) for k in counts[0]})  # type: ignore[union-attr]
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -185,7 +215,8 @@ class DistillerTrainer(Trainer):
         lam, progress = self.lam(step), self.progress(step)
         output = model(inputs, lam=lam, progress=progress, totals=num_items_in_batch)
         self.note(step, lam, progress, output)
-        return (output["loss"], output) if return_outputs else output["loss"]
+        loss = output["loss"] * self.args.world_size  # gradients are averaged over processes: the mean of these, a sum
+        return (loss, output) if return_outputs else loss
 
     # ---- log ----
 
@@ -197,9 +228,7 @@ class DistillerTrainer(Trainer):
         """Log, with every term's mean over the steps since the last entry where the training loss is logged."""
         if "loss" in logs:
             sums, self.unlogged = self.unlogged, {}
-            if self.args.world_size > 1:
-                sums = self.accelerator.reduce(sums, "sum")
-            logs |= means(sums)
+            logs |= means(everywhere(sums))
         super().log(logs, start_time)
 
     # ---- held-out rows ----
@@ -213,27 +242,33 @@ class DistillerTrainer(Trainer):
         """Return every term on ``rows``, their weighted sum, and the student's logits where a term looks at them.
 
         Interpolation weights and partners are the same at every call, weights are those of the stage's end, and all
-        passes are in fp32, whatever precision training runs in: so values can be compared. Every process measures all
-        rows.
+        passes are in fp32, whatever precision training runs in: so values can be compared. Every process measures a
+        part of the batches, and all of them get what all have found.
         """
         sums: dict[str, Tensor] = {}
         weights: dict[str, float] = {}
-        logits = None
+        answers: list[tuple[np.ndarray, np.ndarray]] = []
         # The class's own method: the trainer wraps the module's in autocast under bf16. A sharded module needs its own.
         run = self.model_wrapped if self.is_fsdp_enabled else lambda *a, **k: Distiller.forward(self.distiller, *a, **k)
         training = self.distiller.training
         self.distiller.eval()
         size = self.args.per_device_eval_batch_size
-        for number, (chosen, unplaced) in enumerate(batches_by_length(rows, self.data_collator, size)):
+        numbers = share(range(-(-len(rows) // size)))
+        batches = batches_by_length(rows, self.data_collator, size, numbers)
+        for number, (chosen, unplaced) in zip(numbers, batches, strict=True):
             output = run(self._prepare_inputs(unplaced), lam=self.lam(-number - 1 + 2**31), progress=1.0)
             add_terms(sums, output["terms"])
             weights |= output["weights"]
             if output["logits"] is not None:
-                values = output["logits"].float().cpu().numpy()
-                logits = np.zeros((len(rows), values.shape[-1]), np.float32) if logits is None else logits
-                logits[chosen] = values
+                answers.append((chosen, output["logits"].float().cpu().numpy()))
         self.distiller.train(training)
-        terms = means(sums)
+        parts = gathered(({name: pair.tolist() for name, pair in sums.items()}, weights, answers))
+        weights = next((found for _, found, _ in parts if found), {})
+        terms = {name: ratio(*(sum(of[name][i] for of, _, _ in parts if of) for i in (0, 1))) for name in weights}
+        logits = None
+        for chosen, values in (each for _, _, part in parts for each in part):
+            logits = np.zeros((len(rows), values.shape[-1]), np.float32) if logits is None else logits
+            logits[chosen] = values
         return terms, sum(weights[name] * value for name, value in terms.items()), logits
 
     def evaluate(
@@ -276,7 +311,7 @@ class DistillerTrainer(Trainer):
     def logits(self, rows: Dataset) -> np.ndarray:
         """Return the student's logits (rows, C) on plain inputs."""
         collator: Any = self.data_collator
-        return predict(self.student, rows, collator.tokenizer, self.args.per_device_eval_batch_size)
+        return predict(self.student, rows, collator.tokenizer, self.args.per_device_eval_batch_size, together=True)
 
     def metrics_of(self, rows: Dataset, logits: np.ndarray) -> dict[str, float]:
         """Return `compute_metrics` of the labelled rows; nothing where there are none."""
@@ -340,6 +375,19 @@ def add_terms(sums: dict[str, Tensor], terms: dict[str, Term]) -> None:
         sums[name] = sums[name] + pair if name in sums else pair
 
 
+def everywhere(numbers: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the sum over processes of tensors of one shape, in one message."""
+    if count() == 1 or not numbers:
+        return numbers
+    summed = total(torch.stack([x.double() for x in numbers.values()])).float()
+    return dict(zip(numbers, summed, strict=True))
+
+
 def means(sums: dict[str, Tensor]) -> dict[str, float]:
     """Return each term's mean; 0 where nothing was counted."""
-    return {name: float(pair[0] / pair[1].clamp(min=1)) for name, pair in sums.items()}
+    return {name: ratio(*pair.tolist()) for name, pair in sums.items()}
+
+
+def ratio(summed: float, counted: float) -> float:
+    """Return a term's mean; 0 where nothing was counted."""
+    return summed / max(counted, 1)
