@@ -144,7 +144,7 @@ def divide(rows: int, parts: int, partners: str | None) -> list[list[int]]:
     Partners within a part are those within all rows, see `crild.models.interpolation.Mixing`.
     """
     units = {None: rows, "neighbour": max(1, rows // 2), "reversed": -(-rows // 2)}[partners]
-    borders = [units * part // parts for part in range(parts + 1)]
+    borders = [-(-units * part // parts) for part in range(parts + 1)]  # the first part is never empty
     out = []
     for start, end in pairwise(borders):
         if start == end:

@@ -91,6 +91,8 @@ class DistillerTrainer(Trainer):
         self._micro = 0
         args._n_gpu = min(args.n_gpu, 1)  # one device a process
         args.remove_unused_columns = False  # the collator takes what it knows
+        if args.ddp_find_unused_parameters is None:
+            args.ddp_find_unused_parameters = False  # what is out of reach is frozen
         super().__init__(
             model=distiller,
             args=args,
@@ -118,7 +120,7 @@ class DistillerTrainer(Trainer):
                 parameter.requires_grad_(True)
 
     def freeze_unreachable(self) -> list[nn.Parameter]:
-        """Freeze the student's parameters that no term of this stage depends on, found by one backward pass.
+        """Freeze the parameters that no term of this stage depends on, found by one backward pass.
 
         In stage 1 that is the head; under Q/K/V features of the last layer also what follows them.
 
@@ -130,7 +132,7 @@ class DistillerTrainer(Trainer):
         state = {name: x.clone() for name, x in self.distiller.named_buffers()}
         self.distiller.train()
         self.distiller(batch, lam=0.5, progress=1.0)["loss"].backward()
-        learns = [p for p in self.student.parameters() if p.requires_grad]
+        learns = [p for p in self.distiller.parameters() if p.requires_grad]
         unreachable = [parameter for parameter in learns if parameter.grad is None]
         for parameter in unreachable:
             parameter.requires_grad_(False)
