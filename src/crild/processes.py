@@ -6,7 +6,8 @@ is one process, and all of this does nothing.
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -116,6 +117,17 @@ def on_main(work: Callable[[], T]) -> T:
     if told[1] is not None:
         raise CrildError(told[1])
     return told[0]
+
+
+@contextmanager
+def main_first(context: AbstractContextManager[T]) -> Iterator[T]:
+    """Enter a context that writes something on the main process, and only then on the others."""
+    entered: list[T] = []
+    with ExitStack() as stack:
+        on_main(lambda: entered.append(stack.enter_context(context)))
+        if not entered:
+            entered.append(stack.enter_context(context))
+        yield entered[0]
 
 
 def wait() -> None:
