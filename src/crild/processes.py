@@ -59,6 +59,8 @@ def start() -> None:
     if 0 < gpus < here:
         raise CrildError(f"{here} processes and {gpus} GPU(s) on this machine: start one process a GPU, or hide the "
                          "GPUs (CUDA_VISIBLE_DEVICES=) to train on the CPU")  # fmt: skip
+    # Models are loaded whole everywhere, also by `accelerate launch --use_fsdp`: a teacher is never sharded.
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     PartialState(cpu=gpus == 0, timeout=PATIENCE)
 
 

@@ -129,7 +129,7 @@ class StepBatches(Sampler[list[int]]):
                 yield [rows[i] for i in own or parts[0]]
 
     def counted(self, step: int) -> list[bool]:
-        """Return which of this process's micro-batches count in step 0, 1, ... of an epoch; the others are stand-ins."""
+        """Return which of this process's micro-batches count in step 0, 1, ... of an epoch; others are stand-ins."""
         parts = self.parts(min(self.size, len(self.sampler) - step * self.size))
         return [bool(own) for own in parts[self.process :: self.processes]]
 
@@ -145,7 +145,7 @@ def divide(rows: int, parts: int, partners: str | None) -> list[list[int]]:
     """
     units = {None: rows, "neighbour": max(1, rows // 2), "reversed": -(-rows // 2)}[partners]
     borders = [-(-units * part // parts) for part in range(parts + 1)]  # the first part is never empty
-    out = []
+    out: list[list[int]] = []
     for start, end in pairwise(borders):
         if start == end:
             out.append([])

@@ -226,7 +226,7 @@ class StageTrainer(DistillerTrainer):
         lines = []
         for i, entry in enumerate(pending):
             names, weights = entry.pop("sums"), entry.pop("weights")
-            numbers = {name: pairs[f"{i} {name}"].tolist() for name in names}
+            numbers = {name: (float(x[0]), float(x[1])) for name in names for x in [pairs[f"{i} {name}"].tolist()]}
             self._add_to_epoch(numbers)
             terms = {
                 name: {"value": total / max(count, 1), "weight": weights[name], "count": count}
@@ -260,6 +260,7 @@ class StageTrainer(DistillerTrainer):
         if self.score is not None and logits is not None and self.state.global_step:
             entry["score"] = self.score(logits)
             if self.watch is not None:
+                self.collect()
                 entry["validation"] = self.watch(self.distiller.student)
             # Of equals the later one: a small selection split often ties, and the later student has learned more.
             best = self.state.best_metric is None or entry["score"] >= self.state.best_metric
@@ -278,6 +279,7 @@ class StageTrainer(DistillerTrainer):
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the student's weights as they are now."""
+        self.collect()
         return {k: v.detach().cpu().clone() for k, v in self.distiller.student.state_dict().items()}
 
     def average(self, step: int) -> None:
