@@ -316,7 +316,8 @@ def read_jsonl(path: Path) -> Dataset:
                 if line.strip():
                     records.append(json.loads(line, parse_constant=number_of))
     except (ValueError, RecursionError) as error:
-        why = {RecursionError: "nested too deeply"}.get(type(error), getattr(error, "msg", first_line(error)))
+        deep = isinstance(error, RecursionError)
+        why = "nested too deeply" if deep else getattr(error, "msg", first_line(error))
         number = getattr(error, "lineno", 1) if text.lstrip().startswith("[") else number
         raise CrildError(f"{path}: line {number} is not valid JSON ({why})") from None
     if not all(isinstance(record, dict) for record in records):

@@ -6,7 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from crild.errors import CrildError, first_line
 from crild.files import INPUTS, StageFolder, check_folder, load_weights, write_folder, write_frame, write_whole
+from crild.processes import is_main, on_main
 from crild.randomness import own_random_state
 from crild.run.identity import Identity, read_options, refuse
 from crild.run.plan import Plan
@@ -224,16 +225,22 @@ class RunFolder:
     def refuse_in_use(self) -> None:
         """Raise `CrildError` where another process works in the folder."""
         if (self.path / LOCK).exists():
-            with self.locked():
+            with self._locked():
                 pass
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out; the lock goes with the process, however it ends.
+        """Keep other runs' processes out; the lock goes with the process that has it, however it ends.
 
         Raises:
             CrildError: another one is in.
         """
+        with ExitStack() as stack:
+            on_main(lambda: stack.enter_context(self._locked()))
+            yield
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / LOCK)
         holder = self.path / "holder.lock"
@@ -322,6 +329,8 @@ class Clock:
 
     def note(self) -> None:
         """Write them down, so that a killed run's are not lost."""
+        if not is_main():
+            return
         write_whole(self.path, json.dumps({"seconds": round(self.seconds, 2)}) + "\n")
 
 
