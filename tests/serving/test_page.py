@@ -128,10 +128,10 @@ def test_the_example_runs_in_a_fresh_environment_without_torch(exported, printed
         pytest.skip("pip finds no index to install onnxruntime, tokenizers and numpy from")
     assert asked.returncode == 0, asked.stderr
     absent = "from importlib.util import find_spec; print([find_spec(x) for x in ('torch', 'transformers', 'crild')])"
-    assert subprocess.check_output([python, "-c", absent], text=True).strip() == "[None, None, None]"
+    assert subprocess.check_output([python, "-I", "-c", absent], text=True).strip() == "[None, None, None]"
     texts = ["a good film", "awful plot, 日本語 🙂"]
     for folder in (exported.folder, printed.folder):
-        out = subprocess.run([python, folder / SERVE, *texts], capture_output=True, text=True, check=True, cwd=tmp_path)
+        out = subprocess.run([python, "-I", folder / SERVE, *texts], capture_output=True, text=True, check=True)
         found = [eval(line)[:2] for line in out.stdout.splitlines()]
         logits, about = Session(folder).logits(texts), json.loads((folder / "serving.json").read_text())
         shares = np.exp(logits / about["temperature"])
