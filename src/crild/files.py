@@ -16,8 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from crild.errors import CrildError
+from crild.processes import on_main
 
 INPUTS = "inputs"  # folder of what was given in memory
+TRIAL = ".crild-"  # begins the name of a folder that is there for a moment
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -77,17 +79,26 @@ def load_weights(path: Path, model: nn.Module) -> None:
 
 
 def cached_array(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return the array in a safetensors file, computed and written once."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")  # runs may share the cache
-        save_file({"array": torch.from_numpy(compute())}, part)
-        os.replace(part, path)
-    return load_array(path)
+    """Return the array in a safetensors file, computed and written once.
+
+    All processes of a run call it and ``compute``; the first one reads and writes.
+    """
+    if not on_main(path.exists):
+        array = compute()
+        on_main(lambda: write_array(path, array))
+    return on_main(lambda: load_array(path))
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array, whole or not at all; several runs may do so at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    save_file({"array": torch.from_numpy(array)}, part)
+    os.replace(part, path)
 
 
 def load_array(path: Path) -> np.ndarray:
-    """Return the array that `cached_array` wrote."""
+    """Return the array that `write_array` wrote."""
     array: Tensor = load_file(path)["array"]
     return array.numpy()
 
@@ -105,7 +116,7 @@ def check_folder(output: str | None, marker: str, what: str) -> Path:
         raise CrildError(f"--output {output}: a file of that name exists; choose a folder")
     above = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
     try:  # whoever is root may write anywhere by name, and cannot in /proc
-        os.rmdir(tempfile.mkdtemp(dir=above, prefix=".crild-"))
+        os.rmdir(tempfile.mkdtemp(dir=above, prefix=TRIAL))
     except OSError:
         raise CrildError(
             f"--output {output}: {above} is no folder that can be written to; choose another one"
@@ -119,7 +130,7 @@ def passing(path: Path) -> bool:
     """Whether a file is a trace of a start that came to nothing: half-written, a lock, or inputs alone."""
     if path.name == INPUTS and path.is_dir():
         return all(passing(each) or re.fullmatch(r"\w+-[0-9a-f]{16}(\.parquet)?", each.name) for each in path.iterdir())
-    return path.name.endswith((".part", ".lock"))
+    return path.name.endswith((".part", ".lock")) or path.name.startswith(TRIAL)
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,7 @@ TEXTS = ["good film", "awful plot", "the film was very slow not really fast", "n
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, tiny_teacher, film_data):
-    folder = tmp_path_factory.mktemp("cascade") / "run"
-    crild.distill(teacher=tiny_teacher, data=film_data, student=1, method="kd", max_steps=20, control=False,
-                  kd_learning_rate=1e-3, output=folder)  # fmt: skip
-    return folder
-
-
-@pytest.fixture(scope="module")
-def exported(run):
+def of_run(run):
     return crild.export(model=run)
 
 
@@ -44,43 +36,43 @@ def example(folder):
     return module
 
 
-def test_an_export_in_fp32_has_the_cascade_of_its_run(run, exported):
-    mine, theirs = exported.cascade, crild.cascade(run)
+def test_an_export_in_fp32_has_the_cascade_of_its_run(run, of_run):
+    mine, theirs = of_run.cascade, crild.cascade(run)
     assert mine.temperature == pytest.approx(theirs.temperature, rel=1e-3)
     assert mine.threshold == pytest.approx(theirs.threshold, abs=1e-4)
-    assert (mine.student, mine.teacher, mine.score) == (exported.score_after, theirs.teacher, theirs.score)
-    assert mine.student_ms == pytest.approx(np.mean(list(exported.models["served"].latency_ms.values())))
+    assert (mine.student, mine.teacher, mine.score) == (of_run.score_after, theirs.teacher, theirs.score)
+    assert mine.student_ms == pytest.approx(np.mean(list(of_run.models["served"].latency_ms.values())))
     about = json.loads((run / "served" / ABOUT).read_text())
     assert (about["temperature"], about["threshold"]) == (mine.temperature, mine.threshold)
     assert Export.of(json.loads((run / "served" / PROOF).read_text())).cascade.to_dict() == mine.to_dict()
     assert "with the teacher behind it: " in (run / "served" / "README.md").read_text()
 
 
-def test_the_example_divides_by_the_temperature_and_says_whom_to_ask(run, exported):
+def test_the_example_divides_by_the_temperature_and_says_whom_to_ask(run, of_run):
     folder = run / "served"
     answers = example(folder).answer(TEXTS)
-    assert len(answers[0]) == (2 if exported.cascade.threshold is None else 3)
+    assert len(answers[0]) == (2 if of_run.cascade.threshold is None else 3)
     logits = Session(folder).logits(TEXTS)
     shares = softmax(logits / 3.0, axis=-1)
     threshold = float(np.median(shares.max(-1)))
     write_confidence(folder, 3.0, threshold)
-    write_pages(folder, exported, pairs=False)
+    write_pages(folder, of_run, pairs=False)
     answers = example(folder).answer(TEXTS)
     assert [name for name, _, _ in answers] == ["neg" if row[0] > row[1] else "pos" for row in logits]
     assert [sure for _, sure, _ in answers] == pytest.approx(shares.max(-1), rel=1e-5)
     assert [ask for _, _, ask in answers] == (shares.max(-1) < threshold - 1e-6).tolist()
     assert sum(ask for _, _, ask in answers) == 2
     write_confidence(folder, 3.0, None)
-    write_pages(folder, exported, pairs=False)
+    write_pages(folder, of_run, pairs=False)
     assert [len(each) for each in example(folder).answer(TEXTS)] == [2] * len(TEXTS)
 
 
-def test_a_model_that_is_no_runs_gets_a_temperature_alone(run, exported):
+def test_a_model_that_is_no_runs_gets_a_temperature_alone(run, of_run):
     rows = RunRows.of(crild.RunFolder.open(run))
     selection, session = scored(rows, rows.selection), Session(run / "served")
-    bare = replace(exported, temperature=1.0, cascade=None)
+    bare = replace(of_run, temperature=1.0, cascade=None)
     found = with_confidence(bare, None, rows.task_type, selection, session)
-    assert found == replace(bare, temperature=exported.temperature) != bare
+    assert found == replace(bare, temperature=of_run.temperature) != bare
     for unknown in (None, replace(selection, metric=AGREEMENT)):  # no rows, or its own answers to fit
         assert with_confidence(bare, None, rows.task_type, unknown, session) == bare
     assert with_confidence(bare, None, TASK_TYPES["regression"], selection, session) == bare

@@ -76,7 +76,23 @@ def load_task(config: TrainConfig, task_type: TaskType | None = None) -> Task:
     """
     task = split_task(config, task_type)
     task.task_type.refuse_untrainable(task.train["labels"][:], task.names, str(config.data))
+    for name, rows in task.validation.items():
+        refuse_strange(task, rows, f"{config.validation or config.data} ({name})")
     return task
+
+
+def refuse_strange(task: Task, rows: Dataset, where: str) -> None:
+    """Raise `CrildError` where rows to score on have labels, and none of them is one of the training rows'."""
+    if not task.task_type.named:
+        return
+    ours, theirs = (
+        {name for name, count in task.task_type.counts(each["labels"][:], task.names).items() if count}
+        for each in (task.train, rows)
+    )
+    if ours and theirs and not ours & theirs:
+        raise CrildError(
+            f"{where}: its labels {', '.join(sorted(theirs))} are none of the training rows' {', '.join(sorted(ours))}"
+        )
 
 
 def split_task(config: TrainConfig | CheckConfig, task_type: TaskType | None = None) -> Task:

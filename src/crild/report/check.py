@@ -7,6 +7,7 @@ from rich.text import Text
 
 from crild.data.doctor import ANY_LENGTH, Checks, Finding, listed
 from crild.data.suspects import Suspect
+from crild.escaping import plain
 
 WIDTH = 80  # columns
 SHOWN = 10  # suspects
@@ -18,19 +19,19 @@ def screen(checks: Checks, found: Sequence[Finding], notes: Sequence[str]) -> Ta
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for heading, text in facts(checks).items():
-        table.add_row(heading, Text(text))
+        table.add_row(heading, Text(plain(text)))
     table.add_row("")
     for text in notes:
-        table.add_row("note", Text(text))
+        table.add_row("note", Text(plain(text)))
     for each in found:
         if each.level == "warning":
-            table.add_row(Text("WARNING", style="yellow"), Text(each.text))
+            table.add_row(Text("WARNING", style="yellow"), Text(plain(each.text)))
     verdict = next((each.text for each in found if each.level == "hopeless"), None)
     if not found:
         verdict = "nothing wrong was found"
     elif verdict is None:
         verdict = f"{len(found)} warning{'s' if len(found) > 1 else ''}, nothing that forbids a run"
-    table.add_row("verdict", Text(verdict))
+    table.add_row("verdict", Text(plain(verdict)))
     return table
 
 
@@ -71,5 +72,5 @@ def suspects_table(suspects: Sequence[Suspect]) -> Table:
         table.add_column(heading, justify="right" if heading.startswith("p") else "left", no_wrap=True)
     table.add_column("text", no_wrap=True, ratio=1)
     for each in suspects[:SHOWN]:
-        table.add_row(Text(each.label), Text(each.likely), f"{each.probability:.3f}", Text(" ".join(each.text.split())))
+        table.add_row(Text(plain(each.label)), Text(plain(each.likely)), f"{each.probability:.3f}", Text(plain(each.text)))
     return table

@@ -28,9 +28,10 @@ from crild.data.augment import Augmented
 from crild.data.batching import Collator, LengthGroupedSampler
 from crild.errors import CrildError
 from crild.files import StageFolder, write_whole
+from crild.processes import is_main, launched, on_main, wait
 from crild.training.arguments import StageArguments
 from crild.training.distiller import Distiller
-from crild.training.trainer import DistillerTrainer, add_terms
+from crild.training.trainer import DistillerTrainer, add_terms, everywhere
 
 INCOMPLETE = "incomplete"
 KEPT = "kept."
@@ -99,7 +100,7 @@ class StageTrainer(DistillerTrainer):
         self.kept: dict[str, Tensor] | None = None  # the student's weights, best or averaged until now
         args = StageArguments(
             output_dir=str(folder),
-            per_device_train_batch_size=settings.batch_size // settings.accumulation,
+            per_device_train_batch_size=max(1, settings.batch_size // settings.accumulation // launched()),
             per_device_eval_batch_size=64,
             gradient_accumulation_steps=settings.accumulation,
             learning_rate=settings.learning_rate,
@@ -138,6 +139,23 @@ class StageTrainer(DistillerTrainer):
             raise CrildError(out_of_memory(self.stage, self.settings)) from None
 
     def _run(self) -> None:
+        checkpoint, done, begun, self.epoch_terms = on_main(self._go_on)
+        if checkpoint and done >= self.args.max_steps:  # killed after the last step; `train` would take another one
+            self._load_from_checkpoint(str(checkpoint))
+        else:
+            if not begun:
+                self.evaluate()  # where the stage starts from: what a falling loss falls from
+            self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        self.flush()
+        if self.kept is not None:
+            self.distiller.student.load_state_dict(self.kept)
+
+    def _go_on(self) -> tuple[Path | None, int, bool, dict[str, tuple[float, float]]]:
+        """Clear up what a kill has left.
+
+        Returns:
+            The newest checkpoint; its step; whether the stage was evaluated before; its terms since.
+        """
         shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
         checkpoint, done = next(reversed(self.checkpoints()), None), self.steps_done()
         steps = trim_log(StageFolder(self.folder).steps, done)
@@ -146,15 +164,7 @@ class StageTrainer(DistillerTrainer):
         for entry in steps:
             if entry["step"] > evaluated:
                 self._add_to_epoch({k: (t["value"] * t["count"], t["count"]) for k, t in entry["terms"].items()})
-        if checkpoint and done >= self.args.max_steps:  # killed after the last step; `train` would take another one
-            self._load_from_checkpoint(str(checkpoint))
-        else:
-            if not history:
-                self.evaluate()  # where the stage starts from: what a falling loss falls from
-            self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        self.flush()
-        if self.kept is not None:
-            self.distiller.student.load_state_dict(self.kept)
+        return checkpoint, done, bool(history), self.epoch_terms
 
     def steps_done(self) -> int:
         """Return the optimiser steps that are safe in a checkpoint."""
@@ -178,6 +188,11 @@ class StageTrainer(DistillerTrainer):
         return sorted(found, key=lambda path: int(path.name.rsplit("-", 1)[1]))
 
     # ---- one step ----
+
+    @property
+    def step_size(self) -> int:
+        """Rows of an optimiser step, over all micro-batches and processes."""
+        return self.settings.batch_size
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         rows: Any = self.train_dataset
@@ -207,18 +222,21 @@ class StageTrainer(DistillerTrainer):
     def flush(self) -> None:
         """Write the pending steps to ``steps.jsonl``: every term by name, value and weight."""
         pending, self.pending = self.pending, []
-        if not pending or not self.is_world_process_zero():
-            return
-        with (StageFolder(self.folder).steps).open("a") as log:
-            for entry in pending:
-                sums, weights = entry.pop("sums"), entry.pop("weights")
-                terms = {}
-                numbers = {name: pair.tolist() for name, pair in sums.items()}
-                for name, (total, count) in numbers.items():
-                    terms[name] = {"value": total / max(count, 1), "weight": weights[name], "count": count}
-                self._add_to_epoch(numbers)
-                loss = sum(t["value"] * t["weight"] for t in terms.values())
-                print(json.dumps({**entry, "loss": loss, "terms": terms}), file=log)
+        pairs = everywhere({f"{i} {name}": x for i, entry in enumerate(pending) for name, x in entry["sums"].items()})
+        lines = []
+        for i, entry in enumerate(pending):
+            names, weights = entry.pop("sums"), entry.pop("weights")
+            numbers = {name: (float(x[0]), float(x[1])) for name in names for x in [pairs[f"{i} {name}"].tolist()]}
+            self._add_to_epoch(numbers)
+            terms = {
+                name: {"value": total / max(count, 1), "weight": weights[name], "count": count}
+                for name, (total, count) in numbers.items()
+            }
+            loss = sum(t["value"] * t["weight"] for t in terms.values())
+            lines.append(json.dumps({**entry, "loss": loss, "terms": terms}) + "\n")
+        if lines and is_main():
+            with StageFolder(self.folder).steps.open("a") as log:
+                log.writelines(lines)
 
     def _add_to_epoch(self, sums: dict[str, tuple[float, float]]) -> None:
         for name, (total, count) in sums.items():
@@ -242,13 +260,14 @@ class StageTrainer(DistillerTrainer):
         if self.score is not None and logits is not None and self.state.global_step:
             entry["score"] = self.score(logits)
             if self.watch is not None:
+                self.collect()
                 entry["validation"] = self.watch(self.distiller.student)
             # Of equals the later one: a small selection split often ties, and the later student has learned more.
             best = self.state.best_metric is None or entry["score"] >= self.state.best_metric
             if best and self.settings.keep == "best":
                 self.state.best_metric = entry["score"]
                 self.kept = self.weights()
-        if self.is_world_process_zero():
+        if is_main():
             with (StageFolder(self.folder).history).open("a") as log:
                 print(json.dumps(entry), file=log)
         scores = {f"eval_{name}": entry[name] for name in ("score", "validation") if name in entry}
@@ -260,6 +279,7 @@ class StageTrainer(DistillerTrainer):
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the student's weights as they are now."""
+        self.collect()
         return {k: v.detach().cpu().clone() for k, v in self.distiller.student.state_dict().items()}
 
     def average(self, step: int) -> None:
@@ -295,10 +315,14 @@ class StageTrainer(DistillerTrainer):
             super()._save_checkpoint(model, trial)
         finally:
             self.args.output_dir = str(self.folder)
-        if self.is_world_process_zero():
+
+        def complete() -> None:
             older = [path for path in self.checkpoints() if path.name != name]
             os.replace(self.folder / INCOMPLETE / name, self.folder / name)
             self.remove(older)
+
+        wait()  # every process has written its part
+        on_main(complete)
 
 
 def out_of_memory(stage: str, settings: StageSettings) -> str:
