@@ -1,6 +1,7 @@
 """Which students are trained, in what order, and a real search."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,22 @@ def test_a_student_that_is_too_slow_is_not_trained(planted):
     assert left_out["3 layers"] == "not trained: slower than 2 ms"
     with pytest.raises(CrildError, match=r"--max-latency 0\.05: every student takes longer, static 0\.1 ms"):
         planted(max_latency=0.05)
+
+
+def test_vocabularies_are_whole_trimmed_or_of_a_size():
+    assert find.read_vocabularies("full, auto,7000, auto") == ["full", "auto", "7000"]
+    student = Served("1 layer", latency_ms=1.0)
+    asked = []
+
+    def export(config):
+        asked.append((config.trim_vocabulary, Path(config.output).name))
+        raise CrildError("no")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(find, "export", export)
+        names = [find.serve(Path("out"), RunFolder("run"), student, each).name for each in ("full", "auto", "7000")]
+    assert names == ["1 layer", "1 layer, trimmed", "1 layer, 7000 tokens"]
+    assert asked == [(None, "1-layer"), ("auto", "1-layer-trimmed"), ("7000", "1-layer-7000-tokens")]
 
 
 def test_what_is_asked_for_wrongly_writes_nothing(cli, tiny_teacher, film_data, tmp_path):

@@ -20,7 +20,8 @@ from crild.serving import onnx as graphs
 from tests.conftest import WORDS, reviews, write_jsonl
 
 LETTERS = string.ascii_lowercase + string.digits
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *LETTERS, *(f"##{each}" for each in LETTERS), *WORDS[:7], *WORDS[9:]]
+WHOLE = [word for word in WORDS if len(word) > 1]
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *LETTERS, *(f"##{each}" for each in LETTERS), *WHOLE]
 KEPT = ["good film", "bad film", "the plot is great", "awful", "very nice", "a poor story"]  # texts that a trim goes by
 
 
@@ -31,8 +32,10 @@ def piece_tokenizer() -> PreTrainedTokenizerFast:
     core.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    return PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=64, **names)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, model_max_length=64, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]",
+        sep_token="[SEP]", model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

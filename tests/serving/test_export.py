@@ -65,7 +65,7 @@ def test_the_scheme_is_the_one_that_agrees_best_on_the_rows_that_choose(printed)
 def test_int8_that_loses_too_much_is_told_in_one_line_and_the_fp32_file_stays(spoiled):
     found = spoiled.found
     assert found.lost_to_int8 > 0.3
-    assert found.lost_to_int8 == found.vocabulary.score - found.score_after
+    assert found.lost_to_int8 == pytest.approx(found.vocabulary.score - found.score_after)
     [note] = [each for each in found.notes if "int8" in each]
     assert note == (
         f"int8 loses {found.lost_to_int8:.4f} of the score, more than --tolerance 0.01: serve {FP32}, which is kept "
@@ -82,8 +82,8 @@ def test_a_trimmed_model_gives_the_same_logits_bit_for_bit_where_every_token_is_
     whole, trimmed = Session(exported.folder, 1), Session(spoiled.folder, 1, FP32)
     assert trimmed.tokenizer.get_vocab_size() < whole.tokenizer.get_vocab_size()
     texts = [*KEPT, "film film awful", "good plot 7 b c", "is nice"]
-    assert all(one.tokens == two.tokens for one, two in zip(*(s.tokenizer.encode_batch(texts) for s in (whole, trimmed)),
-                                                            strict=True))  # fmt: skip
+    read = [[row.tokens for row in each.tokenizer.encode_batch(texts)] for each in (whole, trimmed)]
+    assert read[0] == read[1]
     assert np.array_equal(trimmed.logits(texts), whole.logits(texts))
     assert not np.array_equal(trimmed.logits(["acting"]), whole.logits(["acting"]))  # in letters now
 
@@ -106,7 +106,7 @@ def test_slips_are_one_line_and_write_nothing(cli, pieces, tiny, film_data, expo
     (tmp_path / "full" / "thesis.txt").write_text("my only copy")
     data, to = ("--data", film_data), ("--output", output)
     for words, said in [
-        ([pieces, "--format", "tflite", *data, *to], "--format: 'tflite' is none of onnx, openvino"),
+        ([pieces, "--format", "tflite", *data, *to], "format: 'tflite' is none of onnx, openvino"),
         ([tiny, *data, *to], f"model: {tiny} has no trained classification head; fine-tune it first"),
         ([pieces, *to], "--data is missing: rows to prove the export on"),
         ([pieces, *data], "--output is missing: folder of the export"),

@@ -70,7 +70,7 @@ def test_schemes_make_files_of_the_sizes_that_they_say(exported, tmp_path):
 
 def test_what_cannot_be_quantised_is_told_in_one_line(tmp_path):
     (tmp_path / "broken.onnx").write_bytes(b"no model")
-    with pytest.raises(CrildError, match="ONNX Runtime cannot quantise this model .* use --quantize none") as error:
+    with pytest.raises(CrildError, match=r"ONNX Runtime cannot quantise this model .* use --quantize none") as error:
         int8.quantise(tmp_path / "broken.onnx", SCHEMES[0], [], tmp_path / "out.onnx")
     assert "\n" not in str(error.value)
     with pytest.raises(FileNotFoundError):  # the disk's fault, not the model's

@@ -3,8 +3,6 @@
 import logging
 import warnings
 
-import pytest
-
 from crild.serving.tracing import MOST_TEXT, refusal, silent
 from tests.architectures import small_model
 
@@ -12,11 +10,10 @@ from tests.architectures import small_model
 def test_exporters_print_nothing_and_what_was_silenced_comes_back(capsys, caplog):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        with pytest.raises(ZeroDivisionError), silent():
+        with silent():
             print("step 1")
             logging.getLogger("torch").warning("a remark")
             warnings.warn("another", stacklevel=1)
-            raise ZeroDivisionError
         assert (capsys.readouterr().out, caplog.text, seen) == ("", "", [])
         print("after")
         logging.getLogger("torch").warning("a remark")

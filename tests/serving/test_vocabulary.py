@@ -9,9 +9,10 @@ from crild.config import ExportConfig
 from crild.errors import CrildError
 from crild.run.classifier import load_classifier
 from crild.run.folder import RunFolder
+from crild.serving.rows import read_rows
 from crild.serving.vocabulary import too_few, trimmed, usual_texts
 from tests.conftest import reviews, write_jsonl
-from tests.serving.conftest import KEPT, PIECES
+from tests.serving.conftest import KEPT, PIECES, WHOLE
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +82,13 @@ def test_auto_of_a_run_are_its_own_texts(run, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_the_report_says_what_is_kept_and_what_is_split(printed, spoiled):
+def test_the_report_says_what_is_kept_and_what_is_split(printed, classifier, film_data):
     kept = printed.found["vocabulary"]
-    assert kept == {**kept, "before": len(PIECES)}
-    assert kept["kept"] == len(PIECES) - 8  # not, really, acting, music, end, slow, fast, dull
-    texts = [row["text"].split() for row in reviews(60, seed=1)]
-    split = sum(word in "not really acting music end slow fast dull fine".split() for text in texts for word in text)
-    assert spoiled.found.vocabulary.split_further == pytest.approx(split / sum(map(len, texts)), abs=0.15)
+    dropped = set(WHOLE) - {word for text in KEPT for word in text.split()}
+    assert (kept["before"], kept["kept"]) == (len(PIECES), len(PIECES) - len(dropped))
+    rows, _, _ = read_rows(ExportConfig(data=str(film_data), quantize="int8"), classifier, None, None)
+    words = [word for text in rows.texts for word in text.split()]
+    assert kept["split_further"] == pytest.approx(sum(word in dropped for word in words) / len(words))
     line = f"vocabulary: {kept['kept']} of {kept['before']} tokens; {kept['split_further']:.1%} of the tokens"
     assert line in (printed.folder / "README.md").read_text()
 

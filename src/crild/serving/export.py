@@ -233,8 +233,8 @@ def prove(job: Job, folder: Path, threads: int) -> Export:
     if job.exported is not classifier:
         exact = compare(task_type, rows, job.exported.logits(rows.rows, job.length), others)
         vocabulary = about_vocabulary(classifier, job.exported, rows, exact.before)
-        if found.before - exact.before > job.config.tolerance:
-            notes.append(too_few(vocabulary, found.before - exact.before, job.config.tolerance))
+        if (lost := round(found.before - exact.before, 9)) > job.config.tolerance:
+            notes.append(too_few(vocabulary, lost, job.config.tolerance))
     if not job.to_int8:
         refuse_difference(exact.largest, classifier)
     say("timing the models, which take turns")

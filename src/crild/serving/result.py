@@ -121,7 +121,7 @@ class Export(Shown, Mapping[str, Any]):
     @property
     def lost_to_int8(self) -> float:
         """Score that quantising alone lost."""
-        return (self.vocabulary.score if self.vocabulary else self.score_before) - self.score_after
+        return round((self.vocabulary.score if self.vocabulary else self.score_before) - self.score_after, 9)
 
     @property
     def title(self) -> str:
