@@ -9,10 +9,12 @@ import pytest
 from crild.cli import main
 from crild.demo import SERVED, TRAINED, run_demo, settings, show_demo
 from crild.errors import CrildError
+from crild.serving import timing
 
 
 @pytest.mark.slow
-def test_a_small_demo_from_end_to_end(tmp_path, capsys):
+def test_a_small_demo_from_end_to_end(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(timing, "ROUNDS", {1: 3, 32: 1})
     values = settings()
     assert values["data"] == "demo:1200"
     values["data"] = "demo:100"

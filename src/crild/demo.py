@@ -173,7 +173,7 @@ def show_demo(result: dict[str, Any]) -> None:
     teacher, served, path = result["teacher"], result["served"], result["student"]["path"]
     print(LEGEND)
     faster, more = teacher["latency_ms"] / served["latency_ms"], served["rows_a_second"] / teacher["rows_a_second"]
-    print(f"Served, the student is {faster:.1f} x as fast as the teacher in PyTorch at batch 1, {more:.1f} x at 32,")
+    print(f"The served one is {faster:.1f} x as fast as the teacher in PyTorch, {more:.1f} x at batch 32,")
     print(f"and has 1/{teacher['bytes'] / served['bytes']:.0f} of its bytes.")
     print(f"One seed, {result['minutes']:.1f} minutes. The student is in {path}")
     print("Next: ask the served one, score the student on your own file, or distil your own:")

@@ -1,6 +1,5 @@
 """Models that take turns."""
 
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import torch
 
 from crild.serving import timing
-from crild.serving.timing import ROUNDS, SETTLE, WARMUP, drawn, halves, take_turns, threads_of_torch, time_models
+from crild.serving.timing import ROUNDS, WARMUP, drawn, halves, take_turns, threads_of_torch, time_models
 
 
 @pytest.fixture
@@ -30,23 +29,23 @@ def clock(monkeypatch):
     return taking, calls
 
 
-def test_a_call_that_counts_follows_one_of_the_same_model_that_does_not_and_another_models_threads_have_settled():
-    calls, busy_until = [], 0.0
+def test_a_call_that_counts_finds_the_threads_of_another_model_at_rest(monkeypatch):
+    now, busy_until = 0.0, 0.0
+
+    def rest(seconds):
+        nonlocal now
+        now += seconds
 
     def greedy():
         nonlocal busy_until
-        calls.append("greedy")
-        busy_until = time.perf_counter() + SETTLE  # as PyTorch's threads, which wait by spinning
+        rest(0.002)
+        busy_until = now + 0.009  # its threads wait by spinning, as PyTorch's
 
-    def modest():
-        calls.append("modest")
-        time.sleep(max(0.0, busy_until - time.perf_counter()))
-
-    times = take_turns({"greedy": lambda rows: greedy, "modest": lambda rows: modest}, [[0]] * (WARMUP + 4))
-    assert calls[:4] == ["greedy", "greedy", "modest", "modest"]
-    assert calls[4:6] == ["modest", "modest"]  # another one goes first
-    assert [len(each) for each in times.values()] == [4, 4]
-    assert max(times["modest"]) < SETTLE / 2
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now, sleep=rest))
+    modest = lambda rows: lambda: rest(0.001 if now > busy_until else 0.003)  # noqa: E731
+    times = take_turns({"greedy": lambda rows: greedy, "modest": modest}, [[0]] * (WARMUP + 4))
+    assert times["greedy"] == pytest.approx([0.002] * 4)
+    assert times["modest"] == pytest.approx([0.001] * 4)
 
 
 def test_all_models_answer_the_same_rows_and_another_one_is_first_each_time(clock):
