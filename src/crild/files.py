@@ -92,6 +92,23 @@ def load_array(path: Path) -> np.ndarray:
     return array.numpy()
 
 
+def writable_folder(option: str, name: str) -> Path:
+    """Return a folder that is there and can be written to, or can be made; touch nothing.
+
+    Raises:
+        CrildError: it can be neither.
+    """
+    path = Path(name).expanduser()
+    if path.exists() and not path.is_dir():
+        raise CrildError(f"{option} {name}: a file of that name exists; choose a folder")
+    above = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
+    try:  # whoever is root may write anywhere by name, and cannot in /proc
+        os.rmdir(tempfile.mkdtemp(dir=above, prefix=".crild-"))
+    except OSError:
+        raise CrildError(f"{option} {name}: {above} is no folder that can be written to; choose another one") from None
+    return path
+
+
 def check_folder(output: str | None, marker: str, what: str) -> Path:
     """Return an output folder, if it is new, empty, or holds a ``what`` (told by the file ``marker``); touch nothing.
 
@@ -100,16 +117,7 @@ def check_folder(output: str | None, marker: str, what: str) -> Path:
     """
     if not output:
         raise CrildError(f"--output is missing: the folder of the {what}")
-    path = Path(output).expanduser()
-    if path.exists() and not path.is_dir():
-        raise CrildError(f"--output {output}: a file of that name exists; choose a folder")
-    above = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
-    try:  # whoever is root may write anywhere by name, and cannot in /proc
-        os.rmdir(tempfile.mkdtemp(dir=above, prefix=".crild-"))
-    except OSError:
-        raise CrildError(
-            f"--output {output}: {above} is no folder that can be written to; choose another one"
-        ) from None
+    path = writable_folder("--output", output)
     if path.exists() and not (path / marker).exists() and not all(passing(p) for p in path.iterdir()):
         raise CrildError(f"--output {output}: the folder is not empty and holds no {what}; choose another one")
     return path

@@ -10,7 +10,6 @@ from crild.errors import CrildError
 from crild.pareto import find
 from crild.pareto.result import Served
 from crild.run.folder import RunFolder
-from tests.conftest import complaint
 
 TIMES = {"3 layers": 3.0, "1 layer": 1.0, "static": 0.1, "2 layers": 2.0, "4 layers": 9.0}
 LOSSES = {"static": -0.3, "1 layer": -0.1, "2 layers": -0.02, "3 layers": 0.0}
@@ -68,24 +67,6 @@ def test_a_student_that_is_too_slow_is_not_trained(planted):
     assert left_out["3 layers"] == "not trained: slower than 2 ms"
     with pytest.raises(CrildError, match=r"--max-latency 0\.05: every student takes longer, static 0\.1 ms"):
         planted(max_latency=0.05)
-
-
-def test_what_is_asked_for_wrongly_writes_nothing(cli, tiny_teacher, film_data, tmp_path):
-    given = ("frontier", "--teacher", tiny_teacher, "--data", film_data, "--output", tmp_path / "out")
-    for wrong, words in [
-        (["--vocabularies", "small"], "--vocabularies: 'small' is none of full, auto"),
-        (["--widths", "thin"], "--widths: 'thin' is neither"),
-        (
-            ["--students", "9", "--widths", "full"],
-            "no student can be trained and served: 9 layers cannot be: --student",
-        ),
-        (["--max-latency", "10s"], "max_latency: '10s' is not a number"),
-        (["--method", "magic"], "magic"),
-    ]:
-        code, _, err = cli(*given, *wrong)
-        assert code == 2
-        assert words in complaint(err)
-    assert not (tmp_path / "out").exists()
 
 
 def test_a_search_ends_in_served_students_and_goes_on_where_it_was(tiny, film_data, tmp_path, cli):

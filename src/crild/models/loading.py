@@ -83,6 +83,10 @@ def load_config(name: str, role: str, trust_remote_code: bool = False, revision:
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, revision=revision or "main")
     except Exception as error:
+        if not trust_remote_code and "trust_remote_code" in str(error):
+            raise CrildError(
+                f"{role}: {name} brings code of its own; --trust-remote-code runs it, if you have read it"
+            ) from None
         what = f"cannot load {name}" if path.exists() else f"no folder {name}, and it cannot be loaded from the hub"
         raise CrildError(f"{role}: {what} ({first_line(error)})") from None
     kind = config.model_type
@@ -121,17 +125,23 @@ def refuse_unsafe(path: Path, role: str) -> None:
         role: how messages call it.
     """
     if (path / "adapter_config.json").exists():
-        raise CrildError(f"{role}: {path} is an adapter of another model; merge it into that (`merge_and_unload`) first")
+        raise CrildError(
+            f"{role}: {path} is an adapter of another model; merge it into that (`merge_and_unload`) first"
+        )
     if (path / SAFE).exists():
         if (path / SAFE).open("rb").read(8) == b"version ":
-            raise CrildError(f"{role}: {path / SAFE} is what Git keeps in place of the weights; run `git lfs pull` there")
+            raise CrildError(
+                f"{role}: {path / SAFE} is what Git keeps in place of the weights; run `git lfs pull` there"
+            )
     elif (path / PARTS).exists():
         try:
             parts = set(json.loads((path / PARTS).read_text(encoding="utf-8"))["weight_map"].values())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise CrildError(f"{role}: {path / PARTS} is not readable") from None
         if wrong := [part for part in parts if Path(str(part)).name != part or not part.endswith(".safetensors")]:
-            raise CrildError(f"{role}: {path / PARTS} names {wrong[0]!r}, which is outside its folder or no safetensors")
+            raise CrildError(
+                f"{role}: {path / PARTS} names {wrong[0]!r}, which is outside its folder or no safetensors"
+            )
     elif found := [name for name in PICKLES if (path / name).exists()]:
         raise CrildError(
             f"{role}: {path} holds its weights as a pickle ({found[0]}), which may run anything when it is read; if you "
@@ -182,7 +192,9 @@ def load_model(
     if body:
         raise CrildError(f"{role}: the weights of {name} lack {len(body)} tensors, {sorted(body)[0]} among them")
     if broken := next((key for key, each in model.state_dict().items() if not each.isfinite().all()), None):
-        raise CrildError(f"{role}: the weights of {name} are broken: {broken} holds numbers that are none (NaN, infinite)")
+        raise CrildError(
+            f"{role}: the weights of {name} are broken: {broken} holds numbers that are none (NaN, infinite)"
+        )
     return Loaded(model, head_is_trained=not any(not key.startswith(prefix) for key in fresh))
 
 
