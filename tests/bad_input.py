@@ -383,7 +383,7 @@ COLUMNS = {
 LABELS = {
     "one class": distill("at least two classes", data=two_classes("pos")),
     "one row": finetune("too few rows", data=csv("good,pos")),
-    "two rows": finetune("", data=csv("good,pos", "bad,neg")),
+    "two rows": finetune("too few rows", data=csv("good,pos", "bad,neg")),
     "no labels to learn from": finetune("has no labels, which fine-tuning needs", data=unlabelled),
     "labels that are all missing": finetune("has no labels", data=two_classes(None)),
     "labels that are no numbers": finetune("has no labels", data=two_classes(float("nan"))),
@@ -466,20 +466,26 @@ MODELS = {
     "causal": distill("causal model", teacher=gpt),
     "another head": distill("a token classifier", teacher=config(architectures=["BertForTokenClassification"])),
     "unknown problem": distill("teacher:", teacher=config(problem_type="ranking")),
-    "width that is text": distill("teacher: ", teacher=config(hidden_size="wide")),
-    "negative width": distill("teacher: ", teacher=config(hidden_size=-32)),
-    "width that heads do not divide": distill("teacher: ", teacher=config(num_attention_heads=5)),
-    "no heads": distill("teacher: ", teacher=config(num_attention_heads=0)),
-    "no layers": distill("teacher: ", teacher=config(num_hidden_layers=0)),
-    "a billion layers": distill("1000000000 layers", teacher=config(num_hidden_layers=10**9)),
-    "layers that are text": distill("teacher: ", teacher=config(num_hidden_layers="many")),
-    "a billion tokens": distill("teacher: ", teacher=config(vocab_size=10**9)),
-    "no positions": distill("teacher: ", teacher=config(max_position_embeddings=0)),
-    "labels with a hole": distill("teacher: ", teacher=config(id2label={"0": "a", "2": "b"})),
+    "width that is text": distill("hidden_size", teacher=config(hidden_size="wide")),
+    "negative width": distill("says hidden_size: -32", teacher=config(hidden_size=-32)),
+    "width that heads do not divide": distill(
+        "is not a multiple of the number of attention heads (5)", teacher=config(num_attention_heads=5)
+    ),
+    "no heads": distill("says num_attention_heads: 0", teacher=config(num_attention_heads=0)),
+    "no layers": distill("says num_hidden_layers: 0", teacher=config(num_hidden_layers=0)),
+    "a billion layers": distill("says num_hidden_layers: 1000000000", teacher=config(num_hidden_layers=10**9)),
+    "layers that are text": distill("num_hidden_layers", teacher=config(num_hidden_layers="many")),
+    "a billion tokens": distill("says vocab_size: 1000000000", teacher=config(vocab_size=10**9)),
+    "no positions": distill("says max_position_embeddings: 0", teacher=config(max_position_embeddings=0)),
+    "labels with a hole": distill("does not name its labels", teacher=config(id2label={"0": "a", "2": "b"})),
     "labels that are a list": distill("teacher: ", teacher=config(id2label=["a", "b"])),
-    "two labels of one name": distill("teacher: ", teacher=config(id2label={"0": "pos", "1": "pos"})),
-    "more labels than the head": distill("teacher: ", teacher=config(id2label={"0": "a", "1": "b", "2": "c"})),
-    "no weights": distill("teacher: ", teacher=broken(lambda p: (p / "model.safetensors").unlink())),
+    "two labels of one name": distill("does not name its labels", teacher=config(id2label={"0": "pos", "1": "pos"})),
+    "more labels than the head": distill(
+        "have other shapes than its config.json says", teacher=config(id2label={"0": "a", "1": "b", "2": "c"})
+    ),
+    "no weights": distill(
+        "no file named model.safetensors", teacher=broken(lambda p: (p / "model.safetensors").unlink())
+    ),
     "weights cut in half": distill("teacher: cannot load the weights", teacher=broken(cut("model.safetensors"))),
     "weights cut in the header": distill(
         "teacher: cannot load the weights", teacher=broken(cut("model.safetensors", 0.001))
@@ -537,11 +543,13 @@ MODELS = {
         "lack 1 tensors", teacher=tensors(lambda s: s.pop("bert.encoder.layer.1.output.dense.weight"))
     ),
     "a tensor of another shape": distill(
-        "teacher: ", teacher=tensors(lambda s: s.update({"bert.encoder.layer.1.output.dense.bias": torch.zeros(7)}))
+        "have other shapes than its config.json says",
+        teacher=tensors(lambda s: s.update({"bert.encoder.layer.1.output.dense.bias": torch.zeros(7)})),
     ),
     "no head to score with": evaluate("has no trained classification head", MODEL=lambda t: t.tiny),
     "code in the model": distill(
-        "trust_remote_code", teacher=with_code("config.json", model_type="mine", auto_map={"AutoConfig": "mine.Mine"})
+        "--trust-remote-code runs it",
+        teacher=with_code("config.json", model_type="mine", auto_map={"AutoConfig": "mine.Mine"}),
     ),
     "no tokenizer": distill("has no tokenizer", teacher=broken(lambda p: [f.unlink() for f in p.glob("token*")])),
     "tokenizer that is no JSON": distill("cannot load the tokenizer", teacher=broken(content("tokenizer.json", "{"))),

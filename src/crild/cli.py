@@ -39,6 +39,7 @@ SWITCHES = {
     "verbose": "with --dry-run: print every option and every stage, as YAML",
     "traceback": "of an error, also print where in the code it came up",
 }
+MOST_TOLD = 2000  # characters of an error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,11 +58,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (CrildError, OSError) as error:  # OSError: a full disk, missing rights, a name that is too long
         if "--traceback" in arguments:
             show_traceback(error)
-        print(f"crild: error: {plain(error)}", file=sys.stderr)
+        print(f"crild: error: {told(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("crild: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
+
+
+def told(error: Exception) -> str:
+    """Return what an error says, in one line of which beginning and end are there however long its names are."""
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {(error.strerror or '').lower()}"
+    text = plain(text)
+    return text if len(text) <= MOST_TOLD else f"{text[: MOST_TOLD // 2]} ... {text[-MOST_TOLD // 2 :]}"
 
 
 def show_traceback(error: BaseException) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from crild.errors import CrildError
+from crild.paths import is_writable
 
 INPUTS = "inputs"  # folder of what was given in memory
 
@@ -102,10 +102,8 @@ def writable_folder(option: str, name: str) -> Path:
     if path.exists() and not path.is_dir():
         raise CrildError(f"{option} {name}: a file of that name exists; choose a folder")
     above = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
-    try:  # whoever is root may write anywhere by name, and cannot in /proc
-        os.rmdir(tempfile.mkdtemp(dir=above, prefix=".crild-"))
-    except OSError:
-        raise CrildError(f"{option} {name}: {above} is no folder that can be written to; choose another one") from None
+    if not is_writable(above):
+        raise CrildError(f"{option} {name}: {above} is no folder that can be written to; choose another one")
     return path
 
 

@@ -22,6 +22,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from crild import hub
+from crild.config import short
 from crild.data.tweets import model_folder
 from crild.errors import CrildError, first_line
 from crild.models.architecture import longest
@@ -50,7 +51,14 @@ PROBES = (
 )
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")  # a pickle is a program, which runs when it is read
 SAFE, PARTS = "model.safetensors", "model.safetensors.index.json"
-MOST_LAYERS = 1000  # of a configuration that is one
+MOST = {  # of a configuration that is one: more would fill the memory before anything is found to be wrong
+    "num_hidden_layers": 1000,
+    "num_attention_heads": 1000,
+    "hidden_size": 100_000,
+    "intermediate_size": 1_000_000,
+    "vocab_size": 10_000_000,
+    "max_position_embeddings": 10_000_000,
+}
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # else transformers asks a service on the hub to convert
 AutoConfig.register(StaticConfig.model_type, StaticConfig)
 AutoModelForSequenceClassification.register(StaticConfig, StaticForSequenceClassification)
@@ -106,9 +114,11 @@ def load_config(name: str, role: str, trust_remote_code: bool = False, revision:
     problem = getattr(config, "problem_type", None)
     if problem and problem not in {task_type.problem_type for task_type in TASK_TYPES.values()}:
         raise CrildError(f"{role}: {name} does {problem}, which crild does not distil")
-    layers, labels = getattr(config, "num_hidden_layers", 1), getattr(config, "id2label", None) or {}
-    if kind != StaticConfig.model_type and not (isinstance(layers, int) and 0 < layers <= MOST_LAYERS):
-        raise CrildError(f"{role}: the configuration of {name} says {layers} layers, which no model has")
+    for key, most in MOST.items() if kind != StaticConfig.model_type else ():
+        value = getattr(config, key, None)
+        if value is not None and not (isinstance(value, int) and 0 < value <= most):
+            raise CrildError(f"{role}: the configuration of {name} says {key}: {short(value)}, which no model has")
+    labels = getattr(config, "id2label", None) or {}
     if list(labels) != list(range(len(labels))) or len(set(map(str, labels.values()))) < len(labels):
         raise CrildError(
             f"{role}: the configuration of {name} does not name its labels 0, 1, ... (id2label), each by a name of its "
@@ -144,8 +154,8 @@ def refuse_unsafe(path: Path, role: str) -> None:
             )
     elif found := [name for name in PICKLES if (path / name).exists()]:
         raise CrildError(
-            f"{role}: {path} holds its weights as a pickle ({found[0]}), which may run anything when it is read; if you "
-            "trust it, convert it: AutoModelForSequenceClassification.from_pretrained(old).save_pretrained(new)"
+            f"{role}: {path} holds its weights as a pickle ({found[0]}), which may run anything when it is read; if "
+            "you trust it, convert it: AutoModelForSequenceClassification.from_pretrained(old).save_pretrained(new)"
         )
 
 
@@ -185,6 +195,10 @@ def load_model(
             **options,
         )
     except Exception as error:
+        if "ignore_mismatched_sizes" in str(error):
+            raise CrildError(
+                f"{role}: the weights of {name} have other shapes than its config.json says; take both from one place"
+            ) from None
         raise CrildError(f"{role}: cannot load the weights of {name} ({first_line(error)})") from None
     prefix = f"{model.base_model_prefix}."
     fresh = set(info["missing_keys"]) | {key for key, *_ in info.get("mismatched_keys", ())}
