@@ -40,6 +40,7 @@ SWITCHES = {
     "verbose": "with --dry-run: print every option and every stage, as YAML",
     "traceback": "of an error, also print where in the code it came up",
 }
+MOST_TOLD = 2000  # characters of an error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,20 +60,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
         return 0
     except Exception as error:
-        told = failure(error)
+        text = failure(error)
         if launched() > 1 and not is_first_to_fail():
             leave(2)
-        if told is None:
+        if text is None:
             raise
         if "--traceback" in arguments:
             show_traceback(error)
-        print(f"crild: error: {plain(told)}", file=sys.stderr)
+        print(f"crild: error: {told(text)}", file=sys.stderr)
         if launched() > 1:
             leave(2)
         return 2
     except KeyboardInterrupt:
         print("crild: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
+
+
+def told(text: str) -> str:
+    """Return what an error says, in one line of which beginning and end are there however long its names are."""
+    text = plain(text)
+    return text if len(text) <= MOST_TOLD else f"{text[: MOST_TOLD // 2]} ... {text[-MOST_TOLD // 2 :]}"
 
 
 def show_traceback(error: BaseException) -> None:
@@ -143,7 +150,9 @@ def begin(what: str, data: DataConfig | None = None) -> None:
 
 def failure(error: Exception) -> str | None:
     """Return what the user is told of an error; ``None``: it is crild's own mistake."""
-    if isinstance(error, (CrildError, OSError)):  # OSError: a full disk, missing rights, a name that is too long
+    if isinstance(error, OSError) and error.filename is not None:  # a full disk, missing rights, too long a name
+        return f"{error.filename}: {(error.strerror or '').lower()}"
+    if isinstance(error, (CrildError, OSError)):
         return str(error)
     return GONE if launched() > 1 and lost_another(error) else None
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from crild.errors import CrildError
+from crild.paths import TRIAL, is_writable
 from crild.processes import on_main
 
 INPUTS = "inputs"  # folder of what was given in memory
-TRIAL = ".crild-"  # begins the name of a folder that is there for a moment
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -103,6 +102,21 @@ def load_array(path: Path) -> np.ndarray:
     return array.numpy()
 
 
+def writable_folder(option: str, name: str) -> Path:
+    """Return a folder that is there and can be written to, or can be made; touch nothing.
+
+    Raises:
+        CrildError: it can be neither.
+    """
+    path = Path(name).expanduser()
+    if path.exists() and not path.is_dir():
+        raise CrildError(f"{option} {name}: a file of that name exists; choose a folder")
+    above = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
+    if not is_writable(above):
+        raise CrildError(f"{option} {name}: {above} is no folder that can be written to; choose another one")
+    return path
+
+
 def check_folder(output: str | None, marker: str, what: str) -> Path:
     """Return an output folder, if it is new, empty, or holds a ``what`` (told by the file ``marker``); touch nothing.
 
@@ -111,16 +125,7 @@ def check_folder(output: str | None, marker: str, what: str) -> Path:
     """
     if not output:
         raise CrildError(f"--output is missing: the folder of the {what}")
-    path = Path(output).expanduser()
-    if path.exists() and not path.is_dir():
-        raise CrildError(f"--output {output}: a file of that name exists; choose a folder")
-    above = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
-    try:  # whoever is root may write anywhere by name, and cannot in /proc
-        os.rmdir(tempfile.mkdtemp(dir=above, prefix=TRIAL))
-    except OSError:
-        raise CrildError(
-            f"--output {output}: {above} is no folder that can be written to; choose another one"
-        ) from None
+    path = writable_folder("--output", output)
     if path.exists() and not (path / marker).exists() and not all(passing(p) for p in path.iterdir()):
         raise CrildError(f"--output {output}: the folder is not empty and holds no {what}; choose another one")
     return path

@@ -1,9 +1,10 @@
 """What a run may say: options checked once for Python, YAML and the command line; presets; YAML files. No torch."""
 
-from crild.config.declare import as_dict, build, configure, convert, option_names
+from crild.config.declare import as_dict, build, configure, convert, option_names, short
 from crild.config.files import read_yaml
 from crild.config.options import (
     MODEL_OPTIONS,
+    MOST_SEED,
     ROW_OPTIONS,
     CheckConfig,
     CompareConfig,
@@ -29,6 +30,7 @@ from crild.config.signature import takes
 __all__ = [
     "ANY",
     "MODEL_OPTIONS",
+    "MOST_SEED",
     "PRESETS",
     "ROW_OPTIONS",
     "CheckConfig",
@@ -54,6 +56,7 @@ __all__ = [
     "is_object",
     "option_names",
     "read_yaml",
+    "short",
     "stage_settings",
     "takes",
     "with_defaults",

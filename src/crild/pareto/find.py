@@ -17,6 +17,7 @@ from crild.errors import CrildError
 from crild.files import check_folder, write_whole
 from crild.grid.run import GRID, RESULTS, run_grid
 from crild.grid.spec import DECIDED_HERE, Grid, cells, slug
+from crild.grid.workers import refuse_workers
 from crild.metrics import paired_interval
 from crild.models import loading
 from crild.models.shape import Shape
@@ -77,6 +78,7 @@ def find(config: FrontierConfig) -> Frontier:
     """Find it as a configuration says; see `frontier`."""
     folder = check_folder(config.output, GRID, "grid").resolve()
     vocabularies = read_vocabularies(config.vocabularies)
+    refuse_workers(config.workers, config.address)
     options, source = models_of(config)
     shape = Shape.of(source.config)
     listed = candidates(config, {"layers": shape.layers, "width": shape.width})

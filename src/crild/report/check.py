@@ -72,5 +72,7 @@ def suspects_table(suspects: Sequence[Suspect]) -> Table:
         table.add_column(heading, justify="right" if heading.startswith("p") else "left", no_wrap=True)
     table.add_column("text", no_wrap=True, ratio=1)
     for each in suspects[:SHOWN]:
-        table.add_row(Text(plain(each.label)), Text(plain(each.likely)), f"{each.probability:.3f}", Text(plain(each.text)))
+        table.add_row(
+            Text(plain(each.label)), Text(plain(each.likely)), f"{each.probability:.3f}", Text(plain(each.text))
+        )
     return table
