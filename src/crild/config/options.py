@@ -372,6 +372,12 @@ class Look:
         None, "fine-tuned classifier: its tokenizer's limit, and whether it knows the labels", unset="none"
     )
     base: Place | None = option(None, "encoder: its tokenizer's limit", unset="none")
+
+
+@options
+class Ranking:
+    """Look closer"""
+
     suspicious: Switch = option(
         False, "rank labels that are probably wrong, by TF-IDF or (with --base or --teacher) by embeddings"
     )
@@ -454,7 +460,12 @@ class TuneConfig(DistillConfig, Search):
 
 
 @options
-class CheckConfig(Look, Conditions, DataConfig):
+class SuspiciousConfig(Look, Conditions, DataConfig):
+    """`crild.suspicious`: which labels are probably wrong."""
+
+
+@options
+class CheckConfig(Ranking, SuspiciousConfig):
     """`crild check`: what is wrong with a data set."""
 
 
