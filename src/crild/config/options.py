@@ -520,6 +520,15 @@ class DiagnoseConfig:
 
 
 @options
+class PlayConfig:
+    """Run, and where its page is"""
+
+    run: Place | None = option(None, "folder of a finished run", required="run", reads="folder")
+    host: str = option("127.0.0.1", "address to listen at; the default one is reached from this machine alone")
+    port: Whole = option(8765, "port to listen at; 0: any free one", at_least=0, at_most=65535)
+
+
+@options
 class DemoConfig:
     """Output"""
 
