@@ -142,5 +142,5 @@ def served(folder: Path) -> Player:
     size = sum(file.stat().st_size for file in folder.glob(f"{Path(about['model']).stem}.*")) / 1e6
     text = f"{about['format']} file, {size:.1f} MB"
     if temperature != 1:
-        text += f"; logits divided by {temperature:.2f}, so that confidences are right on average"
+        text += f"; confidences at temperature {temperature:.2f}"
     return Player("served", text, lambda text: session.logits([text])[0], temperature)

@@ -113,7 +113,7 @@ class Playground(ThreadingHTTPServer):
         except ValueError:  # half an IPv6 address
             return False
         try:
-            return not self.is_local or ipaddress.ip_address(host).is_loopback
+            return ipaddress.ip_address(host).is_loopback or not self.is_local
         except ValueError:
             return host in ("localhost", self.host.casefold())
 
