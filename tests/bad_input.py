@@ -670,7 +670,9 @@ OPTIONS = {
     "search without an option": tune("--search", search="0.1:1"),
     "search scored elsewhere": tune("--validation", validation=lambda t: t.films),
     "no trials": tune("at least 1", trials=0),
-    "vocabularies of a frontier": frontier("--vocabularies: 'small' is neither full, auto nor a number of tokens", vocabularies="small"),
+    "vocabularies of a frontier": frontier(
+        "--vocabularies: 'small' is neither full, auto nor a number of tokens", vocabularies="small"
+    ),
     "widths of a frontier": frontier("--widths: 'thin' is neither", widths="thin"),
     "students of a frontier": frontier(
         "no student can be trained and served: 9 layers cannot be: --student", students="9", widths="full"

@@ -24,6 +24,7 @@ from crild.config import (
     FinetuneConfig,
     FrontierConfig,
     MethodsConfig,
+    PlayConfig,
     PredictConfig,
     TuneConfig,
 )
@@ -394,6 +395,15 @@ def diagnose(config: DiagnoseConfig, switches: Any) -> int:
     return 0
 
 
+def play(config: PlayConfig, switches: Any) -> int:
+    """`crild play RUN`."""
+    begin(f"opening {config.run}")
+    from crild.playground.server import play as serve
+
+    serve(config, lambda url: print(f"{url}\nCtrl-C ends it", flush=True))
+    return 0
+
+
 def methods(config: MethodsConfig, switches: Any) -> int:
     """`crild methods [NAME] [--json]`."""
     chosen = list(METHODS.values()) if config.name is None else [find_method(config.name)]
@@ -466,6 +476,7 @@ VERBS = {
     "diagnose": Verb(
         "look at finished runs: gaps, noise, curvature, layers, loss surfaces", DiagnoseConfig, diagnose, "runs"
     ),
+    "play": Verb("try a finished run's models in the browser, side by side", PlayConfig, play, "run", ()),
     "methods": Verb("list the methods, or explain one", MethodsConfig, methods, "name"),
 }
 

@@ -12,6 +12,7 @@ from crild.config.options import (
     FinetuneConfig,
     FrontierConfig,
     MethodsConfig,
+    PlayConfig,
     PredictConfig,
     TuneConfig,
 )
@@ -25,6 +26,7 @@ VERBS = {
     "tune": TuneConfig,
     "evaluate": EvaluateConfig,
     "diagnose": DiagnoseConfig,
+    "play": PlayConfig,
     "predict": PredictConfig,
     "methods": MethodsConfig,
 }
