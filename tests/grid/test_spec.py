@@ -84,7 +84,7 @@ def test_a_part_of_a_grid_is_named_by_a_pattern():
         ({"conditions": {"a b": {}, "a-b": {}}}, "punctuation"),
         ({"tune": 12}, "tune: give lines of"),
         ({"tune": {"trial": 12}}, "did you mean 'trials'"),
-        ({"tune": {"trials": 0}}, "trials: give at least 1"),
+        ({"tune": {"trials": 0}}, "trials: 0 is out of range"),
         ({"tune": {"search": ["keep"]}}, "search holds lines"),
         ({"tune": {"search": {"ild_learning_rat": "1:2"}}}, "did you mean 'ild_learning_rate'"),
         ({"tune": {"search": {"ild_learning_rate": "2:1"}}}, "is neither low:high"),
