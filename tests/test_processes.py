@@ -34,7 +34,7 @@ def encoder_without_dropout(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """54 rows, of which 49 are trained on: in steps of 16 the last one has a single row, so that one process has none."""
+    """54 rows, of which 49 are trained on: of the last step of 16 rows a single one is left, and a process has none."""
     folder = tmp_path_factory.mktemp("data")
     write_jsonl(folder / "train.jsonl", reviews(54))
     write_jsonl(folder / "validation.jsonl", reviews(40, seed=1))
@@ -44,7 +44,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def distillation(encoder_without_dropout, data):
     """Words of a command line: all four stages, everything but dropout on."""
-    options = {"base": encoder_without_dropout, "data": data, "student": 2, "epochs": 2, "precision": "fp32",
+    options = {"base": encoder_without_dropout, "data": data, "student": 2, "epochs": 1, "precision": "fp32",
                "finetune-batch-size": 16, "ild-batch-size": 16, "kd-batch-size": 16, "kd-inputs": "interpolated",
                "save-steps": 3, "finetune-learning-rate": 1e-3}  # fmt: skip
     return ["distill", "--keep-stages", "--ema", *(word for k, v in options.items() for word in (f"--{k}", v))]
@@ -115,18 +115,17 @@ def test_a_run_is_the_same_however_its_steps_are_divided(arrangement, distillati
     same_run(tmp_path / "run", one)
 
 
-PLUGIN = '''
+PLUGIN = """
 import os
+from pathlib import Path
 import crild
-calls = 0
+here = Path(__file__).parent
 @crild.objective("mine")
 def mine(student, teacher, mask):
-    global calls
-    calls += mask.shape[0] > 2 or student.hidden.requires_grad
-    if calls > 12 and os.environ.get("RANK") == "1":
+    if os.environ.get("RANK") == "1" and (here / "run/stages/ild/checkpoint-4").exists():
         raise crild.CrildError("the disk of this machine is full")
     return (student.hidden - teacher.hidden).square().mean(-1)
-'''
+"""
 
 
 def test_an_error_in_one_process_ends_both_in_one_line_and_one_process_can_go_on(tiny_teacher, data, tmp_path, cli):
@@ -134,30 +133,30 @@ def test_an_error_in_one_process_ends_both_in_one_line_and_one_process_can_go_on
     teacher = AutoModelForSequenceClassification.from_pretrained(tiny_teacher, **STILL)
     teacher.save_pretrained(tmp_path / "teacher")
     tiny_tokenizer().save_pretrained(tmp_path / "teacher")
-    words = ["distill", "--teacher", tmp_path / "teacher", "--data", data, "--student", 2, "--no-control", "--epochs", 3,
-             "--precision", "fp32", "--ild-batch-size", 16, "--kd-batch-size", 16, "--save-steps", 2, "--keep-stages",
-             "--plugin", tmp_path / "mine.py", "--features", "mine"]  # fmt: skip
+    words = ["distill", "--teacher", tmp_path / "teacher", "--data", data, "--student", 2, "--no-control",
+             "--epochs", 2, "--precision", "fp32", "--ild-batch-size", 16, "--kd-batch-size", 16, "--save-steps", 2,
+             "--keep-stages", "--plugin", tmp_path / "mine.py", "--features", "mine"]  # fmt: skip
     ended = together(command, *map(str, words), "--output", str(tmp_path / "run"))
     assert ended.codes[1] == 2
-    assert ended.codes[0] in (2, -15)  # itself, or by its launcher
+    assert ended.codes[0] in (2, None)
     said = [line for text in ended.stderr for line in text.splitlines() if line.startswith("crild: ")]
     assert said == ["crild: error: the disk of this machine is full"]
     assert not any("Traceback" in text for text in ended.stderr)
-    assert [path.name for path in (tmp_path / "run/stages/ild").glob("checkpoint-*")]
+    assert (tmp_path / "run/stages/ild/checkpoint-4").exists()
     code, _, err = cli(*words, "--output", tmp_path / "run")
     assert code == 0, err
-    assert "resuming from step" in err
+    assert "ILD: resuming from step 4 of 8" in err
     assert cli(*words, "--output", tmp_path / "whole")[0] == 0
     same_run(tmp_path / "run", tmp_path / "whole", ["ild", "kd"])
 
 
 def test_a_mistake_is_told_once_and_nothing_is_written(data, tmp_path):
     ended = together(command, "distill", "--base", str(tmp_path / "none"), "--data", str(data), "--output", "unused")
-    assert ended.codes[0] in (2, -15)
-    assert ended.codes[1] in (2, -15)
+    assert set(ended.codes) <= {2, None}
+    assert 2 in ended.codes
     said = [line for text in ended.stderr for line in text.splitlines()]
     assert len(said) == 1
-    assert "none: no such" in said[0]
+    assert said[0].startswith("crild: error: --base: no such folder")
     ended = together(command, "evaluate", str(tmp_path), "--data", str(data))
     assert "crild evaluate works in one process" in "".join(ended.stderr)
 

@@ -1,4 +1,7 @@
-"""Two processes that work together, started by what `torchrun` is made of: forked from one that has imported everything."""
+"""Two processes that work together, started by what `torchrun` is made of.
+
+They are forked from one that has imported everything.
+"""
 
 import os
 import sys
@@ -19,10 +22,10 @@ __all__ = ["CONTEXT", "Ended", "command", "together"]  # the context names what 
 
 @dataclass(frozen=True)
 class Ended:
-    """What each process returned and wrote; its exit code where one of them failed."""
+    """What each process returned and wrote, and its exit code; ``None`` where its launcher has ended it."""
 
     returned: list[Any]
-    codes: list[int]
+    codes: list[int | None]
     stdout: list[str]
     stderr: list[str]
 
@@ -35,12 +38,13 @@ def together(function: Callable[..., Any], *arguments: Any, processes: int = 2, 
         rdzv_endpoint="localhost:0", max_restarts=0, monitor_interval=0.02, start_method="forkserver",
         logs_specs=DefaultLogsSpecs(log_dir=str(folder), redirects=Std.ALL), local_addr="localhost",
     )  # fmt: skip
-    codes, returned = [0] * processes, []
+    codes: list[int | None] = [0] * processes
+    returned: list[Any] = []
     try:
         found = elastic_launch(config, _call)(function, arguments, environment)
         returned = [found[rank] for rank in range(processes)]
     except ChildFailedError as error:
-        codes = [error.failures[rank].exitcode if rank in error.failures else 0 for rank in range(processes)]
+        codes = [error.failures[rank].exitcode if rank in error.failures else None for rank in range(processes)]
     streams = [[file.read_text() for file in sorted(folder.rglob(f"{name}.log"))] for name in ("stdout", "stderr")]
     return Ended(returned, codes, *streams)
 
