@@ -1,6 +1,7 @@
 """The trainer: exact means under accumulation, what is frozen, what falls, what a resume needs."""
 
 import json
+import re
 from copy import deepcopy
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from datasets import Dataset
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
+from crild.checkpoints import step_of
 from crild.config import StageSettings
 from crild.errors import CrildError
 from crild.inference import predict
@@ -340,8 +342,7 @@ def test_a_random_layer_map_is_drawn_anew_each_epoch_as_a_function_of_seed_stage
     assert draws(tmp_path / "b", learning_rate=0.0, save_steps=2, accumulation=4)[0] == seen
     assert draws(tmp_path / "c", seed=2)[0] != seen
     assert draws(tmp_path / "d", stage="joint")[0] != seen
-    (checkpoint,) = trainer.checkpoints()
-    saved = load_file(checkpoint / BESIDE)
+    saved = load_file(trainer.checkpoints()[-1] / BESIDE)
     assert tuple(saved["objective.layer_map.drawn"].tolist()) == seen[-1]
 
 
@@ -354,6 +355,35 @@ def test_checkpoints_are_every_save_steps_and_at_no_other_step(tmp_path):
 
     assert done_when_stopped("a", 9, save_steps=5) == 5  # not 8, the end of an epoch
     assert done_when_stopped("b", 11, save_steps=100) == 0
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog):
+    def trainer(name, **options):  # 4 steps an epoch
+        options |= {"count": 32, "epochs": 3, "save_steps": 3}
+        return trainer_of(tmp_path / name, recipe=LOGITS, student=new_student(dropout=0.2), **options)
+
+    whole = trainer("whole")
+    whole.run()
+    assert [step_of(path) for path in whole.checkpoints()] == [9, 12]  # two at a time, of the four that were written
+    with pytest.raises(InterruptedError):
+        trainer("cut", callbacks=[Watch(stop=11)]).run()
+    (tmp_path / "cut/checkpoint-9/optimizer.pt").write_bytes(bytes(100))
+    with caplog.at_level("WARNING", "crild"):
+        resumed = trainer("cut")
+        assert resumed.steps_done() == 6
+    (line,) = caplog.messages
+    assert re.fullmatch(
+        r"stage ild: checkpoint-9 is damaged \(optimizer.pt has 100 of \d+ bytes\); going on from step 6", line
+    )
+    resumed.run()
+    assert not list(tmp_path.rglob("incomplete"))
+    assert all(torch.equal(x, whole.student.state_dict()[name]) for name, x in resumed.student.state_dict().items())
+    assert log(tmp_path / "whole") == log(tmp_path / "cut")
+    for each in resumed.checkpoints():
+        (each / "model.safetensors").unlink()
+    caplog.clear()
+    assert trainer("cut").steps_done() == 0
+    assert [message.rpartition("; ")[2] for message in caplog.messages] == ["the stage begins anew"] * 2
 
 
 def masses(module):
@@ -379,8 +409,7 @@ def test_masses_are_uniform_at_first_move_with_every_step_and_are_in_checkpoints
         assert not torch.equal(watch.seen[0][name], watch.seen[1][name])
         for seen in watch.seen:
             assert float(seen[name].sum()) == pytest.approx(1.0, abs=1e-12)
-    (checkpoint,) = trainer.checkpoints()
-    saved = load_file(checkpoint / BESIDE)
+    saved = load_file(trainer.checkpoints()[-1] / BESIDE)
     for name, x in watch.seen[-1].items():
         assert torch.equal(saved[f"objective.{name}"], x)
         assert torch.equal(masses(trainer.distiller)[name], x)

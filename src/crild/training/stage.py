@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from crild.checkpoints import KEPT as CHECKPOINTS
+from crild.checkpoints import checkpoints, flaw, seal, step_of
 from crild.config import StageSettings
+from crild.console import warn
 from crild.data.augment import Augmented
 from crild.data.batching import Collator, LengthGroupedSampler
 from crild.errors import CrildError
@@ -139,7 +143,7 @@ class StageTrainer(DistillerTrainer):
 
     def _run(self) -> None:
         shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
-        checkpoint, done = next(reversed(self.checkpoints()), None), self.steps_done()
+        checkpoint, done = self.newest, self.steps_done()
         steps = trim_log(StageFolder(self.folder).steps, done)
         history = trim_log(StageFolder(self.folder).history, done)
         evaluated = history[-1]["step"] if history else 0
@@ -156,9 +160,26 @@ class StageTrainer(DistillerTrainer):
         if self.kept is not None:
             self.distiller.student.load_state_dict(self.kept)
 
+    @cached_property
+    def newest(self) -> Path | None:
+        """The newest checkpoint that is whole, to go on from; damaged ones are removed, and it is said."""
+        damaged = []
+        for path in reversed(self.checkpoints()):
+            if (wrong := flaw(path)) is None:
+                break
+            damaged.append((path, wrong))
+        else:
+            path = None
+        for each, wrong in damaged:
+            onward = f"going on from step {step_of(path)}" if path else "the stage begins anew"
+            warn(f"stage {self.stage}: {each.name} is damaged ({wrong}); {onward}")
+        if damaged and self.is_world_process_zero():
+            self.remove([each for each, _ in damaged])
+        return path
+
     def steps_done(self) -> int:
         """Return the optimiser steps that are safe in a checkpoint."""
-        return max((int(path.name.rsplit("-", 1)[1]) for path in self.checkpoints()), default=0)
+        return step_of(self.newest) if self.newest else 0
 
     def remove_checkpoints(self) -> None:
         """Delete the stage's checkpoints; its result is saved."""
@@ -174,8 +195,7 @@ class StageTrainer(DistillerTrainer):
 
     def checkpoints(self) -> list[Path]:
         """Return the stage's complete checkpoints, oldest first."""
-        found = self.folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")
-        return sorted(found, key=lambda path: int(path.name.rsplit("-", 1)[1]))
+        return checkpoints(self.folder)
 
     # ---- one step ----
 
@@ -296,9 +316,9 @@ class StageTrainer(DistillerTrainer):
         finally:
             self.args.output_dir = str(self.folder)
         if self.is_world_process_zero():
-            older = [path for path in self.checkpoints() if path.name != name]
+            seal(self.folder / INCOMPLETE / name)
             os.replace(self.folder / INCOMPLETE / name, self.folder / name)
-            self.remove(older)
+            self.remove(self.checkpoints()[:-CHECKPOINTS])
 
 
 def out_of_memory(stage: str, settings: StageSettings) -> str:
