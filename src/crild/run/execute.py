@@ -22,7 +22,7 @@ from transformers import (
 from crild.config import DistillConfig, FinetuneConfig
 from crild.console import about, say, warn
 from crild.data.augment import Augmented
-from crild.files import cached_array, load_array, load_weights, save_weights, write_whole
+from crild.files import cached_array, load_array, load_weights, room_in, save_weights, write_whole
 from crild.inference import bytes_on_disk, latencies, parameters, predict
 from crild.models.architecture import input_names
 from crild.models.head import copy_head, name_labels
@@ -112,10 +112,10 @@ class Scorer:
             return predict(model, read.split(name), read.tokenizer)
         if name not in self._logits:
             file = self._file(name)
-            if file is not None and file.exists():
-                self._logits[name] = load_array(file)
-            else:
-                self._logits[name] = predict(model, self.inputs.split(name), self.inputs.tokenizer)
+            kept = load_array(file) if file is not None else None
+            if kept is None:
+                kept = predict(model, self.inputs.split(name), self.inputs.tokenizer)
+            self._logits[name] = kept
         return self._logits[name]
 
     def keep(self) -> None:
@@ -144,7 +144,7 @@ def execute(prepared: Prepared) -> Result:
         CrildError: another process works in the directory, or it has come to hold another run.
     """
     folder, config, models, plan = prepared.folder, prepared.config, prepared.models, prepared.plan
-    with folder.locked():
+    with room_in(folder.path), folder.locked():
         folder.refuse_another(prepared.identity)
         if folder.is_finished:  # by another process, in the meantime
             return folder.result
@@ -197,11 +197,12 @@ def train_stage(
     files, inputs, config, recipe = prepared.folder.stage(stage.name), prepared.inputs, prepared.config, stage.recipe
     objective = prepared.models.objective if recipe.uses_objective else None
     if files.done.exists():
-        say(f"{stage.title}: finished before")
-        load_weights(files.weights, model)
-        if objective is not None and files.objective.exists():
-            load_weights(files.objective, objective)
-        return
+        learned = objective is None or not objective.state_dict() or load_weights(files.objective, objective)
+        if learned and load_weights(files.weights, model):
+            say(f"{stage.title}: finished before")
+            return
+        warn(f"{stage.title}: the weights that it ended with are damaged; it begins anew")
+        files.done.unlink()
     files.path.mkdir(parents=True, exist_ok=True)
     rows: Dataset | Augmented = stage_rows(prepared, stage)
     held_out = inputs.selection
@@ -354,7 +355,8 @@ def save_model(prepared: Prepared, model: PreTrainedModel, role: str, tokenizer:
         model.save_pretrained(path)
         tokenizer.save_pretrained(path)
 
-    prepared.folder.save_model(role, write)
+    with room_in(prepared.folder.path, sum(x.nbytes for x in model.state_dict().values())):
+        prepared.folder.save_model(role, write)
 
 
 # ---- scores ----

@@ -130,8 +130,8 @@ class RunFolder:
             return None
         with own_random_state():  # maps are drawn before they are loaded
             objective = compose_matching(self.plan.matching, self.student, self.teacher)
-        if (self.path / OBJECTIVE).exists():
-            load_weights(self.path / OBJECTIVE, objective)
+        if (self.path / OBJECTIVE).exists() and not load_weights(self.path / OBJECTIVE, objective):
+            raise CrildError(f"{self.path / OBJECTIVE}: the file is damaged")
         return objective.eval()
 
     @cached_property

@@ -31,7 +31,7 @@ from crild.console import warn
 from crild.data.augment import Augmented
 from crild.data.batching import Collator, LengthGroupedSampler
 from crild.errors import CrildError
-from crild.files import StageFolder, write_whole
+from crild.files import StageFolder, room_in, write_whole
 from crild.training.arguments import StageArguments
 from crild.training.distiller import Distiller
 from crild.training.trainer import DistillerTrainer, add_terms
@@ -307,14 +307,24 @@ class StageTrainer(DistillerTrainer):
         self.kept = kept or None
         super().load_beside({name: x for name, x in tensors.items() if not name.startswith(KEPT)})
 
+    def _bytes(self) -> int:
+        """Return about how many bytes a checkpoint has."""
+        moments = [x for each in self.optimizer.state.values() for x in each.values()]  # type: ignore[union-attr]
+        tensors = (*self.student.state_dict().values(), *self.beside().values(), *moments)
+        return sum(x.nbytes for x in tensors if isinstance(x, Tensor))
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint under another name and rename it when it is complete."""
         name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         self.args.output_dir = str(self.folder / INCOMPLETE)
-        try:
-            super()._save_checkpoint(model, trial)
-        finally:
-            self.args.output_dir = str(self.folder)
+        with room_in(self.folder, self._bytes()):
+            try:
+                super()._save_checkpoint(model, trial)
+            except Exception:  # a full disk has room again for what else there is to write
+                shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
+                raise
+            finally:
+                self.args.output_dir = str(self.folder)
         if self.is_world_process_zero():
             seal(self.folder / INCOMPLETE / name)
             os.replace(self.folder / INCOMPLETE / name, self.folder / name)
