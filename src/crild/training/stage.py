@@ -3,8 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,10 @@ from crild.console import warn
 from crild.data.augment import Augmented
 from crild.data.batching import Collator, LengthGroupedSampler
 from crild.errors import CrildError
-from crild.files import StageFolder, room_in, write_whole
+from crild.files import StageFolder, room_in, whole
 from crild.training.arguments import StageArguments
 from crild.training.distiller import Distiller
+from crild.training.divergence import diverged, lost_term, lost_weight
 from crild.training.trainer import DistillerTrainer, add_terms
 
 INCOMPLETE = "incomplete"
@@ -100,6 +100,7 @@ class StageTrainer(DistillerTrainer):
         self.settings, self.folder, self.score, self.watch = settings, folder, score, watch
         self.pending: list[dict[str, Any]] = []
         self.epoch_terms: dict[str, tuple[float, float]] = {}  # (sum, count) since the last evaluation
+        self.start: dict[str, float] = {}  # every term on the held-out rows before the first step
         self.kept: dict[str, Tensor] | None = None  # the student's weights, best or averaged until now
         args = StageArguments(
             output_dir=str(folder),
@@ -134,7 +135,8 @@ class StageTrainer(DistillerTrainer):
         """Train to the end, from the newest complete checkpoint if there is one; the student ends as the one kept.
 
         Raises:
-            CrildError: the device's memory does not hold a micro-batch.
+            CrildError: the device's memory does not hold a micro-batch, or the stage diverges; the last checkpoint,
+                from before that, is kept.
         """
         try:
             self._run()
@@ -143,13 +145,14 @@ class StageTrainer(DistillerTrainer):
 
     def _run(self) -> None:
         shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
-        checkpoint, done = self.newest, self.steps_done()
-        steps = trim_log(StageFolder(self.folder).steps, done)
+        checkpoint = self.newest()
+        done = step_of(checkpoint) if checkpoint else 0
         history = trim_log(StageFolder(self.folder).history, done)
-        evaluated = history[-1]["step"] if history else 0
-        for entry in steps:
-            if entry["step"] > evaluated:
-                self._add_to_epoch({k: (t["value"] * t["count"], t["count"]) for k, t in entry["terms"].items()})
+        if history:
+            self.start = history[0]["held_out"]
+        for entry in trim_log(StageFolder(self.folder).steps, done, after=history[-1]["step"] if history else 0):
+            numbers = {name: (t["value"] * t["count"], t["count"]) for name, t in entry["terms"].items()}
+            add_numbers(self.epoch_terms, numbers)
         if checkpoint and done >= self.args.max_steps:  # killed after the last step; `train` would take another one
             self._load_from_checkpoint(str(checkpoint))
         else:
@@ -157,12 +160,12 @@ class StageTrainer(DistillerTrainer):
                 self.evaluate()  # where the stage starts from: what a falling loss falls from
             self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self.flush()
+        self.refuse_divergence(self.state.global_step, lost_weight(self.distiller))
         if self.kept is not None:
             self.distiller.student.load_state_dict(self.kept)
 
-    @cached_property
     def newest(self) -> Path | None:
-        """The newest checkpoint that is whole, to go on from; damaged ones are removed, and it is said."""
+        """Return the newest checkpoint that is whole, to go on from; damaged ones are removed, and it is said."""
         damaged = []
         for path in reversed(self.checkpoints()):
             if (wrong := flaw(path)) is None:
@@ -179,7 +182,8 @@ class StageTrainer(DistillerTrainer):
 
     def steps_done(self) -> int:
         """Return the optimiser steps that are safe in a checkpoint."""
-        return step_of(self.newest) if self.newest else 0
+        newest = self.newest()
+        return step_of(newest) if newest else 0
 
     def remove_checkpoints(self) -> None:
         """Delete the stage's checkpoints; its result is saved."""
@@ -224,11 +228,21 @@ class StageTrainer(DistillerTrainer):
             )
         add_terms(self.pending[-1]["sums"], output["terms"])
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log; what was logged is in the stage's own files, and neither memory nor checkpoints grow with it."""
+        super().log(logs, start_time)
+        self.state.log_history.clear()
+
     def flush(self) -> None:
-        """Write the pending steps to ``steps.jsonl``: every term by name, value and weight."""
+        """Write the pending steps to ``steps.jsonl``: every term by name, value and weight.
+
+        Raises:
+            CrildError: one of them shows that the stage has diverged.
+        """
         pending, self.pending = self.pending, []
         if not pending or not self.is_world_process_zero():
             return
+        together: dict[str, tuple[float, float]] = {}
         with (StageFolder(self.folder).steps).open("a") as log:
             for entry in pending:
                 sums, weights = entry.pop("sums"), entry.pop("weights")
@@ -236,14 +250,19 @@ class StageTrainer(DistillerTrainer):
                 numbers = {name: pair.tolist() for name, pair in sums.items()}
                 for name, (total, count) in numbers.items():
                     terms[name] = {"value": total / max(count, 1), "weight": weights[name], "count": count}
-                self._add_to_epoch(numbers)
+                add_numbers(self.epoch_terms, numbers)
+                add_numbers(together, numbers)
                 loss = sum(t["value"] * t["weight"] for t in terms.values())
                 print(json.dumps({**entry, "loss": loss, "terms": terms}), file=log)
+        self.refuse_divergence(pending[-1]["step"], lost_term(means_of(together), self.start))
 
-    def _add_to_epoch(self, sums: dict[str, tuple[float, float]]) -> None:
-        for name, (total, count) in sums.items():
-            before = self.epoch_terms.get(name, (0.0, 0.0))
-            self.epoch_terms[name] = (before[0] + total, before[1] + count)
+    def refuse_divergence(self, step: int, what: str | None) -> None:
+        """Raise `CrildError` where something has diverged; asked where numbers are there anyway, not at every step."""
+        if what is not None:
+            kept = self.checkpoints()
+            half = self.args.bf16 or self.args.fp16
+            safe = step_of(kept[-1]) if kept else 0
+            raise CrildError(diverged(self.stage, step, what, safe, self.settings, half))
 
     # ---- held-out evaluation ----
 
@@ -251,11 +270,14 @@ class StageTrainer(DistillerTrainer):
         """Measure every term, and the score where the stage has one, on the held-out split; keep the best student."""
         self.flush()
         held_out, _, logits = self.measure(self.eval_dataset)
+        if not self.state.global_step:
+            self.start = held_out
+        self.refuse_divergence(self.state.global_step, lost_term(held_out, self.start))
         entry: dict[str, Any] = {
             "stage": self.stage,
             "step": self.state.global_step,
             "epoch": round(self.state.epoch or 0.0, 4),
-            "train": {name: total / max(count, 1) for name, (total, count) in self.epoch_terms.items()},
+            "train": means_of(self.epoch_terms),
             "held_out": held_out,
         }
         self.epoch_terms = {}
@@ -314,7 +336,8 @@ class StageTrainer(DistillerTrainer):
         return sum(x.nbytes for x in tensors if isinstance(x, Tensor))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint under another name and rename it when it is complete."""
+        """Write a checkpoint under another name and rename it when it is complete; never one of lost weights."""
+        self.refuse_divergence(self.state.global_step, lost_weight(self.distiller))
         name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         self.args.output_dir = str(self.folder / INCOMPLETE)
         with room_in(self.folder, self._bytes()):
@@ -342,17 +365,35 @@ def out_of_memory(stage: str, settings: StageSettings) -> str:
     )
 
 
-def trim_log(path: Path, step: int) -> list[dict[str, Any]]:
-    """Drop the lines of a log that are later than ``step``, for a resumed stage writes them again; return the rest."""
+def add_numbers(sums: dict[str, tuple[float, float]], more: Mapping[str, Sequence[float]]) -> None:
+    """Add each term's (sum, count) to the running one."""
+    for name, (total, count) in more.items():
+        before = sums.get(name, (0.0, 0.0))
+        sums[name] = (before[0] + total, before[1] + count)
+
+
+def means_of(sums: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """Return each term's mean; 0 where nothing was counted."""
+    return {name: total / max(count, 1) for name, (total, count) in sums.items()}
+
+
+def trim_log(path: Path, step: int, after: int = -1) -> list[dict[str, Any]]:
+    """Drop the lines of a log that are later than ``step``, for a resumed stage writes them again.
+
+    Returns:
+        Of the others those that are later than ``after``: a log is long.
+    """
     if not path.exists():
         return []
     kept = []
-    for line in path.read_text().splitlines():
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:  # a line that was cut off when the run was killed
-            break
-        if entry["step"] <= step:
-            kept.append(entry)
-    write_whole(path, "".join(json.dumps(entry) + "\n" for entry in kept))
+    with whole(path) as part, path.open(encoding="utf-8") as log, part.open("w", encoding="utf-8") as out:
+        for line in log:
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:  # a line that was cut off when the run was killed
+                break
+            if entry["step"] <= step:
+                out.write(line.rstrip("\n") + "\n")
+            if after < entry["step"] <= step:
+                kept.append(entry)
     return kept
