@@ -471,7 +471,8 @@ def test_memory_does_not_grow_with_the_steps(tmp_path):
     _, before, *later = (each for each in watch.seen if each is not None)
     assert len(later) == 2
     for objects, tensors, size in later:
-        assert (tensors, size) == before[1:]
+        assert tensors == before[1]
+        assert size == pytest.approx(before[2], rel=0.02)  # a batch is as wide as its longest row
         assert objects < before[0] + 50
     assert trainer.state.log_history == []  # it would be in every checkpoint too
 
