@@ -5,10 +5,10 @@
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
 The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `export`, `compare`, `frontier`, `tune`,
-`diagnose`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind
-it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a `transformers.Trainer`), `objective`
-(to add one of your own), `quiet`, and `CrildError`. The package `crild.diagnostics` has the functions that `diagnose`
-applies to a run.
+`diagnose`, `status`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student with its
+teacher behind it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
+`transformers.Trainer`), `objective` (to add one of your own), `quiet`, and `CrildError`. The package
+`crild.diagnostics` has the functions that `diagnose` applies to a run.
 """
 
 from importlib.metadata import version
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         FinetuneConfig,
         FrontierConfig,
         PredictConfig,
+        StatusConfig,
         TuneConfig,
     )
     from crild.console import quiet
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from crild.serving.export import export
     from crild.trainer import DistillationTrainer
     from crild.training.arguments import DistillationArguments
+    from crild.watching import status
 
 __version__ = version("crild")
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "FrontierConfig",
     "PredictConfig",
     "RunFolder",
+    "StatusConfig",
     "TuneConfig",
     "cascade",
     "check",
@@ -70,6 +73,7 @@ __all__ = [
     "objective",
     "predict",
     "quiet",
+    "status",
     "tune",
 ]
 
@@ -85,6 +89,7 @@ _HOME = {
     "FrontierConfig": "crild.config",
     "PredictConfig": "crild.config",
     "RunFolder": "crild.run.folder",
+    "StatusConfig": "crild.config",
     "TuneConfig": "crild.config",
     "cascade": "crild.run.cascade",
     "check": "crild.checking",
@@ -98,6 +103,7 @@ _HOME = {
     "objective": "crild.objectives",
     "predict": "crild.scoring",
     "quiet": "crild.console",
+    "status": "crild.watching",
     "tune": "crild.search",
 }
 

@@ -25,6 +25,7 @@ from crild.config import (
     FrontierConfig,
     MethodsConfig,
     PredictConfig,
+    StatusConfig,
     TuneConfig,
 )
 from crild.config.arguments import check_paths, parse
@@ -345,6 +346,15 @@ def diagnose(config: DiagnoseConfig, switches: Any) -> int:
     return 0
 
 
+def status(config: StatusConfig, switches: Any) -> int:
+    """`crild status RUN`; no torch: the answer comes at once."""
+    from crild.watching import status as look
+
+    found = look(config)
+    print(json.dumps(found.to_dict(), indent=2) if switches.json else found)
+    return 0
+
+
 def methods(config: MethodsConfig, switches: Any) -> int:
     """`crild methods [NAME] [--json]`."""
     chosen = list(METHODS.values()) if config.name is None else [find_method(config.name)]
@@ -416,6 +426,7 @@ VERBS = {
     "diagnose": Verb(
         "look at finished runs: gaps, noise, curvature, layers, loss surfaces", DiagnoseConfig, diagnose, "runs"
     ),
+    "status": Verb("say how far a run, a grid or a frontier is, and what it goes on from", StatusConfig, status, "run"),
     "methods": Verb("list the methods, or explain one", MethodsConfig, methods, "name"),
 }
 

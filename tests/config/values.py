@@ -13,6 +13,7 @@ from crild.config.options import (
     FrontierConfig,
     MethodsConfig,
     PredictConfig,
+    StatusConfig,
     TuneConfig,
 )
 
@@ -25,6 +26,7 @@ VERBS = {
     "tune": TuneConfig,
     "evaluate": EvaluateConfig,
     "diagnose": DiagnoseConfig,
+    "status": StatusConfig,
     "predict": PredictConfig,
     "methods": MethodsConfig,
 }

@@ -509,6 +509,13 @@ class DiagnoseConfig:
 
 
 @options
+class StatusConfig:
+    """Run"""
+
+    run: Place | None = option(None, "folder of a run, a grid or a frontier", required="run", reads="folder")
+
+
+@options
 class DemoConfig:
     """Output"""
 

@@ -15,14 +15,13 @@ from crild.files import check_folder, room_in, write_whole
 from crild.grid.cells import Outcome, facts_of
 from crild.grid.formats import write_all
 from crild.grid.space import spelled
-from crild.grid.spec import CONTROL, Cell, Grid, Tuning, as_values, cells, make_grid, read_grid, select
+from crild.grid.spec import CONTROL, GRID, RESULTS, Cell, Grid, Tuning, as_values, cells, make_grid, read_grid, select
 from crild.grid.table import Summary, summarise
 from crild.grid.tuning import check_tuning, done_before, left_out, minutes_of, refuse_another, with_settings
 from crild.grid.workers import Pool, open_pool, share_threads
 from crild.randomness import own_random_state
 from crild.run.objects import described, exchanged, on_disk, option_of
 
-GRID, RESULTS = "grid.yaml", "results.json"
 MOST_PLANNED = 2  # runs whose time is estimated by timing some steps
 
 

@@ -148,8 +148,9 @@ def execute(prepared: Prepared) -> Result:
         folder.refuse_another(prepared.identity)
         if folder.is_finished:  # by another process, in the meantime
             return folder.result
-        given = {"given": dict(prepared.given)} if prepared.given else {}
-        folder.start(prepared.identity, plan, {"seed": config.seed, "data_seed": config.data_seed, **given})
+        more: dict[str, Any] = {"given": dict(prepared.given)} if prepared.given else {}
+        more |= {"minutes": {k: round(v, 2) for k, v in prepared.minutes.items()}} if prepared.minutes else {}
+        folder.start(prepared.identity, plan, {"seed": config.seed, "data_seed": config.data_seed, **more})
         clock = folder.clock()
         control = deepcopy(models.student) if plan.stage("control") else None
         trained: dict[str, PreTrainedModel | None] = {

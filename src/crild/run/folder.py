@@ -1,4 +1,4 @@
-"""The run directory: the only place that knows the names of its files."""
+"""The run directory: the only place that knows the names of its files. Needs torch only where models are loaded."""
 
 import json
 import os
@@ -14,25 +14,23 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import torch
 import yaml
 from filelock import FileLock, Timeout
 
 from crild.errors import CrildError
 from crild.files import INPUTS, StageFolder, check_folder, load_weights, write_folder, write_frame, write_whole
-from crild.randomness import own_random_state
 from crild.run.identity import Identity, read_options, refuse
-from crild.run.plan import Plan
 from crild.run.result import Result
 
 if TYPE_CHECKING:
+    import pandas as pd
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from crild.objectives import Composition
+    from crild.run.plan import Plan
 
-CONFIG, FACTS, PLAN, RESULT, SECONDS, LOCK = (
-    "config.yaml", "run.json", "plan.json", "result.json", "seconds.json", ".lock",
+CONFIG, FACTS, PLAN, RESULT, SECONDS, LOCK, HOLDER = (
+    "config.yaml", "run.json", "plan.json", "result.json", "seconds.json", ".lock", "holder.lock",
 )  # fmt: skip
 PREDICTIONS, SELECTION, OBJECTIVE = "predictions.parquet", "selection.parquet", "objective.safetensors"
 DIAGNOSTICS = "diagnostics"
@@ -88,8 +86,10 @@ class RunFolder:
         return facts
 
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> "Plan":
         """Its stages."""
+        from crild.run.plan import Plan
+
         return Plan.of(json.loads((self.path / PLAN).read_text(encoding="utf-8")))
 
     @cached_property
@@ -124,6 +124,7 @@ class RunFolder:
     @cached_property
     def objective(self) -> "Composition | None":
         """What the method's own term matches, with its learned state; ``None`` where the method has no such term."""
+        from crild.randomness import own_random_state
         from crild.run.models import compose_matching
 
         if self.plan.matching is None:
@@ -135,14 +136,18 @@ class RunFolder:
         return objective.eval()
 
     @cached_property
-    def predictions(self) -> pd.DataFrame:
+    def predictions(self) -> "pd.DataFrame":
         """Every scored row: ``text``, perhaps ``text_pair``, ``label``, ``split``; of each model its answer, and the
         probabilities where there are classes."""
+        import pandas as pd
+
         return pd.read_parquet(self.path / PREDICTIONS)
 
     @cached_property
-    def selection_predictions(self) -> pd.DataFrame:
+    def selection_predictions(self) -> "pd.DataFrame":
         """The same for the selection rows."""
+        import pandas as pd
+
         return pd.read_parquet(self.path / SELECTION)
 
     @property
@@ -236,7 +241,7 @@ class RunFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / LOCK)
-        holder = self.path / "holder.lock"
+        holder = self.path / HOLDER
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -247,13 +252,15 @@ class RunFolder:
             ) from None
         try:
             started = datetime.now(UTC).isoformat(timespec="seconds")
-            write_whole(holder, json.dumps({"process": os.getpid(), "started": started}) + "\n")
+            write_whole(
+                holder, json.dumps({"process": os.getpid(), "started": started, "host": platform.node()}) + "\n"
+            )
             yield
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
 
-    def start(self, identity: Identity, plan: Plan, more: Mapping[str, Any]) -> None:
+    def start(self, identity: Identity, plan: "Plan", more: Mapping[str, Any]) -> None:
         """Write what is to be run, what its files hold, versions, and more facts; a run that goes on keeps its own."""
         if not (self.path / FACTS).exists():
             facts = {"started": datetime.now(UTC).isoformat(timespec="seconds"), **more, "contents": identity.contents}
@@ -278,7 +285,7 @@ class RunFolder:
         """Fill the folder of a model, whole or not at all."""
         write_folder(self.model(role), fill)
 
-    def write_frame(self, frame: pd.DataFrame, selection: bool = False) -> None:
+    def write_frame(self, frame: "pd.DataFrame", selection: bool = False) -> None:
         """Write the scored rows, or the selection rows."""
         write_frame(self.path / (SELECTION if selection else PREDICTIONS), frame)
 
@@ -332,6 +339,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def environment() -> dict[str, Any]:
     """Return versions and machine."""
+    import torch
+
     return {
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "machine": {
