@@ -13,6 +13,7 @@ from crild.run.status import Status, bytes_in, read, state_of, status_of
 
 STATES = ("finished", "running", "killed", "interrupted", "failed", "not started")
 COMPLAINT = "crild: error: "
+ANY = ""  # method
 
 
 @dataclass(frozen=True)
@@ -108,26 +109,21 @@ def status_of_cell(folder: Path, cell: Cell) -> Status:
 
 
 def minutes_left(listed: list[Cell], runs: dict[str, Status]) -> float | None:
-    """Return about how long a grid takes to its end: each run as long as finished ones of its method, or as any."""
-    took: dict[str, list[float]] = {}
+    """Return about how long a grid takes to its end: each job as long as finished ones like it."""
+    took: dict[tuple[bool, str], list[float]] = {}
     for cell in listed:
-        if runs[cell.name].state == "finished" and not isinstance(cell, Tuning):
-            took.setdefault(cell.method, []).append(runs[cell.name].minutes)
-    every = [minutes for each in took.values() for minutes in each]
-    left, at_once = 0.0, 0
+        if runs[cell.name].state == "finished":
+            for alike in (cell.method, ANY):
+                took.setdefault((isinstance(cell, Tuning), alike), []).append(runs[cell.name].minutes)
+    left = 0.0
     for cell in listed:
-        run = runs[cell.name]
-        at_once += run.state == "running"
-        if run.state == "finished":
-            continue
-        if run.minutes_left is not None:
-            left += run.minutes_left
-        elif every and not isinstance(cell, Tuning):
-            alike = took.get(cell.method, every)
-            left += sum(alike) / len(alike)
-        else:
-            return None
-    return left / max(1, at_once)
+        run, kind = runs[cell.name], isinstance(cell, Tuning)
+        known = took.get((kind, cell.method)) or took.get((kind, ANY))
+        if run.state != "finished":
+            if run.minutes_left is None and known is None:
+                return None
+            left += sum(known) / len(known) if run.minutes_left is None and known else run.minutes_left or 0.0
+    return left / max(1, sum(run.state == "running" for run in runs.values()))
 
 
 def last_complaint(log: Path) -> str | None:
