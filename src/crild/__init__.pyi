@@ -10,8 +10,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from crild.checking import Examination
 from crild.data.suspects import Suspicious
 from crild.diagnostics.diagnosis import Diagnosis
+from crild.grid.status import GridStatus
 from crild.pareto.result import Frontier
 from crild.run.result import Evaluation, Result
+from crild.run.status import Status
 from crild.serving.result import Export
 from crild.config import CheckConfig as CheckConfig
 from crild.errors import CrildError as CrildError
@@ -25,6 +27,7 @@ from crild.config import FinetuneConfig as FinetuneConfig
 from crild.config import FrontierConfig as FrontierConfig
 from crild.config import PredictConfig as PredictConfig
 from crild.run.folder import RunFolder as RunFolder
+from crild.config import StatusConfig as StatusConfig
 from crild.config import SuspiciousConfig as SuspiciousConfig
 from crild.config import TuneConfig as TuneConfig
 from crild.run.cascade import cascade as cascade
@@ -33,7 +36,7 @@ from crild.objectives import objective as objective
 from crild.console import quiet as quiet
 
 __version__: str
-__all__ = ['CheckConfig', 'CrildError', 'DiagnoseConfig', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'ExportConfig', 'FinetuneConfig', 'FrontierConfig', 'PredictConfig', 'RunFolder', 'SuspiciousConfig', 'TuneConfig', 'cascade', 'check', 'compare', 'diagnose', 'distill', 'evaluate', 'export', 'finetune', 'frontier', 'objective', 'predict', 'quiet', 'suspicious', 'tune']
+__all__ = ['CheckConfig', 'CrildError', 'DiagnoseConfig', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'ExportConfig', 'FinetuneConfig', 'FrontierConfig', 'PredictConfig', 'RunFolder', 'StatusConfig', 'SuspiciousConfig', 'TuneConfig', 'cascade', 'check', 'compare', 'diagnose', 'distill', 'evaluate', 'export', 'finetune', 'frontier', 'objective', 'predict', 'quiet', 'status', 'suspicious', 'tune']
 
 def check(
     config: CheckConfig | None = None,
@@ -704,6 +707,33 @@ def predict(
         revision: branch, tag or commit of models on the hub (default: their main branch)
         output: file (.csv, .jsonl, .parquet) of every row and its answer
         overwrite: replace an earlier file of that name
+    """
+    ...
+
+def status(
+    config: StatusConfig | None = None,
+    *,
+    run: str | PathLike[str] | None = None,
+) -> Status | GridStatus:
+    """Say how far a run, a grid or a frontier is: running or killed, where, how long it takes, what it goes on from.
+
+    Nothing is locked, loaded or written, so it can be asked while the run goes on.
+
+    Args:
+        config: a whole configuration; or
+        options: the fields of `StatusConfig`: ``run="runs/tweets"``.
+
+    Returns:
+        It prints as a few lines; ``to_dict`` has all of it.
+
+    Raises:
+        CrildError: the folder holds neither a run nor a grid.
+
+    Example:
+        >>> print(crild.status(run="runs/tweets"))
+
+    Options:
+        run: folder of a run, a grid or a frontier
     """
     ...
 

@@ -26,6 +26,7 @@ from crild.config import (
     MethodsConfig,
     PlayConfig,
     PredictConfig,
+    StatusConfig,
     TuneConfig,
 )
 from crild.config.arguments import check_paths, parse
@@ -404,6 +405,15 @@ def play(config: PlayConfig, switches: Any) -> int:
     return 0
 
 
+def status(config: StatusConfig, switches: Any) -> int:
+    """`crild status RUN`; no torch: the answer comes at once."""
+    from crild.watching import status as look
+
+    found = look(config)
+    print(json.dumps(found.to_dict(), indent=2) if switches.json else found)
+    return 0
+
+
 def methods(config: MethodsConfig, switches: Any) -> int:
     """`crild methods [NAME] [--json]`."""
     chosen = list(METHODS.values()) if config.name is None else [find_method(config.name)]
@@ -477,6 +487,7 @@ VERBS = {
         "look at finished runs: gaps, noise, curvature, layers, loss surfaces", DiagnoseConfig, diagnose, "runs"
     ),
     "play": Verb("try a finished run's models in the browser, side by side", PlayConfig, play, "run", ()),
+    "status": Verb("say how far a run, a grid or a frontier is, and what it goes on from", StatusConfig, status, "run"),
     "methods": Verb("list the methods, or explain one", MethodsConfig, methods, "name"),
 }
 

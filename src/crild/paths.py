@@ -1,5 +1,6 @@
 """Paths that a user names: what can only be one, and what is not there. Nothing is loaded: a typo is told at once."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -37,10 +38,16 @@ def refuse_absent(option: str, name: str, kind: str) -> None:
 
 
 def is_writable(folder: Path) -> bool:
-    """Return whether files can be made in a folder: whoever is root may write anywhere by name, and cannot in /proc."""
+    """Return whether files can be made in a folder: whoever is root may write anywhere by name, and cannot in /proc.
+
+    Raises:
+        OSError: its disk is full.
+    """
     try:
         os.rmdir(tempfile.mkdtemp(dir=folder, prefix=TRIAL))
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
         return False
     return True
 

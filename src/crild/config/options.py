@@ -541,6 +541,13 @@ class PlayConfig:
 
 
 @options
+class StatusConfig:
+    """Run"""
+
+    run: Place | None = option(None, "folder of a run, a grid or a frontier", required="run", reads="folder")
+
+
+@options
 class DemoConfig:
     """Output"""
 

@@ -14,6 +14,7 @@ from crild.grid.space import Range, read_space
 from crild.methods import find_method
 
 CONTROL = "ft"
+GRID, RESULTS, TRIALS = "grid.yaml", "results.json", "trials.json"  # in a grid's folder, in a tuning's
 DECIDED_HERE = ("output", "seed", "data_seed", "control", "method", "cache")  # options that a grid sets itself
 DECIDED_BY_TUNE = ("epochs", "max_steps", "ild_epochs", "ild_batch_size", "kd_epochs", "kd_batch_size")
 SHARE = "stage_1_share"  # of all passes; searched beside options
@@ -365,6 +366,11 @@ def teacher_cell(task: str, condition: str, options: Mapping[str, Any], seed: in
     known = {k: v for k, v in options.items() if k in option_names(FinetuneConfig)} | {"seed": seed}
     key = hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()[:12]
     return Cell(task, condition, "teacher", seed, f"teachers/{slug(task)}-{key}", known)
+
+
+def log_of(root: Path, cell: Cell) -> Path:
+    """Return the file that a run's output goes to; it is there as soon as a worker has taken the run."""
+    return root / "logs" / f"{slug(cell.folder)}.log"
 
 
 def seed_at(numbers: list[int], place: int) -> int:

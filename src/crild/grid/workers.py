@@ -17,8 +17,8 @@ import torch
 
 from crild.console import quiet_libraries, say
 from crild.errors import CrildError, to_install
-from crild.grid.cells import Outcome, log_of, one_line
-from crild.grid.spec import Cell
+from crild.grid.cells import Outcome, one_line
+from crild.grid.spec import Cell, log_of
 from crild.grid.tuning import run_job
 
 Job = tuple[Cell, bool]
