@@ -1,6 +1,7 @@
 """`tune`: search a method's settings with Optuna, on splits carved from the training data."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from crild.grid.spec import Cell, teacher_cell
 from crild.grid.study import load_optuna, records, run_trials
 from crild.methods import Method, find_method
 from crild.randomness import own_random_state
+from crild.run.folder import RunFolder
 from crild.run.identity import CHANGES_NOTHING, check_output
 from crild.run.objects import configured
 
@@ -60,7 +62,19 @@ def search(config: TuneConfig) -> dict[str, Any]:
     space = search_space(config, find_method(config.method))
     mine = {name: value for name, value in as_dict(config).items() if name not in (*CHANGES_NOTHING, "trials")}
     folder = check_output(config.output, mine, OPTIONS, "search")
-    folder.mkdir(parents=True, exist_ok=True)
+    with RunFolder(folder).locked():
+        return search_in(folder, config, mine, space)
+
+
+def search_in(folder: Path, config: TuneConfig, mine: Mapping[str, Any], space: dict[str, Range]) -> dict[str, Any]:
+    """Search in a folder that no other process searches in.
+
+    Args:
+        folder: of the search.
+        config: its options.
+        mine: those that make it this search.
+        space: what is searched.
+    """
     write_whole(folder / OPTIONS, yaml.safe_dump(mine, sort_keys=False))
     passed_on = [name for name in option_names(DistillConfig) if name not in ("output", "cache")]
     common = {name: getattr(config, name) for name in passed_on if getattr(config, name) is not None}

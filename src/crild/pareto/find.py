@@ -76,11 +76,31 @@ def frontier(
 def find(config: FrontierConfig) -> Frontier:
     """Find it as a configuration says; see `frontier`."""
     folder = check_folder(config.output, GRID, "grid").resolve()
-    vocabularies = read_vocabularies(config.vocabularies)
+    read_vocabularies(config.vocabularies)
     options, source = models_of(config)
     shape = Shape.of(source.config)
     listed = candidates(config, {"layers": shape.layers, "width": shape.width})
-    known = untrained(folder, config, listed, source)
+    with RunFolder(folder).locked():
+        return find_among(folder, config, options, listed, untrained(folder, config, listed, source))
+
+
+def find_among(
+    folder: Path,
+    config: FrontierConfig,
+    options: dict[str, Any],
+    listed: Sequence[Candidate],
+    known: dict[str, Served],
+) -> Frontier:
+    """Train and serve students, the fastest first, until one qualifies; no other process searches in the folder.
+
+    Args:
+        folder: of the search.
+        config: what was asked for.
+        options: those that all runs share.
+        listed: every student.
+        known: each of them with the time that it takes untrained.
+    """
+    vocabularies = read_vocabularies(config.vocabularies)
     todo, left_out = within_reach(config, listed, known)
     at_once = int(config.workers) if config.workers.isdigit() else len(todo)
     trained: list[Candidate] = []

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from filelock import FileLock, Timeout
 
-from crild.errors import CrildError
+from crild.errors import CrildError, InUse
 from crild.files import INPUTS, StageFolder, check_folder, load_weights, write_folder, write_frame, write_whole
 from crild.run.identity import Identity, read_options, refuse
 from crild.run.result import Result
@@ -227,7 +227,7 @@ class RunFolder:
         return Identity(read_options(self.path / CONFIG, known.options), contents)
 
     def refuse_in_use(self) -> None:
-        """Raise `CrildError` where another process works in the folder."""
+        """Raise `InUse` where another process works in the folder."""
         if (self.path / LOCK).exists():
             with self.locked():
                 pass
@@ -237,7 +237,7 @@ class RunFolder:
         """Keep other processes out; the lock goes with the process, however it ends.
 
         Raises:
-            CrildError: another one is in.
+            InUse: another one is in.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / LOCK)
@@ -246,7 +246,7 @@ class RunFolder:
             lock.acquire(timeout=0)
         except Timeout:
             who = json.loads(holder.read_text(encoding="utf-8")) if holder.exists() else {}
-            raise CrildError(
+            raise InUse(
                 f"--output {self.path}: in use by process {who.get('process', 'unknown')}, started "
                 f"{who.get('started', 'just now')}; wait for it, or choose another folder"
             ) from None
@@ -301,7 +301,7 @@ class RunFolder:
     def drop_stages(self) -> None:
         """Delete the weights of every stage; what was measured stays."""
         for weights in self.path.glob("stages/*/*.safetensors"):
-            weights.unlink()
+            weights.unlink(missing_ok=True)  # two grids may share a folder
 
     def drop_weights(self) -> None:
         """Delete the weights of student and control, and of every stage; what was measured stays."""
