@@ -30,14 +30,12 @@ MEGABYTE = 1_000_000
 
 
 @contextmanager
-def whole(path: Path, ending: str = ".part") -> Iterator[Path]:
+def whole(path: Path) -> Iterator[Path]:
     """Give another name to write a file under; renamed, it is never seen half-written, and what failed leaves nothing.
 
-    Args:
-        path: of the file.
-        ending: of the other name.
+    The name is this process's own: several may write the same file, as runs do that share a cache.
     """
-    part = path.with_name(path.name + ending)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield part
         os.replace(part, path)
@@ -123,6 +121,13 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
+def clear_parts(folder: Path) -> None:
+    """Remove the half-written files that killed processes have left in a run's folder; no other may work in it."""
+    for part in (*folder.glob("*.part"), *folder.glob("stages/*/*.part")):
+        if part.is_file():
+            part.unlink(missing_ok=True)
+
+
 def save_weights(path: Path, model: "nn.Module") -> None:
     """Save a module's tensors, whole or not at all."""
     from safetensors.torch import save_file
@@ -154,7 +159,7 @@ def cached_array(path: Path, compute: "Callable[[], np.ndarray]") -> "np.ndarray
         return array
     path.parent.mkdir(parents=True, exist_ok=True)
     array = compute()
-    with room_in(path.parent, array.nbytes), whole(path, f".{os.getpid()}.part") as part:  # runs may share the cache
+    with room_in(path.parent, array.nbytes), whole(path) as part:
         save_file({"array": torch.from_numpy(array)}, part)
     return array
 

@@ -80,8 +80,9 @@ def find(config: FrontierConfig) -> Frontier:
     options, source = models_of(config)
     shape = Shape.of(source.config)
     listed = candidates(config, {"layers": shape.layers, "width": shape.width})
+    known = untrained(folder, config, listed, source)
     with RunFolder(folder).locked():
-        return find_among(folder, config, options, listed, untrained(folder, config, listed, source))
+        return find_among(folder, config, options, listed, known)
 
 
 def find_among(

@@ -18,7 +18,16 @@ import yaml
 from filelock import FileLock, Timeout
 
 from crild.errors import CrildError, InUse
-from crild.files import INPUTS, StageFolder, check_folder, load_weights, write_folder, write_frame, write_whole
+from crild.files import (
+    INPUTS,
+    StageFolder,
+    check_folder,
+    clear_parts,
+    load_weights,
+    write_folder,
+    write_frame,
+    write_whole,
+)
 from crild.run.identity import Identity, read_options, refuse
 from crild.run.result import Result
 
@@ -251,6 +260,7 @@ class RunFolder:
                 f"{who.get('started', 'just now')}; wait for it, or choose another folder"
             ) from None
         try:
+            clear_parts(self.path)
             started = datetime.now(UTC).isoformat(timespec="seconds")
             write_whole(
                 holder, json.dumps({"process": os.getpid(), "started": started, "host": platform.node()}) + "\n"
