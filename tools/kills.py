@@ -93,8 +93,8 @@ def disturbed(
         seed: of the moments.
         seconds: until its first stage begins, and until it ends, where nobody kills it.
     """
-    rng, found = random.Random(seed), []
-    begins, lasts = seconds
+    rng, (begins, lasts) = random.Random(seed), seconds
+    found: list[Status] = []
     for left in range(kills, 0, -1):
         share = found[-1].share if found else 0.0
         # Spread over what is left, at the most nine tenths of it: it must not be over before the last kill.

@@ -22,6 +22,7 @@ from pandas import DataFrame
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from crild.checking import Examination
+from crild.data.suspects import Suspicious
 from crild.diagnostics.diagnosis import Diagnosis
 from crild.grid.status import GridStatus
 from crild.pareto.result import Frontier

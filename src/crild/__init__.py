@@ -4,9 +4,9 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `export`, `compare`, `frontier`, `tune`,
-`diagnose`, `status`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student with its
-teacher behind it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
+The public API: `distill`, `finetune`, `check`, `suspicious`, `evaluate`, `predict`, `export`, `compare`, `frontier`,
+`tune`, `diagnose`, `status`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student
+with its teacher behind it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
 `transformers.Trainer`), `objective` (to add one of your own), `quiet`, and `CrildError`. The package
 `crild.diagnostics` has the functions that `diagnose` applies to a run.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from crild.errors import CrildError
 
 if TYPE_CHECKING:
-    from crild.checking import check
+    from crild.checking import check, suspicious
     from crild.config import (
         CheckConfig,
         DiagnoseConfig,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         FrontierConfig,
         PredictConfig,
         StatusConfig,
+        SuspiciousConfig,
         TuneConfig,
     )
     from crild.console import quiet
@@ -60,6 +61,7 @@ __all__ = [
     "PredictConfig",
     "RunFolder",
     "StatusConfig",
+    "SuspiciousConfig",
     "TuneConfig",
     "cascade",
     "check",
@@ -74,6 +76,7 @@ __all__ = [
     "predict",
     "quiet",
     "status",
+    "suspicious",
     "tune",
 ]
 
@@ -90,6 +93,7 @@ _HOME = {
     "PredictConfig": "crild.config",
     "RunFolder": "crild.run.folder",
     "StatusConfig": "crild.config",
+    "SuspiciousConfig": "crild.config",
     "TuneConfig": "crild.config",
     "cascade": "crild.run.cascade",
     "check": "crild.checking",
@@ -104,6 +108,7 @@ _HOME = {
     "predict": "crild.scoring",
     "quiet": "crild.console",
     "status": "crild.watching",
+    "suspicious": "crild.checking",
     "tune": "crild.search",
 }
 

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crild.errors import CrildError
+from crild.paths import TRIAL, is_writable
+from crild.processes import on_main
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,21 +152,29 @@ def load_weights(path: Path, model: "nn.Module") -> bool:
 
 
 def cached_array(path: Path, compute: "Callable[[], np.ndarray]") -> "np.ndarray":
-    """Return the array in a safetensors file, computed and written once; anew where the file is damaged."""
-    import torch
-    from safetensors.torch import save_file
+    """Return the array in a safetensors file, computed and written once; anew where the file is damaged.
 
-    if (array := load_array(path)) is not None:
-        return array
-    path.parent.mkdir(parents=True, exist_ok=True)
+    All processes of a run call it and ``compute``; the first one reads and writes.
+    """
+    if (kept := on_main(lambda: load_array(path))) is not None:
+        return kept
     array = compute()
-    with room_in(path.parent, array.nbytes), whole(path) as part:
-        save_file({"array": torch.from_numpy(array)}, part)
+    on_main(lambda: write_array(path, array))
     return array
 
 
+def write_array(path: Path, array: "np.ndarray") -> None:
+    """Write an array, whole or not at all; several runs may do so at once."""
+    import torch
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with room_in(path.parent, array.nbytes), whole(path) as part:
+        save_file({"array": torch.from_numpy(array)}, part)
+
+
 def load_array(path: Path) -> "np.ndarray | None":
-    """Return the array that `cached_array` wrote; ``None`` where there is none, or none that can be read."""
+    """Return the array that `write_array` wrote; ``None`` where there is none, or none that can be read."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -173,6 +182,23 @@ def load_array(path: Path) -> "np.ndarray | None":
         return load_file(path)["array"]
     except (FileNotFoundError, SafetensorError):
         return None
+
+
+def writable_folder(option: str, name: str) -> Path:
+    """Return a folder that is there and can be written to, or can be made; touch nothing.
+
+    Raises:
+        CrildError: it can be neither.
+    """
+    path = Path(name).expanduser()
+    if path.exists() and not path.is_dir():
+        raise CrildError(f"{option} {name}: a file of that name exists; choose a folder")
+    above = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
+    with room_in(above):
+        writable = is_writable(above)
+    if not writable:
+        raise CrildError(f"{option} {name}: {above} is no folder that can be written to; choose another one")
+    return path
 
 
 def check_folder(output: str | None, marker: str, what: str) -> Path:
@@ -183,17 +209,7 @@ def check_folder(output: str | None, marker: str, what: str) -> Path:
     """
     if not output:
         raise CrildError(f"--output is missing: the folder of the {what}")
-    path = Path(output).expanduser()
-    if path.exists() and not path.is_dir():
-        raise CrildError(f"--output {output}: a file of that name exists; choose a folder")
-    above = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
-    try:  # whoever is root may write anywhere by name, and cannot in /proc
-        with room_in(above):
-            os.rmdir(tempfile.mkdtemp(dir=above, prefix=".crild-"))
-    except OSError:
-        raise CrildError(
-            f"--output {output}: {above} is no folder that can be written to; choose another one"
-        ) from None
+    path = writable_folder("--output", output)
     if path.exists() and not (path / marker).exists() and not all(passing(p) for p in path.iterdir()):
         raise CrildError(f"--output {output}: the folder is not empty and holds no {what}; choose another one")
     return path
@@ -203,7 +219,7 @@ def passing(path: Path) -> bool:
     """Whether a file is a trace of a start that came to nothing: half-written, a lock, or inputs alone."""
     if path.name == INPUTS and path.is_dir():
         return all(passing(each) or re.fullmatch(r"\w+-[0-9a-f]{16}(\.parquet)?", each.name) for each in path.iterdir())
-    return path.name.endswith((".part", ".lock"))
+    return path.name.endswith((".part", ".lock")) or path.name.startswith(TRIAL)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from crild.config.options import (
     FinetuneConfig,
     FrontierConfig,
     MethodsConfig,
+    PlayConfig,
     PredictConfig,
     StatusConfig,
     TuneConfig,
@@ -27,6 +28,7 @@ VERBS = {
     "evaluate": EvaluateConfig,
     "diagnose": DiagnoseConfig,
     "status": StatusConfig,
+    "play": PlayConfig,
     "predict": PredictConfig,
     "methods": MethodsConfig,
 }

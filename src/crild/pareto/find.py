@@ -17,6 +17,7 @@ from crild.errors import CrildError
 from crild.files import check_folder, write_whole
 from crild.grid.run import run_grid
 from crild.grid.spec import DECIDED_HERE, GRID, RESULTS, Grid, cells, slug
+from crild.grid.workers import refuse_workers
 from crild.metrics import paired_interval
 from crild.models import loading
 from crild.models.shape import Shape
@@ -38,7 +39,7 @@ from crild.serving.session import Session
 from crild.serving.timing import threads_of_torch
 
 PICTURE = "frontier.svg"
-VOCABULARIES = {"full": "", "auto": ", trimmed"}  # as `crild export --trim-vocabulary`, and in a name
+FULL, AUTO = "full", "auto"  # vocabularies; others are a number of tokens, see `crild export --trim-vocabulary`
 NOT_OF_RUNS = (*DECIDED_HERE, "teacher", "base", "student", "student_width")
 
 
@@ -77,6 +78,7 @@ def find(config: FrontierConfig) -> Frontier:
     """Find it as a configuration says; see `frontier`."""
     folder = check_folder(config.output, GRID, "grid").resolve()
     read_vocabularies(config.vocabularies)
+    refuse_workers(config.workers, config.address)
     options, source = models_of(config)
     shape = Shape.of(source.config)
     listed = candidates(config, {"layers": shape.layers, "width": shape.width})
@@ -130,8 +132,8 @@ def read_vocabularies(said: str) -> list[str]:
         CrildError: one is none.
     """
     listed = [each.strip() for each in said.split(",")]
-    if wrong := [each for each in listed if each not in VOCABULARIES]:
-        raise CrildError(f"--vocabularies: {wrong[0]!r} is none of {', '.join(VOCABULARIES)}")
+    if wrong := [each for each in listed if each not in (FULL, AUTO) and not each.isdigit()]:
+        raise CrildError(f"--vocabularies: {wrong[0]!r} is neither full, auto nor a number of tokens")
     return list(dict.fromkeys(listed))
 
 
@@ -254,14 +256,14 @@ def serve(folder: Path, run: RunFolder, student: Served, vocabulary: str) -> Ser
         folder: of it all.
         run: the finished one.
         student: what was known of it untrained.
-        vocabulary: of `VOCABULARIES`.
+        vocabulary: `FULL`, `AUTO` or a number of tokens.
     """
-    name = student.name + VOCABULARIES[vocabulary]
+    name = student.name + {FULL: "", AUTO: ", trimmed"}.get(vocabulary, f", {vocabulary} tokens")
     path = folder / "served" / slug(name)
     try:
         if not (path / "export.json").exists():
             say(f"{name}: serving it in int8")
-            trimmed = {} if vocabulary == "full" else {"trim_vocabulary": vocabulary}
+            trimmed = {} if vocabulary == FULL else {"trim_vocabulary": vocabulary}
             chosen = {"model": str(run.path), "output": str(path), "quantize": "int8", **trimmed}
             export(build(ExportConfig, chosen))
     except CrildError as error:

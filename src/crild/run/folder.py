@@ -6,18 +6,18 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from filelock import FileLock, Timeout
 
-from crild.errors import CrildError, InUse
+from crild.errors import CrildError, InUse, first_line
 from crild.files import (
     INPUTS,
     StageFolder,
@@ -28,6 +28,7 @@ from crild.files import (
     write_frame,
     write_whole,
 )
+from crild.processes import is_main, on_main
 from crild.run.identity import Identity, read_options, refuse
 from crild.run.result import Result
 
@@ -43,6 +44,7 @@ CONFIG, FACTS, PLAN, RESULT, SECONDS, LOCK, HOLDER = (
 )  # fmt: skip
 PREDICTIONS, SELECTION, OBJECTIVE = "predictions.parquet", "selection.parquet", "objective.safetensors"
 DIAGNOSTICS = "diagnostics"
+T = TypeVar("T")
 PACKAGES = ("crild", "torch", "transformers", "datasets", "accelerate", "numpy", "scikit-learn")
 
 
@@ -91,20 +93,19 @@ class RunFolder:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """When it was started, its seeds, what its files held, versions and machine."""
-        facts: dict[str, Any] = json.loads((self.path / FACTS).read_text(encoding="utf-8"))
-        return facts
+        return read_json(self.path / FACTS, dict)
 
     @cached_property
     def plan(self) -> "Plan":
         """Its stages."""
         from crild.run.plan import Plan
 
-        return Plan.of(json.loads((self.path / PLAN).read_text(encoding="utf-8")))
+        return read_json(self.path / PLAN, Plan.of)
 
     @cached_property
     def result(self) -> Result:
         """What it found."""
-        return replace(Result.of(json.loads((self.path / RESULT).read_text(encoding="utf-8"))), run=self)
+        return replace(read_json(self.path / RESULT, Result.of), run=self)
 
     @cached_property
     def teacher(self) -> "PreTrainedModel":
@@ -148,16 +149,12 @@ class RunFolder:
     def predictions(self) -> "pd.DataFrame":
         """Every scored row: ``text``, perhaps ``text_pair``, ``label``, ``split``; of each model its answer, and the
         probabilities where there are classes."""
-        import pandas as pd
-
-        return pd.read_parquet(self.path / PREDICTIONS)
+        return read_parquet(self.path / PREDICTIONS)
 
     @cached_property
     def selection_predictions(self) -> "pd.DataFrame":
         """The same for the selection rows."""
-        import pandas as pd
-
-        return pd.read_parquet(self.path / SELECTION)
+        return read_parquet(self.path / SELECTION)
 
     @property
     def diagnostics(self) -> dict[str, dict[str, Any]]:
@@ -232,22 +229,28 @@ class RunFolder:
     def identity(self, known: Identity) -> Identity:
         """Return the identity of the run in the folder; options that it did not know stand for what it did."""
         facts = self.path / FACTS
-        contents = json.loads(facts.read_text(encoding="utf-8")).get("contents", {}) if facts.exists() else {}
+        contents = read_json(facts, dict).get("contents", {}) if facts.exists() else {}
         return Identity(read_options(self.path / CONFIG, known.options), contents)
 
     def refuse_in_use(self) -> None:
         """Raise `InUse` where another process works in the folder."""
         if (self.path / LOCK).exists():
-            with self.locked():
+            with self._locked():
                 pass
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out; the lock goes with the process, however it ends.
+        """Keep other runs' processes out; the lock goes with the process that has it, however it ends.
 
         Raises:
             InUse: another one is in.
         """
+        with ExitStack() as stack:
+            on_main(lambda: stack.enter_context(self._locked()))
+            yield
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / LOCK)
         holder = self.path / HOLDER
@@ -339,7 +342,41 @@ class Clock:
 
     def note(self) -> None:
         """Write them down, so that a killed run's are not lost."""
+        if not is_main():
+            return
         write_whole(self.path, json.dumps({"seconds": round(self.seconds, 2)}) + "\n")
+
+
+def read_json(path: Path, make: Callable[[Any], T]) -> T:
+    """Return what is made of a JSON file of a run.
+
+    Raises:
+        CrildError: it is not there, or is not what crild wrote.
+    """
+    try:
+        return make(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise CrildError(unreadable(path, error)) from None
+
+
+def read_parquet(path: Path) -> "pd.DataFrame":
+    """Return the rows in a file of a run.
+
+    Raises:
+        CrildError: as `read_json` does.
+    """
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except Exception as error:
+        raise CrildError(unreadable(path, error)) from None
+
+
+def unreadable(path: Path, error: Exception) -> str:
+    """Say that a file of a run is broken, and the way out."""
+    what = "is not there" if isinstance(error, FileNotFoundError) else f"is not as crild wrote it ({first_line(error)})"
+    return f"{path} {what}: the run is broken; run it again in another folder"
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

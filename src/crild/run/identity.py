@@ -10,9 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from crild.config import DistillConfig, as_dict, with_defaults
+from crild.config import DistillConfig, as_dict, read_yaml, with_defaults
 from crild.config.student import chooses_layers
 from crild.errors import CrildError
 from crild.files import check_folder
@@ -130,11 +128,9 @@ def read_options(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
         CrildError: the file cannot be read.
     """
     try:
-        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        earlier = None
-    if not isinstance(earlier, dict):
-        raise CrildError(f"--output {path.parent}: its {path.name} cannot be read; choose another folder")
+        earlier = read_yaml(str(path))
+    except CrildError as error:
+        raise CrildError(f"{path.parent}: its options cannot be read ({error}); choose another folder") from None
     return {name: value for name, value in with_defaults(earlier, known).items() if name not in CHANGES_NOTHING}
 
 

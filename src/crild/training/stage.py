@@ -31,10 +31,11 @@ from crild.data.augment import Augmented
 from crild.data.batching import Collator, LengthGroupedSampler
 from crild.errors import CrildError
 from crild.files import StageFolder, room_in, whole
+from crild.processes import is_main, launched, on_main, wait
 from crild.training.arguments import StageArguments
 from crild.training.distiller import Distiller
 from crild.training.divergence import diverged, lost_term, lost_weight
-from crild.training.trainer import DistillerTrainer, add_terms
+from crild.training.trainer import DistillerTrainer, add_terms, everywhere
 
 INCOMPLETE = "incomplete"
 KEPT = "kept."
@@ -104,7 +105,7 @@ class StageTrainer(DistillerTrainer):
         self.kept: dict[str, Tensor] | None = None  # the student's weights, best or averaged until now
         args = StageArguments(
             output_dir=str(folder),
-            per_device_train_batch_size=settings.batch_size // settings.accumulation,
+            per_device_train_batch_size=max(1, settings.batch_size // settings.accumulation // launched()),
             per_device_eval_batch_size=64,
             gradient_accumulation_steps=settings.accumulation,
             learning_rate=settings.learning_rate,
@@ -144,25 +145,33 @@ class StageTrainer(DistillerTrainer):
             raise CrildError(out_of_memory(self.stage, self.settings)) from None
 
     def _run(self) -> None:
-        shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
-        checkpoint = self.newest()
-        done = step_of(checkpoint) if checkpoint else 0
-        history = trim_log(StageFolder(self.folder).history, done)
-        if history:
-            self.start = history[0]["held_out"]
-        for entry in trim_log(StageFolder(self.folder).steps, done, after=history[-1]["step"] if history else 0):
-            numbers = {name: (t["value"] * t["count"], t["count"]) for name, t in entry["terms"].items()}
-            add_numbers(self.epoch_terms, numbers)
+        checkpoint, done, self.start, self.epoch_terms = on_main(self._go_on)
         if checkpoint and done >= self.args.max_steps:  # killed after the last step; `train` would take another one
             self._load_from_checkpoint(str(checkpoint))
         else:
-            if not history:
+            if not self.start:
                 self.evaluate()  # where the stage starts from: what a falling loss falls from
             self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self.flush()
         self.refuse_divergence(self.state.global_step, lost_weight(self.distiller))
         if self.kept is not None:
             self.distiller.student.load_state_dict(self.kept)
+
+    def _go_on(self) -> tuple[Path | None, int, dict[str, float], dict[str, tuple[float, float]]]:
+        """Clear up what a kill has left.
+
+        Returns:
+            The newest whole checkpoint; its step; the terms that the stage began with, if it did; those since it was
+            last evaluated.
+        """
+        shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
+        checkpoint = self.newest()
+        done = step_of(checkpoint) if checkpoint else 0
+        history = trim_log(StageFolder(self.folder).history, done)
+        for entry in trim_log(StageFolder(self.folder).steps, done, after=history[-1]["step"] if history else 0):
+            numbers = {name: (t["value"] * t["count"], t["count"]) for name, t in entry["terms"].items()}
+            add_numbers(self.epoch_terms, numbers)
+        return checkpoint, done, history[0]["held_out"] if history else {}, self.epoch_terms
 
     def newest(self) -> Path | None:
         """Return the newest checkpoint that is whole, to go on from; damaged ones are removed, and it is said."""
@@ -203,6 +212,11 @@ class StageTrainer(DistillerTrainer):
 
     # ---- one step ----
 
+    @property
+    def step_size(self) -> int:
+        """Rows of an optimiser step, over all micro-batches and processes."""
+        return self.settings.batch_size
+
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         rows: Any = self.train_dataset
         anew = isinstance(rows, Augmented)
@@ -240,21 +254,25 @@ class StageTrainer(DistillerTrainer):
             CrildError: one of them shows that the stage has diverged.
         """
         pending, self.pending = self.pending, []
-        if not pending or not self.is_world_process_zero():
-            return
+        pairs = everywhere({f"{i} {name}": x for i, entry in enumerate(pending) for name, x in entry["sums"].items()})
+        lines: list[str] = []
         together: dict[str, tuple[float, float]] = {}
-        with (StageFolder(self.folder).steps).open("a") as log:
-            for entry in pending:
-                sums, weights = entry.pop("sums"), entry.pop("weights")
-                terms = {}
-                numbers = {name: pair.tolist() for name, pair in sums.items()}
-                for name, (total, count) in numbers.items():
-                    terms[name] = {"value": total / max(count, 1), "weight": weights[name], "count": count}
-                add_numbers(self.epoch_terms, numbers)
-                add_numbers(together, numbers)
-                loss = sum(t["value"] * t["weight"] for t in terms.values())
-                print(json.dumps({**entry, "loss": loss, "terms": terms}), file=log)
-        self.refuse_divergence(pending[-1]["step"], lost_term(means_of(together), self.start))
+        for i, entry in enumerate(pending):
+            names, weights = entry.pop("sums"), entry.pop("weights")
+            numbers = {name: (float(x[0]), float(x[1])) for name in names for x in [pairs[f"{i} {name}"].tolist()]}
+            terms = {
+                name: {"value": total / max(count, 1), "weight": weights[name], "count": count}
+                for name, (total, count) in numbers.items()
+            }
+            add_numbers(self.epoch_terms, numbers)
+            add_numbers(together, numbers)
+            loss = sum(t["value"] * t["weight"] for t in terms.values())
+            lines.append(json.dumps({**entry, "loss": loss, "terms": terms}) + "\n")
+        if lines and is_main():
+            with StageFolder(self.folder).steps.open("a") as log:
+                log.writelines(lines)
+        if pending:
+            self.refuse_divergence(pending[-1]["step"], lost_term(means_of(together), self.start))
 
     def refuse_divergence(self, step: int, what: str | None) -> None:
         """Raise `CrildError` where something has diverged; asked where numbers are there anyway, not at every step."""
@@ -284,13 +302,14 @@ class StageTrainer(DistillerTrainer):
         if self.score is not None and logits is not None and self.state.global_step:
             entry["score"] = self.score(logits)
             if self.watch is not None:
+                self.collect()
                 entry["validation"] = self.watch(self.distiller.student)
             # Of equals the later one: a small selection split often ties, and the later student has learned more.
             best = self.state.best_metric is None or entry["score"] >= self.state.best_metric
             if best and self.settings.keep == "best":
                 self.state.best_metric = entry["score"]
                 self.kept = self.weights()
-        if self.is_world_process_zero():
+        if is_main():
             with (StageFolder(self.folder).history).open("a") as log:
                 print(json.dumps(entry), file=log)
         scores = {f"eval_{name}": entry[name] for name in ("score", "validation") if name in entry}
@@ -302,6 +321,7 @@ class StageTrainer(DistillerTrainer):
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the student's weights as they are now."""
+        self.collect()
         return {k: v.detach().cpu().clone() for k, v in self.distiller.student.state_dict().items()}
 
     def average(self, step: int) -> None:
@@ -348,10 +368,14 @@ class StageTrainer(DistillerTrainer):
                 raise
             finally:
                 self.args.output_dir = str(self.folder)
-        if self.is_world_process_zero():
+
+        def complete() -> None:
             seal(self.folder / INCOMPLETE / name)
             os.replace(self.folder / INCOMPLETE / name, self.folder / name)
             self.remove(self.checkpoints()[:-CHECKPOINTS])
+
+        wait()  # every process has written its part
+        on_main(complete)
 
 
 def out_of_memory(stage: str, settings: StageSettings) -> str:
