@@ -22,7 +22,7 @@ from pyarrow.parquet import write_table
 from safetensors.torch import load_file, save_file
 
 from tests.architectures import SMALL_GPT
-from tests.conftest import WORDS, reviews, save_tiny, write_jsonl
+from tests.conftest import WORDS, reviews, save_tiny
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,16 @@ class Case:
     verb: str
     options: dict[str, Any]
     says: str
+
+
+def asked(verb: str) -> Callable[..., Case]:
+    """Return what makes a case of a verb: words of its line, and the options that are not as in `sound`."""
+    return lambda says, **options: Case(verb, options, says)
+
+
+distill, finetune, check, evaluate, predict = map(asked, ("distill", "finetune", "check", "evaluate", "predict"))
+tune, frontier, compare, export, diagnose = map(asked, ("tune", "frontier", "compare", "export", "diagnose"))
+demo, methods = map(asked, ("demo", "methods"))
 
 
 def sound(verb: str, t: Place) -> dict[str, Any]:
@@ -198,6 +208,12 @@ def cut(name: str, share: float = 0.5) -> Callable[[Path], Any]:
     return change
 
 
+def moved(path: Path) -> None:
+    """The run's teacher was somewhere that is not there."""
+    text = (path / "result.json").read_text()
+    (path / "result.json").write_text(text.replace(json.loads(text)["teacher"]["path"], "/none/teacher"))
+
+
 class Harm:
     """What unpickling would do."""
 
@@ -214,6 +230,16 @@ def pickled(name: str) -> Callable[[Path], Any]:
         (path / name).write_bytes(pickle.dumps(Harm()))
 
     return change
+
+
+def with_code(name: str, **changes: Any) -> Made:
+    """The teacher with a Python file that would leave a trace, which a JSON file of it names."""
+
+    def change(path: Path) -> None:
+        content("mine.py", f"import os\nos.mkdir({str(path / 'harm')!r})\n")(path)
+        json_of(name, **changes)(path)
+
+    return broken(change)
 
 
 def gpt(t: Place) -> Path:
@@ -242,423 +268,320 @@ DEEP = "[" * 200 + "]" * 200
 VALIDATION_TEXT = reviews(60, seed=1)[0]["text"]
 
 FILES = {
-    "missing data": Case("distill", {"data": lambda t: t.path / "nowhere.csv"}, "no such file or folder"),
-    "empty file": Case("check", {"DATA": file("e.csv", b"")}, "e.csv: the file is empty"),
-    "header alone": Case("check", {"DATA": csv()}, "the file has no rows"),
-    "blank TSV": Case("check", {"DATA": file("b.tsv", b"\n\n")}, "the file is empty"),
-    "blank text file": Case("check", {"DATA": file("b.txt", b"\n \n")}, "no rows"),
-    "blank JSONL": Case("check", {"DATA": file("b.jsonl", b"\n\n")}, "no rows"),
-    "not UTF-8": Case("check", {"DATA": file("l.csv", b"text,label\ncaf\xe9,pos\n")}, "line 2 is not UTF-8"),
-    "UTF-16": Case("check", {"DATA": file("l.csv", "text,label\na,b\n".encode("utf-16"))}, "not UTF-8"),
-    "UTF-16 JSONL": Case("check", {"DATA": file("l.jsonl", '{"text": "a"}\n'.encode("utf-16"))}, "not UTF-8"),
-    "UTF-16 without a mark": Case(
-        "check", {"DATA": file("l.csv", "text,label\na,b\n".encode("utf-16-le"))}, "zero bytes"
+    "missing data": distill("no such file or folder", data=lambda t: t.path / "nowhere.csv"),
+    "empty file": check("e.csv: the file is empty", DATA=file("e.csv", b"")),
+    "header alone": check("the file has no rows", DATA=csv()),
+    "blank TSV": check("the file is empty", DATA=file("b.tsv", b"\n\n")),
+    "blank text file": check("no rows", DATA=file("b.txt", b"\n \n")),
+    "blank JSONL": check("no rows", DATA=file("b.jsonl", b"\n\n")),
+    "not UTF-8": check("line 2 is not UTF-8", DATA=file("l.csv", b"text,label\ncaf\xe9,pos\n")),
+    "UTF-16": check("not UTF-8", DATA=file("l.csv", "text,label\na,b\n".encode("utf-16"))),
+    "UTF-16 JSONL": check("not UTF-8", DATA=file("l.jsonl", '{"text": "a"}\n'.encode("utf-16"))),
+    "UTF-16 without a mark": check("zero bytes", DATA=file("l.csv", "text,label\na,b\n".encode("utf-16-le"))),
+    "zero bytes": check("zero bytes", DATA=csv("good\0film,pos", "bad,neg")),
+    "zero bytes in JSONL": check("zero bytes", DATA=file("l.jsonl", b"\0" * 100)),
+    "spreadsheet": check("unknown kind of file", DATA=file("d.xlsx", in_zip("xl/workbook.xml"))),
+    "spreadsheet called CSV": check("d.csv", DATA=file("d.csv", in_zip("xl/workbook.xml"))),
+    "archive": check("unknown kind of file", DATA=file("d.csv.gz", gzip.compress(b"text,label\na,b\n"))),
+    "compressed, called CSV": check("d.csv: line 1", DATA=file("d.csv", gzip.compress(b"text,label\na,b\n"))),
+    "no ending": check("unknown kind of file", DATA=file("data", b"text,label\na,b\n")),
+    "no Parquet": check("not a readable Parquet file", DATA=file("x.parquet", b"nonsense")),
+    "half a Parquet file": check(
+        "not a readable Parquet file", DATA=lambda t: (parquet({"text": ["a b"] * 99})(t), cut("d.parquet")(t.path))[0]
     ),
-    "zero bytes": Case("check", {"DATA": csv("good\0film,pos", "bad,neg")}, "zero bytes"),
-    "zero bytes in JSONL": Case("check", {"DATA": file("l.jsonl", b"\0" * 100)}, "zero bytes"),
-    "spreadsheet": Case("check", {"DATA": file("d.xlsx", in_zip("xl/workbook.xml"))}, "unknown kind of file"),
-    "spreadsheet called CSV": Case("check", {"DATA": file("d.csv", in_zip("xl/workbook.xml"))}, "d.csv"),
-    "archive": Case("check", {"DATA": file("d.csv.gz", gzip.compress(b"text,label\na,b\n"))}, "unknown kind of file"),
-    "compressed, called CSV": Case("check", {"DATA": file("d.csv", gzip.compress(b"text,label\na,b\n"))}, "not UTF-8"),
-    "no ending": Case("check", {"DATA": file("data", b"text,label\na,b\n")}, "unknown kind of file"),
-    "no Parquet": Case("check", {"DATA": file("x.parquet", b"nonsense")}, "not a readable Parquet file"),
-    "half a Parquet file": Case(
-        "check",
-        {"DATA": lambda t: (parquet({"text": ["a b"] * 99})(t), cut("d.parquet")(t.path))[0]},
-        "not a readable Parquet file",
-    ),
-    "Parquet without columns": Case("check", {"DATA": parquet({})}, "d.parquet"),
-    "Parquet without rows": Case("check", {"DATA": parquet({"text": []})}, "no rows"),
-    "Parquet of pictures": Case(
-        "check",
-        {
-            "DATA": parquet(
-                {"text": [{"path": "/etc/passwd", "bytes": None}] * 20, "label": [0, 1] * 10},
-                features({"_type": "Image"}),
-            )
-        },
+    "Parquet without columns": check("d.parquet", DATA=parquet({})),
+    "Parquet without rows": check("no rows", DATA=parquet({"text": []})),
+    "Parquet of pictures": check(
         "does not hold text",
-    ),  # fmt: skip
-    "Parquet of what nobody knows": Case(
-        "check", {"DATA": parquet({"text": ["a"] * 20}, features({"_type": "Evil"}))}, "d.parquet"
+        DATA=parquet(
+            {"text": [{"path": "/etc/passwd", "bytes": None}] * 20, "label": [0, 1] * 10}, features({"_type": "Image"})
+        ),
     ),
-    "Parquet of bytes": Case("check", {"DATA": parquet({"text": [b"a", b"\xff"] * 9})}, "does not hold text"),
-    "Parquet of numbers": Case("check", {"DATA": parquet({"text": [1.5, 2.5] * 9})}, "does not hold text"),
-    "Parquet of structures": Case("check", {"DATA": parquet({"text": [{"a": "b"}] * 9})}, "does not hold text"),
-    "Parquet of lists": Case("check", {"DATA": parquet({"text": [["a"]] * 9})}, "does not hold text"),
-    "folder of nothing": Case("check", {"DATA": folder(name="d")}, "a data folder needs a train file"),
-    "folder called CSV": Case("check", {"DATA": folder(name="d.csv")}, "a data folder needs a train file"),
-    "folder without train": Case(
-        "finetune", {"data": folder(file("d/test.csv", "text,label\na,b\n"), name="d")}, "there is no train split"
+    "Parquet of what nobody knows": check("d.parquet", DATA=parquet({"text": ["a"] * 20}, features({"_type": "Evil"}))),
+    "Parquet of bytes": check("does not hold text", DATA=parquet({"text": [b"a", b"\xff"] * 9})),
+    "Parquet of numbers": check("does not hold text", DATA=parquet({"text": [1.5, 2.5] * 9})),
+    "Parquet of structures": check("does not hold text", DATA=parquet({"text": [{"a": "b"}] * 9})),
+    "Parquet of lists": check("does not hold text", DATA=parquet({"text": [["a"]] * 9})),
+    "folder of nothing": check("a data folder needs a train file", DATA=folder(name="d")),
+    "folder called CSV": check("a data folder needs a train file", DATA=folder(name="d.csv")),
+    "folder without train": finetune(
+        "there is no train split", data=folder(file("d/test.csv", "text,label\na,b\n"), name="d")
     ),
-    "folder of one broken file": Case(
-        "check",
-        {"DATA": folder(file("d/train.csv", "text,label\na,b\n"), file("d/dev.jsonl", "{"), name="d")},
-        "dev.jsonl: line 1",
+    "folder of one broken file": check(
+        "dev.jsonl: line 1", DATA=folder(file("d/train.csv", "text,label\na,b\n"), file("d/dev.jsonl", "{"), name="d")
     ),
-    "saved data set without its state": Case(
-        "check", {"DATA": folder(file("d/dataset_info.json", "{}"), name="d")}, "not a readable `datasets` directory"
+    "saved data set without its state": check(
+        "not a readable `datasets` directory", DATA=folder(file("d/dataset_info.json", "{}"), name="d")
     ),
-    "saved data set that is no JSON": Case(
-        "check", {"DATA": folder(file("d/dataset_dict.json", "["), name="d")}, "not a readable `datasets` directory"
+    "saved data set that is no JSON": check(
+        "not a readable `datasets` directory", DATA=folder(file("d/dataset_dict.json", "["), name="d")
     ),
-    "saved data set of files elsewhere": Case(
-        "check",
-        {
-            "DATA": folder(
-                file("d/dataset_info.json", "{}"),
-                file(
-                    "d/state.json",
-                    '{"_data_files": [{"filename": "../../../../../etc/passwd"}], "_fingerprint": "a", '
-                    '"_format_columns": null, "_format_kwargs": {}, "_format_type": null, "_split": null}',
-                ),
-                name="d",
-            )
-        },
+    "saved data set of files elsewhere": check(
         "outside",
-    ),  # fmt: skip
-    "device": Case("check", {"DATA": "/dev/zero"}, "no such file or folder"),
-    "pipe": Case(
-        "check", {"DATA": lambda t: os.mkfifo(t.path / "d.csv") or t.path / "d.csv"}, "no such file or folder"
+        DATA=folder(
+            file("d/dataset_info.json", "{}"),
+            file(
+                "d/state.json",
+                '{"_data_files": [{"filename": "../../../../../etc/passwd"}], "_fingerprint": "a", '
+                '"_format_columns": null, "_format_kwargs": {}, "_format_type": null, "_split": null}',
+            ),
+            name="d",
+        ),
     ),
-    "link to nothing": Case(
-        "check", {"DATA": lambda t: (t.path / "d.csv").symlink_to("none") or t.path / "d.csv"}, "no such file or folder"
+    "device": check("no such file or folder", DATA="/dev/zero"),
+    "pipe": check("no such file or folder", DATA=lambda t: os.mkfifo(t.path / "d.csv") or t.path / "d.csv"),
+    "link to nothing": check(
+        "no such file or folder", DATA=lambda t: (t.path / "d.csv").symlink_to("none") or t.path / "d.csv"
     ),
-    "link to itself": Case(
-        "check",
-        {"DATA": lambda t: (t.path / "d.csv").symlink_to("d.csv") or t.path / "d.csv"},
-        "no such file or folder",
+    "link to itself": check(
+        "no such file or folder", DATA=lambda t: (t.path / "d.csv").symlink_to("d.csv") or t.path / "d.csv"
     ),
-    "name too long": Case("check", {"DATA": lambda t: t.path / ("x" * 300 + ".csv")}, "too long"),
-    "name of a hundred thousand characters": Case("check", {"DATA": "x" * 100_000}, "too long"),
-    "name that is no UTF-8": Case("check", {"DATA": "caf\udce9.csv"}, "is not UTF-8 text"),
-    "name that colours the terminal": Case("check", {"DATA": "a\x1b[31m.csv"}, "a [31m.csv"),
-    "name of two lines": Case("check", {"DATA": "a\ncrild: error: b.csv"}, "a crild: error: b.csv"),
-    "bad JSON": Case("check", {"DATA": jsonl({"text": "a"}, '{"text": ')}, "line 2 is not valid JSON"),
-    "JSON of numbers": Case("check", {"DATA": file("d.jsonl", "[1, 2]")}, "every line must be a JSON object"),
-    "JSON of one word": Case("check", {"DATA": file("d.json", '"text"')}, "every line must be a JSON object"),
-    "JSON nested too deeply": Case("check", {"DATA": jsonl('{"text": ' + "[" * 100_000)}, "nested too deeply"),
-    "half a character in JSON": Case("check", {"DATA": jsonl(*[r'{"text": "a\ud800"}'] * 9)}, "half of a character"),
-    "JSON of kinds": Case(
-        "check", {"DATA": jsonl({"text": "a"}, {"text": 1}, {"text": ["b"]})}, "'text' mixes kinds of values"
-    ),
-    "text that is a number": Case("check", {"DATA": jsonl(*[{"text": 3, "label": 1}] * 9)}, "does not hold text"),
-    "text that is an object": Case("check", {"DATA": jsonl(*[{"text": {"a": "b"}}] * 9)}, "does not hold text"),
-    "number that is too large": Case("check", {"DATA": jsonl(*[{"text": "a", "label": 10**30}] * 9)}, "'label'"),
-    "number of 5000 digits": Case("check", {"DATA": jsonl('{"text": "a", "label": ' + "9" * 5000 + "}")}, "line 1"),
-    "rows of another width": Case("check", {"DATA": csv(*["a, b,c"] * 30)}, "do not have the header's 2 columns"),
-    "lost quotation mark": Case("check", {"DATA": csv(*["good,a"] * 30, '"lost,b', *["bad,b"] * 30)}, "line 32"),
-    "revision of a file": Case("check", {"data_revision": "main"}, "a revision is for data sets on the hub"),
-    "supplementary missing": Case(
-        "distill", {"supplementary": lambda t: t.path / "none.txt"}, "no such file or folder"
-    ),
-    "supplementary empty": Case("distill", {"supplementary": file("s.txt", "")}, "s.txt: the file is empty"),
-    "all texts held out": Case(
-        "distill", {"supplementary": file("v.txt", VALIDATION_TEXT)}, "every text is in selection"
-    ),
-    "data of predict": Case("predict", {"data": file("e.jsonl", b"")}, "e.jsonl: the file is empty"),
-    "validation broken": Case(
-        "finetune", {"validation": file("v.csv", b"text,label\n\xff,a\n")}, "line 2 is not UTF-8"
-    ),
+    "name too long": check("too long", DATA=lambda t: t.path / ("x" * 300 + ".csv")),
+    "name of a hundred thousand characters": check("too long", DATA="x" * 100_000),
+    "name that is no UTF-8": check("is not UTF-8 text", DATA="caf\udce9.csv"),
+    "name that colours the terminal": check("a [31m.csv", DATA="a\x1b[31m.csv"),
+    "name of two lines": check("a crild: error: b.csv", DATA="a\ncrild: error: b.csv"),
+    "bad JSON": check("line 2 is not valid JSON", DATA=jsonl({"text": "a"}, '{"text": ')),
+    "JSON of numbers": check("every line must be a JSON object", DATA=file("d.jsonl", "[1, 2]")),
+    "JSON of one word": check("every line must be a JSON object", DATA=file("d.json", '"text"')),
+    "JSON nested too deeply": check("nested too deeply", DATA=jsonl('{"text": ' + "[" * 100_000)),
+    "half a character in JSON": check("half of a character", DATA=jsonl(*[r'{"text": "a\ud800"}'] * 9)),
+    "JSON of kinds": check("'text' mixes kinds of values", DATA=jsonl({"text": "a"}, {"text": 1}, {"text": ["b"]})),
+    "text that is a number": check("does not hold text", DATA=jsonl(*[{"text": 3, "label": 1}] * 9)),
+    "text that is an object": check("does not hold text", DATA=jsonl(*[{"text": {"a": "b"}}] * 9)),
+    "number that is too large": check("'label'", DATA=jsonl(*[{"text": "a", "label": 10**30}] * 9)),
+    "number of 5000 digits": check("line 1", DATA=jsonl('{"text": "a", "label": ' + "9" * 5000 + "}")),
+    "rows of another width": check("do not have the header's 2 columns", DATA=csv(*["a, b,c"] * 30)),
+    "lost quotation mark": check("line 32", DATA=csv(*["good,a"] * 30, '"lost,b', *["bad,b"] * 30)),
+    "revision of a file": check("a revision is for data sets on the hub", data_revision="main"),
+    "supplementary missing": distill("no such file or folder", supplementary=lambda t: t.path / "none.txt"),
+    "supplementary empty": distill("s.txt: the file is empty", supplementary=file("s.txt", "")),
+    "all texts held out": distill("every text is in selection", supplementary=file("v.txt", VALIDATION_TEXT)),
+    "data of predict": predict("e.jsonl: the file is empty", data=file("e.jsonl", b"")),
+    "validation broken": finetune("line 2 is not UTF-8", validation=file("v.csv", b"text,label\n\xff,a\n")),
 }
 
 COLUMNS = {
-    "no text column": Case("distill", {"data": csv("1,x", "2,y", header="a,label")}, "no text column"),
-    "no such column": Case("check", {"text": "txt"}, "no column 'txt' (did you mean 'text'?)"),
-    "no such label column": Case("check", {"label": "lable"}, "no column 'lable' (did you mean 'label'?)"),
-    "no such column of several": Case("check", {"label": "label,b"}, "no column 'b'"),
-    "empty name": Case("check", {"text": ""}, "no column ''"),
-    "column twice": Case("check", {"DATA": csv("a,b", header="text,text")}, "appears twice"),
-    "columns without names": Case("check", {"DATA": csv("a,b,c", header=",,")}, "no text column"),
-    "one column, two roles": Case("check", {"text": "label", "label": "label"}, "name the same column, 'label'"),
-    "the label as text": Case("check", {"text": "label"}, "looks like the label column"),
-    "the text as label": Case("check", {"label": "text"}, "would be the text and the label"),
-    "pair of a single text": Case("check", {"text_pair": "b"}, "no column 'b'"),
-    "column of the teacher's data elsewhere": Case(
-        "evaluate", {"data": csv("1,x", header="a,label"), "text": "text"}, "there is no column 'text'"
+    "no text column": distill("no text column", data=csv("1,x", "2,y", header="a,label")),
+    "no such column": check("no column 'txt' (did you mean 'text'?)", text="txt"),
+    "no such label column": check("no column 'lable' (did you mean 'label'?)", label="lable"),
+    "no such column of several": check("no column 'b'", label="label,b"),
+    "empty name": check("no column ''", text=""),
+    "column twice": check("appears twice", DATA=csv("a,b", header="text,text")),
+    "columns without names": check("no text column", DATA=csv("a,b,c", header=",,")),
+    "one column, two roles": check("name the same column, 'label'", text="label", label="label"),
+    "the label as text": check("looks like the label column", text="label"),
+    "the text as label": check("would be the text and the label", label="text"),
+    "pair of a single text": check("no column 'b'", text_pair="b"),
+    "column of the teacher's data elsewhere": evaluate(
+        "there is no column 'text'", data=csv("1,x", header="a,label"), text="text"
     ),
-    "columns of rows to answer": Case("predict", {"data": csv("1,x", header="a,b")}, "no text column"),
-    "column whose name colours the terminal": Case(
-        "check", {"DATA": csv("a,b", header="\x1b[31mred,label")}, " [31mred"
-    ),
+    "columns of rows to answer": predict("no text column", data=csv("1,x", header="a,b")),
+    "column whose name colours the terminal": check(" [31mred", DATA=csv("a,b", header="\x1b[31mred,label")),
 }
 
 LABELS = {
-    "one class": Case("distill", {"data": two_classes("pos")}, "at least two classes"),
-    "one row": Case("finetune", {"data": csv("good,pos")}, "too few rows"),
-    "two rows": Case("finetune", {"data": csv("good,pos", "bad,neg")}, ""),
-    "no labels to learn from": Case("finetune", {"data": unlabelled}, "has no labels, which fine-tuning needs"),
-    "labels that are all missing": Case("finetune", {"data": two_classes(None)}, "has no labels"),
-    "labels that are no numbers": Case("finetune", {"data": two_classes(float("nan"))}, "has no labels"),
-    "labels that are blank": Case("finetune", {"data": two_classes(" ", "")}, "has no labels"),
-    "labels without bound": Case(
-        "finetune", {"data": two_classes(float("inf"), 1.5), "task": "regression"}, "label 'inf' is not a number"
+    "one class": distill("at least two classes", data=two_classes("pos")),
+    "one row": finetune("too few rows", data=csv("good,pos")),
+    "two rows": finetune("too few rows", data=csv("good,pos", "bad,neg")),
+    "no labels to learn from": finetune("has no labels, which fine-tuning needs", data=unlabelled),
+    "labels that are all missing": finetune("has no labels", data=two_classes(None)),
+    "labels that are no numbers": finetune("has no labels", data=two_classes(float("nan"))),
+    "labels that are blank": finetune("has no labels", data=two_classes(" ", "")),
+    "labels without bound": finetune(
+        "label 'inf' is not a number", data=two_classes(float("inf"), 1.5), task="regression"
     ),
-    "words in regression": Case(
-        "finetune", {"data": two_classes("good", "bad"), "task": "regression"}, "is not a number, as regression needs"
+    "words in regression": finetune(
+        "is not a number, as regression needs", data=two_classes("good", "bad"), task="regression"
     ),
-    "labels that are objects": Case("finetune", {"data": two_classes({"a": 1}, {"a": 2})}, "column 'label'"),
-    "labels that are lists of objects": Case(
-        "finetune", {"data": two_classes([{"a": 1}], [{"a": 2}])}, "column 'label'"
+    "labels that are objects": finetune("column 'label'", data=two_classes({"a": 1}, {"a": 2})),
+    "labels that are lists of objects": finetune("column 'label'", data=two_classes([{"a": 1}], [{"a": 2}])),
+    "labels that are lists of lists": finetune("column 'label'", data=two_classes([["a"]], [["b"]])),
+    "a class for every row": finetune(
+        "60 different labels", data=jsonl(*({"text": f"film {i}", "label": f"c{i}"} for i in range(60)))
     ),
-    "labels that are lists of lists": Case("finetune", {"data": two_classes([["a"]], [["b"]])}, "column 'label'"),
-    "a class for every row": Case(
-        "finetune",
-        {"data": jsonl(*({"text": f"film {i}", "label": f"c{i}"} for i in range(60)))},
-        "60 different labels",
+    "unknown labels": distill("does not know the labels ham, spam", data=two_classes("ham", "spam")),
+    "more labels than the teacher": distill("the teacher only 2", data=two_classes(0, 1, 2)),
+    "numbers for a classifier": distill("label", data=two_classes(*(i + 0.5 for i in range(30)))),
+    "lists for a classifier": distill("rows have lists of labels", data=two_classes(["a"], ["b", "c"])),
+    "columns of labels say 7": finetune(
+        "column 'y' says '7'", data=csv("a,0,1", "b,1,7", header="text,x,y"), label="x,y"
     ),
-    "unknown labels": Case("distill", {"data": two_classes("ham", "spam")}, "does not know the labels ham, spam"),
-    "more labels than the teacher": Case("distill", {"data": two_classes(0, 1, 2)}, "the teacher only 2"),
-    "numbers for a classifier": Case("distill", {"data": two_classes(*(i + 0.5 for i in range(30)))}, "label"),
-    "lists for a classifier": Case("distill", {"data": two_classes(["a"], ["b", "c"])}, "rows have lists of labels"),
-    "columns of labels say 7": Case(
-        "finetune", {"data": csv("a,0,1", "b,1,7", header="text,x,y"), "label": "x,y"}, "column 'y' says '7'"
+    "labels of validation": finetune("ham", validation=two_classes("ham", "spam")),
+    "no labels to score": evaluate("has no labels to score against", data=unlabelled),
+    "other labels to score": evaluate("does not know the labels", data=two_classes("ham", "spam")),
+    "bad label map": distill("old=new", label_map="pos"),
+    "map of no label": distill("the data has no label 'good'", label_map="good=pos"),
+    "map to no label": distill("the teacher has no label 'good'", label_map="pos=good"),
+    "map to one label": distill("two labels of the data become the teacher's 'neg'", label_map="pos=neg"),
+    "map to one new label": finetune("two labels get the same name", label_map="pos=neg"),
+    "bad metric": distill("did you mean 'accuracy'?", metric="acuracy"),
+    "metric of another task": distill("no metric 'pearson' for classification", metric="pearson"),
+    "metric of two classes": finetune("needs two classes", data=two_classes("a", "b", "c"), metric="f1"),
+    "metric of lists": finetune("use one of micro_f1", data=two_classes(["a"], ["b"]), metric="accuracy"),
+    "imbalance of lists": finetune("--imbalance needs one class a row", data=two_classes(["a"], ["b"]), imbalance=0.5),
+    "imbalance of numbers": finetune(
+        "--imbalance is about classes", data=two_classes(*(i + 0.5 for i in range(30))), imbalance=0.5
     ),
-    "labels of validation": Case("finetune", {"validation": two_classes("ham", "spam")}, "ham"),
-    "no labels to score": Case("evaluate", {"data": unlabelled}, "has no labels to score against"),
-    "other labels to score": Case("evaluate", {"data": two_classes("ham", "spam")}, "does not know the labels"),
-    "bad label map": Case("distill", {"label_map": "pos"}, "old=new"),
-    "map of no label": Case("distill", {"label_map": "good=pos"}, "the data has no label 'good'"),
-    "map to no label": Case("distill", {"label_map": "pos=good"}, "the teacher has no label 'good'"),
-    "map to one label": Case("distill", {"label_map": "pos=neg"}, "two labels of the data become the teacher's 'neg'"),
-    "map to one new label": Case("finetune", {"label_map": "pos=neg"}, "two labels get the same name"),
-    "bad metric": Case("distill", {"metric": "acuracy"}, "did you mean 'accuracy'?"),
-    "metric of another task": Case("distill", {"metric": "pearson"}, "no metric 'pearson' for classification"),
-    "metric of two classes": Case(
-        "finetune", {"data": two_classes("a", "b", "c"), "metric": "f1"}, "needs two classes"
+    "noise without labels": distill("--label-noise and --imbalance change labels", data=unlabelled, label_noise=0.1),
+    "no labels for filters": distill(
+        "method ted with features ted, two-stage schedule, learns from labels", method="ted", data=unlabelled
     ),
-    "metric of lists": Case(
-        "finetune", {"data": two_classes(["a"], ["b"]), "metric": "accuracy"}, "use one of micro_f1"
+    "no labels for filters of another method": distill(
+        "learns from labels", method="l-ild", features="ted", data=unlabelled
     ),
-    "imbalance of lists": Case(
-        "finetune", {"data": two_classes(["a"], ["b"]), "imbalance": 0.5}, "--imbalance needs one class a row"
+    "labels that nobody sees": distill(
+        "--hard-label-weight would do nothing", method="minilm", schedule="paper", hard_label_weight="0.5"
     ),
-    "imbalance of numbers": Case(
-        "finetune",
-        {"data": two_classes(*(i + 0.5 for i in range(30))), "imbalance": 0.5},
-        "--imbalance is about classes",
-    ),
-    "noise without labels": Case(
-        "distill", {"data": unlabelled, "label_noise": 0.1}, "--label-noise and --imbalance change labels"
-    ),
-    "no labels for filters": Case(
-        "distill",
-        {"method": "ted", "data": unlabelled},
-        "method ted with features ted, two-stage schedule, learns from labels",
-    ),
-    "no labels for filters of another method": Case(
-        "distill", {"method": "l-ild", "features": "ted", "data": unlabelled}, "learns from labels"
-    ),
-    "labels that nobody sees": Case(
-        "distill",
-        {"method": "minilm", "schedule": "paper", "hard_label_weight": "0.5"},
-        "--hard-label-weight would do nothing",
-    ),
-    "held out of rows to score": Case("evaluate", {"validation": "held-out"}, "--validation held-out is for training"),
+    "held out of rows to score": evaluate("--validation held-out is for training", validation="held-out"),
 }
 
 TEXTS = {
-    "texts of length 0": Case(
-        "finetune", {"data": jsonl(*[{"text": "", "label": i % 2} for i in range(20)])}, "no row has text"
+    "texts of length 0": finetune("no row has text", data=jsonl(*[{"text": "", "label": i % 2} for i in range(20)])),
+    "texts of spaces": finetune(
+        "no row has text", data=jsonl(*[{"text": " \t\u00a0\u3000", "label": i % 2} for i in range(20)])
     ),
-    "texts of spaces": Case(
-        "finetune",
-        {"data": jsonl(*[{"text": " \t\u00a0\u3000", "label": i % 2} for i in range(20)])},
-        "no row has text",
+    "texts that are missing": finetune(
+        "no row has text", data=jsonl(*[{"text": None, "label": i % 2} for i in range(20)])
     ),
-    "texts that are missing": Case(
-        "finetune", {"data": jsonl(*[{"text": None, "label": i % 2} for i in range(20)])}, "no row has text"
-    ),
-    "length 0": Case("finetune", {"max_length": 0}, "max_length: 0 is out of range"),
-    "length below 8": Case("predict", {"max_length": 7}, "it must be at least 8"),
+    "length 0": finetune("max_length: 0 is out of range", max_length=0),
+    "length below 8": predict("it must be at least 8", max_length=7),
 }
 
 MODELS = {
-    "missing teacher": Case("distill", {"teacher": lambda t: t.path / "nowhere"}, "no such folder"),
-    "teacher that is a file": Case("distill", {"teacher": file("model.bin", b"x")}, "model.bin"),
-    "teacher without a configuration": Case("distill", {"teacher": folder(name="t")}, "no config.json"),
-    "configuration that is no JSON": Case(
-        "distill", {"teacher": broken(content("config.json", "{"))}, "teacher: cannot load"
+    "missing teacher": distill("no such folder", teacher=lambda t: t.path / "nowhere"),
+    "teacher that is a file": distill("model.bin", teacher=file("model.bin", b"x")),
+    "teacher without a configuration": distill("no config.json", teacher=folder(name="t")),
+    "configuration that is no JSON": distill("teacher: cannot load", teacher=broken(content("config.json", "{"))),
+    "configuration that is a list": distill("teacher: cannot load", teacher=broken(content("config.json", "[]"))),
+    "configuration that is no UTF-8": distill(
+        "teacher: cannot load", teacher=broken(content("config.json", b'{"\xff": 1}'))
     ),
-    "configuration that is a list": Case(
-        "distill", {"teacher": broken(content("config.json", "[]"))}, "teacher: cannot load"
+    "configuration nested too deeply": distill(
+        "teacher: cannot load", teacher=broken(content("config.json", '{"a":' + "[" * 100_000))
     ),
-    "configuration that is no UTF-8": Case(
-        "distill", {"teacher": broken(content("config.json", b'{"\xff": 1}'))}, "teacher: cannot load"
+    "configuration without a type": distill("teacher: cannot load", teacher=broken(content("config.json", "{}"))),
+    "unknown type of model": distill("teacher: cannot load", teacher=config(model_type="brt")),
+    "no text model": distill("not an encoder", teacher=config(model_type="vit", architectures=None)),
+    "causal": distill("causal model", teacher=gpt),
+    "another head": distill("a token classifier", teacher=config(architectures=["BertForTokenClassification"])),
+    "unknown problem": distill("teacher:", teacher=config(problem_type="ranking")),
+    "width that is text": distill("hidden_size", teacher=config(hidden_size="wide")),
+    "negative width": distill("says hidden_size: -32", teacher=config(hidden_size=-32)),
+    "width that heads do not divide": distill(
+        "is not a multiple of the number of attention heads (5)", teacher=config(num_attention_heads=5)
     ),
-    "configuration nested too deeply": Case(
-        "distill", {"teacher": broken(content("config.json", '{"a":' + "[" * 100_000))}, "teacher: cannot load"
+    "no heads": distill("says num_attention_heads: 0", teacher=config(num_attention_heads=0)),
+    "no layers": distill("says num_hidden_layers: 0", teacher=config(num_hidden_layers=0)),
+    "a billion layers": distill("says num_hidden_layers: 1000000000", teacher=config(num_hidden_layers=10**9)),
+    "layers that are text": distill("num_hidden_layers", teacher=config(num_hidden_layers="many")),
+    "a billion tokens": distill("says vocab_size: 1000000000", teacher=config(vocab_size=10**9)),
+    "no positions": distill("says max_position_embeddings: 0", teacher=config(max_position_embeddings=0)),
+    "labels with a hole": distill("does not name its labels", teacher=config(id2label={"0": "a", "2": "b"})),
+    "labels that are a list": distill("teacher: ", teacher=config(id2label=["a", "b"])),
+    "two labels of one name": distill("does not name its labels", teacher=config(id2label={"0": "pos", "1": "pos"})),
+    "more labels than the head": distill(
+        "have other shapes than its config.json says", teacher=config(id2label={"0": "a", "1": "b", "2": "c"})
     ),
-    "configuration without a type": Case(
-        "distill", {"teacher": broken(content("config.json", "{}"))}, "teacher: cannot load"
+    "no weights": distill(
+        "no file named model.safetensors", teacher=broken(lambda p: (p / "model.safetensors").unlink())
     ),
-    "unknown type of model": Case("distill", {"teacher": config(model_type="brt")}, "teacher: cannot load"),
-    "no text model": Case("distill", {"teacher": config(model_type="vit", architectures=None)}, "not an encoder"),
-    "causal": Case("distill", {"teacher": gpt}, "causal model"),
-    "another head": Case(
-        "distill", {"teacher": config(architectures=["BertForTokenClassification"])}, "a token classifier"
+    "weights cut in half": distill("teacher: cannot load the weights", teacher=broken(cut("model.safetensors"))),
+    "weights cut in the header": distill(
+        "teacher: cannot load the weights", teacher=broken(cut("model.safetensors", 0.001))
     ),
-    "unknown problem": Case("distill", {"teacher": config(problem_type="ranking")}, "teacher:"),
-    "width that is text": Case("distill", {"teacher": config(hidden_size="wide")}, "teacher: "),
-    "negative width": Case("distill", {"teacher": config(hidden_size=-32)}, "teacher: "),
-    "width that heads do not divide": Case("distill", {"teacher": config(num_attention_heads=5)}, "teacher: "),
-    "no heads": Case("distill", {"teacher": config(num_attention_heads=0)}, "teacher: "),
-    "no layers": Case("distill", {"teacher": config(num_hidden_layers=0)}, "teacher: "),
-    "a billion layers": Case("distill", {"teacher": config(num_hidden_layers=10**9)}, "1000000000 layers"),
-    "layers that are text": Case("distill", {"teacher": config(num_hidden_layers="many")}, "teacher: "),
-    "a billion tokens": Case("distill", {"teacher": config(vocab_size=10**9)}, "teacher: "),
-    "no positions": Case("distill", {"teacher": config(max_position_embeddings=0)}, "teacher: "),
-    "labels with a hole": Case("distill", {"teacher": config(id2label={"0": "a", "2": "b"})}, "teacher: "),
-    "labels that are a list": Case("distill", {"teacher": config(id2label=["a", "b"])}, "teacher: "),
-    "two labels of one name": Case("distill", {"teacher": config(id2label={"0": "pos", "1": "pos"})}, "teacher: "),
-    "more labels than the head": Case(
-        "distill", {"teacher": config(id2label={"0": "a", "1": "b", "2": "c"})}, "teacher: "
+    "empty weights": distill("teacher: cannot load the weights", teacher=broken(content("model.safetensors", b""))),
+    "weights that say they are endless": distill(
+        "cannot load the weights", teacher=broken(content("model.safetensors", struct.pack("<Q", 2**62) + b"{}"))
     ),
-    "no weights": Case("distill", {"teacher": broken(lambda p: (p / "model.safetensors").unlink())}, "teacher: "),
-    "weights cut in half": Case(
-        "distill", {"teacher": broken(cut("model.safetensors"))}, "teacher: cannot load the weights"
+    "weights that are a page": distill(
+        "cannot load the weights", teacher=broken(content("model.safetensors", "<html>not found</html>"))
     ),
-    "weights cut in the header": Case(
-        "distill", {"teacher": broken(cut("model.safetensors", 0.001))}, "teacher: cannot load the weights"
-    ),
-    "empty weights": Case(
-        "distill", {"teacher": broken(content("model.safetensors", b""))}, "teacher: cannot load the weights"
-    ),
-    "weights that say they are endless": Case(
-        "distill",
-        {"teacher": broken(content("model.safetensors", struct.pack("<Q", 2**62) + b"{}"))},
-        "cannot load the weights",
-    ),
-    "weights that are a page": Case(
-        "distill",
-        {"teacher": broken(content("model.safetensors", "<html>not found</html>"))},
-        "cannot load the weights",
-    ),
-    "weights left behind by Git": Case(
-        "distill",
-        {
-            "teacher": broken(
-                content("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
-            )
-        },
+    "weights left behind by Git": distill(
         "git lfs pull",
+        teacher=broken(
+            content("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+        ),
     ),
-    "a pickle called safetensors": Case(
-        "distill", {"teacher": broken(pickled("model.safetensors"))}, "cannot load the weights"
-    ),
-    "a pickle": Case("distill", {"teacher": broken(pickled("pytorch_model.bin"))}, "pytorch_model.bin"),
-    "a pickle to be scored": Case("evaluate", {"MODEL": broken(pickled("pytorch_model.bin"))}, "pytorch_model.bin"),
-    "a pickled student": Case("distill", {"student": broken(pickled("pytorch_model.bin"))}, "pytorch_model.bin"),
-    "pickled parts": Case(
-        "distill",
-        {
-            "teacher": broken(
-                lambda p: (
-                    pickled("part.bin")(p),
-                    content("pytorch_model.bin.index.json", '{"weight_map": {"a": "part.bin"}, "metadata": {}}')(p),
-                )
-            )
-        },
+    "a pickle called safetensors": distill("cannot load the weights", teacher=broken(pickled("model.safetensors"))),
+    "a pickle": distill("pytorch_model.bin", teacher=broken(pickled("pytorch_model.bin"))),
+    "a pickle to be scored": evaluate("pytorch_model.bin", MODEL=broken(pickled("pytorch_model.bin"))),
+    "a pickled student": distill("pytorch_model.bin", student=broken(pickled("pytorch_model.bin"))),
+    "pickled parts": distill(
         "pytorch_model.bin",
-    ),
-    "parts elsewhere": Case(
-        "distill",
-        {
-            "teacher": broken(
-                lambda p: (
-                    (p / "model.safetensors").rename(p.parent / "m.safetensors"),
-                    content(
-                        "model.safetensors.index.json", '{"weight_map": {"a": "../m.safetensors"}, "metadata": {}}'
-                    )(p),
-                )
+        teacher=broken(
+            lambda p: (
+                pickled("part.bin")(p),
+                content("pytorch_model.bin.index.json", '{"weight_map": {"a": "part.bin"}, "metadata": {}}')(p),
             )
-        },
+        ),
+    ),
+    "parts elsewhere": distill(
         "outside",
-    ),  # fmt: skip
-    "an adapter": Case(
-        "distill",
-        {"teacher": broken(content("adapter_config.json", '{"base_model_name_or_path": "x/y", "peft_type": "LORA"}'))},
-        "adapter",
-    ),
-    "weights that are no numbers": Case(
-        "distill", {"teacher": tensors(lambda s: s["classifier.weight"].fill_(float("nan")))}, "classifier.weight"
-    ),
-    "one weight without bound": Case(
-        "evaluate",
-        {"MODEL": tensors(lambda s: s["bert.embeddings.word_embeddings.weight"][3].fill_(float("inf")))},
-        "word_embeddings.weight",
-    ),
-    "a base without numbers": Case(
-        "finetune",
-        {"base": tensors(lambda s: s["bert.embeddings.LayerNorm.bias"].fill_(float("nan")))},
-        "LayerNorm.bias",
-    ),
-    "a missing tensor": Case(
-        "distill", {"teacher": tensors(lambda s: s.pop("bert.encoder.layer.1.output.dense.weight"))}, "lack 1 tensors"
-    ),
-    "a tensor of another shape": Case(
-        "distill",
-        {"teacher": tensors(lambda s: s.update({"bert.encoder.layer.1.output.dense.bias": torch.zeros(7)}))},
-        "teacher: ",
-    ),
-    "no head to score with": Case("evaluate", {"MODEL": lambda t: t.tiny}, "has no trained classification head"),
-    "code in the model": Case(
-        "distill", {"teacher": config(model_type="mine", auto_map={"AutoConfig": "mine.Mine"})}, "teacher: cannot load"
-    ),
-    "no tokenizer": Case(
-        "distill", {"teacher": broken(lambda p: [f.unlink() for f in p.glob("token*")])}, "has no tokenizer"
-    ),
-    "tokenizer that is no JSON": Case(
-        "distill", {"teacher": broken(content("tokenizer.json", "{"))}, "cannot load the tokenizer"
-    ),
-    "tokenizer cut in half": Case("distill", {"teacher": broken(cut("tokenizer.json"))}, "cannot load the tokenizer"),
-    "tokenizer without a model": Case(
-        "distill", {"teacher": broken(json_of("tokenizer.json", model=None))}, "cannot load the tokenizer"
-    ),
-    "tokenizer settings that are a list": Case(
-        "distill", {"teacher": broken(content("tokenizer_config.json", "[]"))}, "tokenizer"
-    ),
-    "tokenizer without padding": Case(
-        "distill", {"teacher": broken(json_of("tokenizer_config.json", pad_token=None))}, "no padding token"
-    ),
-    "tokenizer of another model": Case(
-        "distill", {"teacher": broken(lambda p: save_tokenizer(p, [*WORDS, "zebra", "lion"]))}, "teacher: the tokenizer"
-    ),
-    "tokenizer that is code": Case(
-        "distill",
-        {
-            "teacher": broken(
-                json_of(
-                    "tokenizer_config.json", auto_map={"AutoTokenizer": ["mine.Mine", None]}, tokenizer_class="Mine"
-                )
+        teacher=broken(
+            lambda p: (
+                (p / "model.safetensors").rename(p.parent / "m.safetensors"),
+                content("model.safetensors.index.json", '{"weight_map": {"a": "../m.safetensors"}, "metadata": {}}')(p),
             )
-        },
-        "tokenizer",
+        ),
     ),
-    "other vocabulary": Case(
-        "distill",
-        {"student": lambda t: save_tiny(t.path / "s", layers=2, words=[*WORDS, "zebra"])},
-        "different vocabularies",
+    "an adapter": distill(
+        "adapter",
+        teacher=broken(content("adapter_config.json", '{"base_model_name_or_path": "x/y", "peft_type": "LORA"}')),
     ),
-    "base of another vocabulary": Case(
-        "distill", {"base": lambda t: save_tiny(t.path / "s", words=[*WORDS, "zebra"])}, "different vocabularies"
+    "weights that are no numbers": distill(
+        "classifier.weight", teacher=tensors(lambda s: s["classifier.weight"].fill_(float("nan")))
     ),
-    "larger student": Case(
-        "distill", {"student": lambda t: save_tiny(t.path / "s", layers=6)}, "more than the teacher's 4"
+    "one weight without bound": evaluate(
+        "word_embeddings.weight",
+        MODEL=tensors(lambda s: s["bert.embeddings.word_embeddings.weight"][3].fill_(float("inf"))),
     ),
-    "compared with another task": Case(
-        "evaluate", {"compare": lambda t: save_tiny(t.path / "s", head=True, labels=("a", "b", "c"))}, "--compare"
+    "a base without numbers": finetune(
+        "LayerNorm.bias", base=tensors(lambda s: s["bert.embeddings.LayerNorm.bias"].fill_(float("nan")))
     ),
-    "embeddings of no model": Case("check", {"teacher": folder(name="t")}, "no config.json"),
-    "searched with no model": Case("tune", {"teacher": folder(name="t")}, "no config.json"),
-    "frontier of no model": Case("frontier", {"teacher": folder(name="t")}, "no config.json"),
-    "export of a pickle": Case("export", {"MODEL": broken(pickled("pytorch_model.bin"))}, "pytorch_model.bin"),
-    "remote code that is not pinned": Case("distill", {"teacher": "owner/name", "trust_remote_code": True}, "commit"),
-    "remote code of a branch": Case(
-        "evaluate", {"MODEL": "owner/name", "trust_remote_code": True, "revision": "main"}, "commit"
+    "a missing tensor": distill(
+        "lack 1 tensors", teacher=tensors(lambda s: s.pop("bert.encoder.layer.1.output.dense.weight"))
     ),
-    "not in the cache": Case("distill", {"teacher": "owner/name"}, "teacher: "),
-    "hub name that is none": Case("distill", {"teacher": "owner/na me!"}, "teacher: "),
+    "a tensor of another shape": distill(
+        "have other shapes than its config.json says",
+        teacher=tensors(lambda s: s.update({"bert.encoder.layer.1.output.dense.bias": torch.zeros(7)})),
+    ),
+    "no head to score with": evaluate("has no trained classification head", MODEL=lambda t: t.tiny),
+    "code in the model": distill(
+        "--trust-remote-code runs it",
+        teacher=with_code("config.json", model_type="mine", auto_map={"AutoConfig": "mine.Mine"}),
+    ),
+    "no tokenizer": distill("has no tokenizer", teacher=broken(lambda p: [f.unlink() for f in p.glob("token*")])),
+    "tokenizer that is no JSON": distill("cannot load the tokenizer", teacher=broken(content("tokenizer.json", "{"))),
+    "tokenizer cut in half": distill("cannot load the tokenizer", teacher=broken(cut("tokenizer.json"))),
+    "tokenizer without a model": distill(
+        "cannot load the tokenizer", teacher=broken(json_of("tokenizer.json", model=None))
+    ),
+    "tokenizer settings that are a list": distill("tokenizer", teacher=broken(content("tokenizer_config.json", "[]"))),
+    "tokenizer without padding": distill(
+        "no padding token", teacher=broken(json_of("tokenizer_config.json", pad_token=None))
+    ),
+    "tokenizer of another model": distill(
+        "teacher: the tokenizer", teacher=broken(lambda p: save_tokenizer(p, [*WORDS, "zebra", "lion"]))
+    ),
+    "other vocabulary": distill(
+        "different vocabularies", student=lambda t: save_tiny(t.path / "s", layers=2, words=[*WORDS, "zebra"])
+    ),
+    "base of another vocabulary": distill(
+        "different vocabularies", base=lambda t: save_tiny(t.path / "s", words=[*WORDS, "zebra"])
+    ),
+    "larger student": distill("more than the teacher's 4", student=lambda t: save_tiny(t.path / "s", layers=6)),
+    "compared with another task": evaluate(
+        "--compare", compare=lambda t: save_tiny(t.path / "s", head=True, labels=("a", "b", "c"))
+    ),
+    "embeddings of no model": check("no config.json", teacher=folder(name="t")),
+    "searched with no model": tune("no config.json", teacher=folder(name="t")),
+    "frontier of no model": frontier("no config.json", teacher=folder(name="t")),
+    "export of a pickle": export("pytorch_model.bin", MODEL=broken(pickled("pytorch_model.bin"))),
+    "remote code that is not pinned": distill("commit", teacher="owner/name", trust_remote_code=True),
+    "remote code of a branch": evaluate("commit", MODEL="owner/name", trust_remote_code=True, revision="main"),
+    "not in the cache": distill("teacher: ", teacher="owner/name"),
+    "hub name that is none": distill("teacher: ", teacher="owner/na me!"),
 }
 
 
@@ -670,107 +593,97 @@ def save_tokenizer(path: Path, words: list[str]) -> None:
 
 OPTIONS = {
     "unknown verb": Case("distil", {}, "did you mean 'distill'?"),
-    "unknown method": Case("distill", {"method": "cr-idl"}, "unknown method 'cr-idl' (did you mean 'cr-ild'?)"),
-    "method to explain": Case("methods", {"NAME": "cr-ldi"}, "unknown method"),
-    "unknown option": Case("distill", {"methd": "kd"}, "unknown option '--methd' (did you mean '--method'?)"),
-    "unknown option of the demo": Case("demo", {"outptu": "x"}, "unknown option '--outptu' (did you mean '--output'?)"),
-    "unknown switch": Case("methods", {"jsn": True}, "did you mean '--json'?"),
-    "option without a value": Case("distill", {"seed": True}, "expected one argument"),
-    "value of a switch": Case("distill", {"ema": "true"}, "'true' is no option"),
-    "bad number": Case("distill", {"seed": "many"}, "seed: 'many' is not a whole number"),
-    "negative epochs": Case("distill", {"epochs": "-1"}, "epochs: -1 is out of range"),
-    "no epochs": Case("finetune", {"finetune_epochs": 0}, "at least 1"),
-    "half an epoch": Case("distill", {"kd_epochs": 0.5}, "is not a whole number"),
-    "temperature 0": Case("distill", {"temperature": 0}, "temperature: 0.0 is out of range, it must be above 0"),
-    "temperature that is no number": Case("distill", {"temperature": "nan"}, "temperature"),
-    "endless rate": Case("distill", {"kd_learning_rate": "inf"}, "kd_learning_rate"),
-    "negative rate": Case("finetune", {"finetune_learning_rate": "-1e-3"}, "at least 0"),
-    "more noise than labels": Case("finetune", {"label_noise": 1.5}, "at most 1"),
-    "seed too large": Case("distill", {"seed": "5000000000"}, "at most 4294967295"),
-    "no rows to train on": Case("finetune", {"train_rows": 0}, "at least 1"),
-    "one row to train on": Case("finetune", {"train_rows": 1}, "too few rows"),
-    "batch of nothing": Case("finetune", {"finetune_batch_size": 0}, "at least 1"),
-    "unknown preset": Case("distill", {"preset": "fast"}, "none of quick, paper"),
-    "unknown schedule": Case("distill", {"schedule": "papr"}, "papr"),
-    "verbose without a plan": Case("distill", {"verbose": True}, "--verbose would do nothing without --dry-run"),
-    "no such student": Case("distill", {"student": "thre"}, "neither layers"),
-    "too many layers": Case("distill", {"student": "9"}, "4 layers"),
-    "layers that do not rise": Case("distill", {"student": "2,1"}, "layers must rise"),
-    "student of no layers": Case("distill", {"student": "0"}, "at least one layer"),
-    "bad layer map": Case("distill", {"layer_map": "uniformly"}, "did you mean 'uniform'?"),
-    "layer map of layers that are not there": Case("distill", {"layer_map": "1-9"}, "9"),
-    "features without stage 1": Case(
-        "distill", {"method": "kd", "features": "qkv"}, "--features would do nothing with method kd"
+    "unknown method": distill("unknown method 'cr-idl' (did you mean 'cr-ild'?)", method="cr-idl"),
+    "method to explain": methods("unknown method", NAME="cr-ldi"),
+    "unknown option": distill("unknown option '--methd' (did you mean '--method'?)", methd="kd"),
+    "unknown option of the demo": demo("unknown option '--outptu' (did you mean '--output'?)", outptu="x"),
+    "unknown switch": methods("did you mean '--json'?", jsn=True),
+    "option without a value": distill("expected one argument", seed=True),
+    "value of a switch": distill("'true' is no option", ema="true"),
+    "bad number": distill("seed: 'many' is not a whole number", seed="many"),
+    "negative epochs": distill("epochs: -1 is out of range", epochs="-1"),
+    "no epochs": finetune("at least 1", finetune_epochs=0),
+    "half an epoch": distill("is not a whole number", kd_epochs=0.5),
+    "temperature 0": distill("temperature: 0 is out of range, it must be above 0", temperature=0),
+    "temperature that is no number": distill("temperature", temperature="nan"),
+    "endless rate": distill("kd_learning_rate", kd_learning_rate="inf"),
+    "negative rate": finetune("at least 0", finetune_learning_rate="-0.001"),
+    "more noise than labels": finetune("at most 1", label_noise=1.5),
+    "seed too large": distill("at most 4294967295", seed="5000000000"),
+    "no rows to train on": finetune("at least 1", train_rows=0),
+    "one row to train on": finetune("too few rows", train_rows=1),
+    "batch of nothing": finetune("at least 1", finetune_batch_size=0),
+    "unknown preset": distill("none of quick, paper", preset="fast"),
+    "unknown schedule": distill("papr", schedule="papr"),
+    "verbose without a plan": distill("--verbose would do nothing without --dry-run", verbose=True),
+    "no such student": distill("neither layers", student="thre"),
+    "too many layers": distill("4 layers", student="9"),
+    "layers that do not rise": distill("layers must rise", student="2,1"),
+    "student of no layers": distill("at least one layer", student="0"),
+    "bad layer map": distill("did you mean 'uniform'?", layer_map="uniformly"),
+    "layer map of layers that are not there": distill("9", layer_map="1-9"),
+    "features without stage 1": distill("--features would do nothing with method kd", method="kd", features="qkv"),
+    "average without consistency": distill(
+        "--ema would do nothing with method l-ild", method="l-ild", config=file("e.yaml", "ema: true")
     ),
-    "average without consistency": Case(
-        "distill",
-        {"method": "l-ild", "config": file("e.yaml", "ema: true")},
-        "--ema would do nothing with method l-ild",
+    "consistency without interpolation": distill(
+        "would do nothing with method l-ild", method="l-ild", consistency="0.2"
     ),
-    "consistency without interpolation": Case(
-        "distill", {"method": "l-ild", "consistency": "0.2"}, "would do nothing with method l-ild"
+    "texts that KD would not see": distill(
+        "use --supplementary-mode join", method="kd", supplementary=file("m.txt", "good film")
     ),
-    "texts that KD would not see": Case(
-        "distill", {"method": "kd", "supplementary": file("m.txt", "good film")}, "use --supplementary-mode join"
+    "heads that do not divide": distill("does not divide", features="qkv", relation_heads="5"),
+    "accumulation": distill("does not divide the batch size 32", accumulation="3"),
+    "nothing to mix": distill("needs at least 2", accumulation="32"),
+    "decay without average": distill("--ema-decay would do nothing", ema_decay="0.9"),
+    "unknown features": distill("no objective 'hiden' (did you mean 'hidden'?)", features="hiden"),
+    "features twice": distill("hidden is named twice", features="hidden+ah"),
+    "weight of features": distill("no positive weight", features="0*hidden"),
+    "map that leaves nothing": distill("use --layer-map last", student="1", method="pkd"),
+    "map for another objective": distill("use --layer-map all", method="alp-kd", layer_map="last"),
+    "objective for another map": distill("use --layer-map last or uniform", method="ckd", layer_map="emd"),
+    "words of mixed texts": distill("use --interpolate false", method="mgskd", interpolate="true"),
+    "samples without a batch": distill("needs at least 3", method="mgskd", accumulation="16"),
+    "interpolation without a term": distill("would do nothing", method="kd", interpolate="true"),
+    "consistency on plain inputs": distill("would do nothing", interpolate="false", consistency="0.1"),
+    "map without layers": distill("--layer-map would do nothing", method="mixkd", layer_map="uniform"),
+    "rewrites of no kind": distill("did you mean 'deletion'?", augment="deletoin"),
+    "rewrites of pairs": distill("pairing is of pairs", augment="pairing"),
+    "one fold": distill("at least 2", cross_fit=1),
+    "missing plugin": distill("no such file", plugin=lambda t: t.path / "none.py"),
+    "failing plugin": distill("ZeroDivisionError", plugin=file("p.py", "1 / 0")),
+    "plugin that is no Python": distill("p.py", plugin=file("p.py", "def (")),
+    "plugin of bytes": distill("p.py", plugin=file("p.py", b"\xff\0")),
+    "plugin that leaves": distill("p.py", plugin=file("p.py", "import sys; sys.exit(0)")),
+    "width of a path": distill(
+        "not for one of its own PATH", student=lambda t: save_tiny(t.path / "s", layers=2), student_width="16"
     ),
-    "heads that do not divide": Case("distill", {"features": "qkv", "relation_heads": "5"}, "does not divide"),
-    "accumulation": Case("distill", {"accumulation": "3"}, "does not divide the batch size 32"),
-    "nothing to mix": Case("distill", {"accumulation": "32"}, "needs at least 2"),
-    "decay without average": Case("distill", {"ema_decay": "0.9"}, "--ema-decay would do nothing"),
-    "unknown features": Case("distill", {"features": "hiden"}, "no objective 'hiden' (did you mean 'hidden'?)"),
-    "features twice": Case("distill", {"features": "hidden+ah"}, "hidden is named twice"),
-    "weight of features": Case("distill", {"features": "0*hidden"}, "no positive weight"),
-    "map that leaves nothing": Case("distill", {"student": "1", "method": "pkd"}, "use --layer-map last"),
-    "map for another objective": Case("distill", {"method": "alp-kd", "layer_map": "last"}, "use --layer-map all"),
-    "objective for another map": Case(
-        "distill", {"method": "ckd", "layer_map": "emd"}, "use --layer-map last or uniform"
+    "width of a static student": distill("or a static one", student="static", student_width="16"),
+    "layers of a static student": distill("use --method kd", student="static"),
+    "heads without width": distill("add --student-width", student_heads="2"),
+    "width of a student that heads do not divide": distill("18", student_width="18"),
+    "wider student": distill("64", student_width="64"),
+    "unequal heads": distill("use `--features qkv`", student_width="16", student_heads="2"),
+    "vocabulary of no tokens": distill("neither auto nor a number of tokens", vocabulary="0"),
+    "search of no option": tune("did you mean 'temperature'", search="temprature=1:2"),
+    "search of no range": tune("is neither low:high", search="temperature=2:1"),
+    "search without an option": tune("--search", search="0.1:1"),
+    "search scored elsewhere": tune("--validation", validation=lambda t: t.films),
+    "no trials": tune("at least 1", trials=0),
+    "vocabularies of a frontier": frontier(
+        "--vocabularies: 'small' is neither full, auto nor a number of tokens", vocabularies="small"
     ),
-    "words of mixed texts": Case("distill", {"method": "mgskd", "interpolate": "true"}, "use --interpolate false"),
-    "samples without a batch": Case("distill", {"method": "mgskd", "accumulation": "16"}, "needs at least 3"),
-    "interpolation without a term": Case("distill", {"method": "kd", "interpolate": "true"}, "would do nothing"),
-    "consistency on plain inputs": Case("distill", {"interpolate": "false", "consistency": "0.1"}, "would do nothing"),
-    "map without layers": Case("distill", {"method": "mixkd", "layer_map": "uniform"}, "--layer-map would do nothing"),
-    "rewrites of no kind": Case("distill", {"augment": "deletoin"}, "did you mean 'deletion'?"),
-    "rewrites of pairs": Case("distill", {"augment": "pairing"}, "pairing is of pairs"),
-    "one fold": Case("distill", {"cross_fit": 1}, "at least 2"),
-    "missing plugin": Case("distill", {"plugin": lambda t: t.path / "none.py"}, "no such file"),
-    "failing plugin": Case("distill", {"plugin": file("p.py", "1 / 0")}, "ZeroDivisionError"),
-    "plugin that is no Python": Case("distill", {"plugin": file("p.py", "def (")}, "p.py"),
-    "plugin of bytes": Case("distill", {"plugin": file("p.py", b"\xff\0")}, "p.py"),
-    "plugin that leaves": Case("distill", {"plugin": file("p.py", "import sys; sys.exit(0)")}, "p.py"),
-    "width of a path": Case(
-        "distill",
-        {"student": lambda t: save_tiny(t.path / "s", layers=2), "student_width": "16"},
-        "not for one of its own PATH",
+    "widths of a frontier": frontier("--widths: 'thin' is neither", widths="thin"),
+    "students of a frontier": frontier(
+        "no student can be trained and served: 9 layers cannot be: --student", students="9", widths="full"
     ),
-    "width of a static student": Case("distill", {"student": "static", "student_width": "16"}, "or a static one"),
-    "layers of a static student": Case("distill", {"student": "static"}, "use --method kd"),
-    "heads without width": Case("distill", {"student_heads": "2"}, "add --student-width"),
-    "width of a student that heads do not divide": Case("distill", {"student_width": "18"}, "18"),
-    "wider student": Case("distill", {"student_width": "64"}, "64"),
-    "unequal heads": Case("distill", {"student_width": "16", "student_heads": "2"}, "use `--features qkv`"),
-    "vocabulary of no tokens": Case("distill", {"vocabulary": "0"}, "neither auto nor a number of tokens"),
-    "search of no option": Case("tune", {"search": "temprature=1:2"}, "did you mean 'temperature'"),
-    "search of no range": Case("tune", {"search": "temperature=2:1"}, "is neither low:high"),
-    "search without an option": Case("tune", {"search": "0.1:1"}, "--search"),
-    "search scored elsewhere": Case("tune", {"validation": lambda t: t.films}, "--validation"),
-    "no trials": Case("tune", {"trials": 0}, "at least 1"),
-    "vocabularies of a frontier": Case(
-        "frontier", {"vocabularies": "small"}, "--vocabularies: 'small' is none of full, auto"
-    ),
-    "widths of a frontier": Case("frontier", {"widths": "thin"}, "--widths: 'thin' is neither"),
-    "students of a frontier": Case(
-        "frontier",
-        {"students": "9", "widths": "full"},
-        "no student can be trained and served: 9 layers cannot be: --student",
-    ),
-    "latency of a frontier": Case("frontier", {"max_latency": "10s"}, "max_latency: '10s' is not a number"),
-    "method of a frontier": Case("frontier", {"method": "magic"}, "magic"),
-    "workers of a frontier": Case("frontier", {"workers": "-1"}, "workers"),
-    "format of an export": Case("export", {"format": "tflite"}, "none of onnx, openvino"),
-    "tolerance of an export": Case("export", {"tolerance": -1}, "at least 0"),
-    "budget of a diagnosis": Case("diagnose", {"budget": 0}, "above 0"),
-    "rows of a diagnosis": Case("diagnose", {"rows": 1}, "at least 8"),
+    "latency of a frontier": frontier("max_latency: '10s' is not a number", max_latency="10s"),
+    "method of a frontier": frontier("magic", method="magic"),
+    "workers of a frontier": frontier("workers", workers="-1"),
+    "format of an export": export("none of onnx, openvino", format="tflite"),
+    "tolerance of an export": export("at least 0", tolerance=-1),
+    "budget of a diagnosis": diagnose("above 0", budget=0),
+    "rows of a diagnosis": diagnose("at least 8", rows=1),
 }
 
 MISSING = {
@@ -791,175 +704,134 @@ MISSING = {
 }
 
 YAML = {
-    "bad YAML": Case("distill", {"config": file("r.yaml", "seed: [1\nmethod")}, "r.yaml: line 2: not valid YAML"),
-    "no such YAML": Case("distill", {"config": lambda t: t.path / "none.yaml"}, "no such file"),
-    "YAML that is a folder": Case("distill", {"config": lambda t: t.path}, "not readable"),
-    "YAML that is a list": Case("distill", {"config": file("r.yaml", "- seed")}, "lines of `option: value`"),
-    "YAML that is a number": Case("distill", {"config": file("r.yaml", "3")}, "lines of `option: value`"),
-    "YAML of bytes": Case("distill", {"config": file("r.yaml", b"seed: \xff")}, "not readable"),
-    "YAML of two documents": Case("distill", {"config": file("r.yaml", "seed: 1\n---\nseed: 2")}, "another document"),
-    "unknown key": Case("distill", {"config": file("r.yaml", "temprature: 2")}, "did you mean 'temperature'?"),
-    "key that is a number": Case("distill", {"config": file("r.yaml", "1: 2")}, "lines of `option: value`"),
-    "key twice": Case(
-        "distill", {"config": file("r.yaml", "seed: 1\nseed: 2")}, "line 2: not valid YAML ('seed' is there twice)"
+    "bad YAML": distill("r.yaml: line 2: not valid YAML", config=file("r.yaml", "seed: [1\nmethod")),
+    "no such YAML": distill("no such file", config=lambda t: t.path / "none.yaml"),
+    "YAML that is a folder": distill("not readable", config=lambda t: t.path),
+    "YAML that is a list": distill("lines of `option: value`", config=file("r.yaml", "- seed")),
+    "YAML that is a number": distill("lines of `option: value`", config=file("r.yaml", "3")),
+    "YAML of bytes": distill("not readable", config=file("r.yaml", b"seed: \xff")),
+    "YAML of two documents": distill("another document", config=file("r.yaml", "seed: 1\n---\nseed: 2")),
+    "unknown key": distill("did you mean 'temperature'?", config=file("r.yaml", "temprature: 2")),
+    "key that is a number": distill("lines of `option: value`", config=file("r.yaml", "1: 2")),
+    "key twice": distill("line 2: not valid YAML ('seed' is there twice)", config=file("r.yaml", "seed: 1\nseed: 2")),
+    "wrong type": distill("epochs: 'many' is not a whole number", config=file("r.yaml", "epochs: many")),
+    "list for a text": distill("data: ['a', 'b'] is not text", config=file("r.yaml", "data: [a, b]")),
+    "object for a number": distill("seed: {'a': 1} is not a whole number", config=file("r.yaml", "seed: {a: 1}")),
+    "switch that is a word": distill("ema: 'sure' is not true or false", config=file("r.yaml", "ema: sure")),
+    "endless YAML number": distill("max_steps", config=file("i.yaml", "max_steps: .inf")),
+    "number that no program reads": distill("r.yaml", config=file("r.yaml", "seed: " + "9" * 5000)),
+    "a day that never was": distill("r.yaml: not valid YAML", config=file("r.yaml", "data: 2026-02-30")),
+    "a day": distill("is not text", config=file("r.yaml", "data: 2026-02-20")),
+    "zero byte in a name": distill("is not UTF-8 text", data=None, config=file("r.yaml", r'data: "a\0b"')),
+    "half a character in a name": distill("is not UTF-8 text", data=None, config=file("r.yaml", r'data: "a\ud800"')),
+    "object of Python": distill("not valid YAML", config=file("r.yaml", "seed: !!python/object/apply:os.getpid []")),
+    "billion laughs": distill("its aliases make too many values", config=file("r.yaml", LAUGHS + "epochs: *j")),
+    "billion laughs in a grid": compare(
+        "its aliases make too many values", GRID=file("grid.yaml", LAUGHS + "seeds: *j")
     ),
-    "wrong type": Case("distill", {"config": file("r.yaml", "epochs: many")}, "epochs: 'many' is not a whole number"),
-    "list for a text": Case("distill", {"config": file("r.yaml", "data: [a, b]")}, "data: ['a', 'b'] is not text"),
-    "object for a number": Case(
-        "distill", {"config": file("r.yaml", "seed: {a: 1}")}, "seed: {'a': 1} is not a whole number"
+    "merged without end": distill(
+        "nested too deeply",
+        config=file(
+            "r.yaml",
+            "a: &a {x: 1}\n"
+            + "".join(
+                f"{chr(98 + i)}: &{chr(98 + i)} {{<<: [{', '.join(['*' + chr(97 + i)] * 9)}]}}\n" for i in range(9)
+            ),
+        ),
     ),
-    "switch that is a word": Case(
-        "distill", {"config": file("r.yaml", "ema: sure")}, "ema: 'sure' is not true or false"
-    ),
-    "endless YAML number": Case("distill", {"config": file("i.yaml", "max_steps: .inf")}, "max_steps"),
-    "number that no program reads": Case("distill", {"config": file("r.yaml", "seed: " + "9" * 5000)}, "r.yaml"),
-    "a day that never was": Case("distill", {"config": file("r.yaml", "data: 2026-02-30")}, "r.yaml: not valid YAML"),
-    "a day": Case("distill", {"config": file("r.yaml", "data: 2026-02-20")}, "is not text"),
-    "zero byte in a name": Case(
-        "distill", {"data": None, "config": file("r.yaml", r'data: "a\0b"')}, "is not UTF-8 text"
-    ),
-    "half a character in a name": Case(
-        "distill", {"data": None, "config": file("r.yaml", r'data: "a\ud800"')}, "is not UTF-8 text"
-    ),
-    "object of Python": Case(
-        "distill", {"config": file("r.yaml", "seed: !!python/object/apply:os.getpid []")}, "not valid YAML"
-    ),
-    "billion laughs": Case(
-        "distill", {"config": file("r.yaml", LAUGHS + "epochs: *j")}, "its aliases make too many values"
-    ),
-    "billion laughs in a grid": Case(
-        "compare", {"GRID": file("grid.yaml", LAUGHS + "seeds: *j")}, "its aliases make too many values"
-    ),
-    "merged without end": Case(
-        "distill",
-        {
-            "config": file(
-                "r.yaml",
-                "a: &a {x: 1}\n"
-                + "".join(
-                    f"{chr(98 + i)}: &{chr(98 + i)} {{<<: [{', '.join(['*' + chr(97 + i)] * 9)}]}}\n" for i in range(9)
-                ),
-            )
-        },
-        "its aliases make too many values",
-    ),  # fmt: skip
-    "list in itself": Case("distill", {"config": file("r.yaml", "epochs: &a [*a]")}, "nested too deeply"),
-    "nested": Case("distill", {"config": file("r.yaml", f"epochs: {DEEP}")}, "nested too deeply"),
-    "nested beyond reading": Case("distill", {"config": file("r.yaml", "[" * 5000)}, "not valid YAML"),
+    "list in itself": distill("nested too deeply", config=file("r.yaml", "epochs: &a [*a]")),
+    "nested": distill("nested too deeply", config=file("r.yaml", f"epochs: {DEEP}")),
+    "nested beyond reading": distill("not valid YAML", config=file("r.yaml", "[" * 1500)),
 }
 
 GRIDS = {
-    "no such grid": Case("compare", {}, "no such file"),
-    "grid of nothing": Case("compare", {"GRID": file("grid.yaml", "")}, "no tasks"),
-    "unknown entry": Case("compare", {"GRID": grid("method: kd")}, "unknown entry 'method' (did you mean 'methods'"),
-    "no methods": Case("compare", {"GRID": grid("methods: -")}, "no methods"),
-    "no encoder": Case("compare", {"GRID": grid("options: {}")}, "neither base (an encoder) nor teacher"),
-    "unknown method in a grid": Case("compare", {"GRID": grid("methods: [kdd]")}, "unknown method 'kdd'"),
-    "unknown option of a method": Case(
-        "compare", {"GRID": grid("methods: {a: {method: kd, temprature: 2}}")}, "did you mean 'temperature'"
+    "no such grid": compare("no such file"),
+    "grid of nothing": compare("no tasks", GRID=file("grid.yaml", "")),
+    "unknown entry": compare("unknown entry 'method' (did you mean 'methods'", GRID=grid("method: kd")),
+    "no methods": compare("no methods", GRID=grid("methods: -")),
+    "no encoder": compare("neither base (an encoder) nor teacher", GRID=grid("options: {}")),
+    "unknown method in a grid": compare("unknown method 'kdd'", GRID=grid("methods: [kdd]")),
+    "unknown option of a method": compare(
+        "did you mean 'temperature'", GRID=grid("methods: {a: {method: kd, temprature: 2}}")
     ),
-    "options that are a list": Case("compare", {"GRID": grid("options: [base]")}, "options holds lines"),
-    "options with a number for a name": Case("compare", {"GRID": grid("options: {base: x, 3: 4}")}, "3"),
-    "method with a number for an option": Case("compare", {"GRID": grid("methods: {kd: {3: 4}}")}, "3"),
-    "method of numbers": Case("compare", {"GRID": grid("methods: {kd: 3}")}, "options are lines"),
-    "task twice": Case("compare", {"GRID": grid("tasks: [a/films, b/films]")}, "'films' is there twice"),
-    "seeds of words": Case("compare", {"GRID": grid("seeds: [a]")}, "is not a list of whole numbers"),
-    "seed twice": Case("compare", {"GRID": grid("seeds: [1, 1]")}, "a seed is there twice"),
-    "seed beyond bounds": Case("compare", {"GRID": grid("seeds: [5000000000]")}, "at most 4294967295"),
-    "seeds that do not pair": Case("compare", {"GRID": grid("data_seeds: [1, 2]")}, "give one, or one for each seed"),
-    "threads of nothing": Case("compare", {"GRID": grid("threads: 0")}, "threads"),
-    "what the grid decides": Case(
-        "compare", {"GRID": grid("options: {base: x, seed: 3}")}, "seed is decided by the grid"
+    "options that are a list": compare("options holds lines", GRID=grid("options: [base]")),
+    "options with a number for a name": compare("3", GRID=grid("options: {base: x, 3: 4}")),
+    "method with a number for an option": compare("3", GRID=grid("methods: {kd: {3: 4}}")),
+    "method of numbers": compare("options are lines", GRID=grid("methods: {kd: 3}")),
+    "task twice": compare("'films' is there twice", GRID=grid("tasks: [a/films, b/films]")),
+    "seeds of words": compare("is not a list of whole numbers", GRID=grid("seeds: [a]")),
+    "seed twice": compare("a seed is there twice", GRID=grid("seeds: [1, 1]")),
+    "seed beyond bounds": compare("it must be from 0 to 4294967295", GRID=grid("seeds: [5000000000]")),
+    "seeds that do not pair": compare("give one, or one for each seed", GRID=grid("data_seeds: [1, 2]")),
+    "threads of nothing": compare("threads", GRID=grid("threads: 0")),
+    "what the grid decides": compare("seed is decided by the grid", GRID=grid("options: {base: x, seed: 3}")),
+    "search of an unknown option": compare(
+        "tune: search: unknown option 'temprature'", GRID=grid("tune: {search: {temprature: [1, 2]}}")
     ),
-    "tune that is a word": Case("compare", {"GRID": grid("tune: please")}, "give lines of `entry: value`"),
-    "names that differ in punctuation": Case(
-        "compare", {"GRID": grid("methods: {a b: {method: kd}, a/b: {method: kd}}")}, ""
-    ),
-    "names that climb": Case("compare", {"GRID": grid("methods: {..: {method: kd}}")}, ".."),
-    "no run of that name": Case("compare", {"GRID": grid("seeds: [1]"), "only": "mnli*"}, "no run has such a name"),
-    "no output": Case("compare", {"GRID": grid("seeds: [1]"), "output": None}, "--output is missing"),
-    "no workers": Case("compare", {"GRID": grid("seeds: [1]"), "workers": "0"}, "workers"),
-    "workers that are a word": Case("compare", {"GRID": grid("seeds: [1]"), "workers": "many"}, "workers"),
+    "another name of the baseline": compare("did you mean 'baseline'", GRID=grid("reference: kd")),
+    "tune that is a word": compare("give lines of `entry: value`", GRID=grid("tune: please")),
+    "no run of that name": compare("no run has such a name", GRID=grid("seeds: [1]"), only="mnli*"),
+    "no output": compare("--output is missing", GRID=grid("seeds: [1]"), output=None),
+    "no workers": compare("workers", GRID=grid("seeds: [1]"), workers="0"),
+    "workers that are a word": compare("workers", GRID=grid("seeds: [1]"), workers="many"),
 }
 
 OUTPUTS = {
-    "output under a file": Case(
-        "distill", {"output": lambda t: file("file", "x")(t) / "out"}, "no folder that can be written to"
+    "output under a file": distill("no folder that can be written to", output=lambda t: file("file", "x")(t) / "out"),
+    "output that is a file": finetune("a file of that name exists", output=file("file", "x")),
+    "output that holds something else": distill(
+        "holds no crild run", output=folder(file("d/thesis.txt", "precious"), name="d")
     ),
-    "output that is a file": Case("finetune", {"output": file("file", "x")}, "a file of that name exists"),
-    "output that holds something else": Case(
-        "distill", {"output": folder(file("d/thesis.txt", "precious"), name="d")}, "holds no crild run"
+    "output into the teacher": distill("holds no crild run", output=lambda t: t.teacher),
+    "output into the data": finetune("holds no crild run", output=lambda t: t.films),
+    "output into another run": finetune("the folder holds another run", output=lambda t: t.run, seed=7),
+    "output that cannot be written to": finetune("/proc is no folder that can be written to", output="/proc/x"),
+    "output of a name that is too long": finetune("too long", output=lambda t: t.path / ("x" * 300)),
+    "grid into a folder of something else": compare(
+        "holds no grid", GRID=grid("seeds: [1]"), output=folder(file("d/x", ""), name="d")
     ),
-    "output into the teacher": Case("distill", {"output": lambda t: t.teacher}, "holds no crild run"),
-    "output into the data": Case("finetune", {"output": lambda t: t.films}, "holds no crild run"),
-    "output into another run": Case("finetune", {"output": lambda t: t.run, "seed": 7}, "the folder holds another run"),
-    "output that cannot be written to": Case(
-        "finetune", {"output": "/proc/x"}, "/proc is no folder that can be written to"
+    "search into a folder of something else": tune("holds no search", output=folder(file("d/x", ""), name="d")),
+    "frontier into a folder of something else": frontier(
+        "the folder is not empty", output=folder(file("d/x", ""), name="d")
     ),
-    "output of a name that is too long": Case("finetune", {"output": lambda t: t.path / ("x" * 300)}, "too long"),
-    "grid into a folder of something else": Case(
-        "compare", {"GRID": grid("seeds: [1]"), "output": folder(file("d/x", ""), name="d")}, "holds no grid"
-    ),
-    "search into a folder of something else": Case(
-        "tune", {"output": folder(file("d/x", ""), name="d")}, "holds no search"
-    ),
-    "frontier into a folder of something else": Case(
-        "frontier", {"output": folder(file("d/x", ""), name="d")}, "the folder is not empty"
-    ),
-    "export into a folder of something else": Case(
-        "export", {"output": folder(file("d/x", ""), name="d")}, "holds no crild export"
-    ),
-    "export of a model to nowhere": Case(
-        "export", {"MODEL": lambda t: t.teacher, "output": None}, "--output is missing"
-    ),
-    "export of a model without rows": Case("export", {"MODEL": lambda t: t.teacher}, "--data"),
-    "answers of no kind": Case("predict", {"output": "a.xlsx"}, "--output: a.xlsx says no format"),
-    "answers over a file": Case("predict", {"output": file("a.csv", "precious")}, "or --overwrite"),
-    "answers over a folder": Case(
-        "predict", {"output": folder(name="a.csv"), "overwrite": True}, "exists: choose another name"
-    ),
-    "answers into no folder": Case("predict", {"output": lambda t: t.path / "none/a.csv"}, "no such folder"),
-    "answers where nothing can be written": Case("predict", {"output": "/proc/a.csv"}, "/proc/a.csv"),
-    "rows over a file": Case("evaluate", {"predictions": file("a.csv", "precious")}, "or --overwrite"),
-    "cache that is a file": Case("distill", {"cache": file("cache", "x")}, "--cache"),
-    "cache that cannot be written to": Case("distill", {"cache": "/proc/cache"}, "--cache"),
+    "export into a folder of something else": export("holds no crild export", output=folder(file("d/x", ""), name="d")),
+    "export of a model to nowhere": export("--output is missing", MODEL=lambda t: t.teacher, output=None),
+    "export of a model without rows": export("--data", MODEL=lambda t: t.teacher),
+    "answers of no kind": predict("--output: a.xlsx says no format", output="a.xlsx"),
+    "answers over a file": predict("or --overwrite", output=file("a.csv", "precious")),
+    "answers over a folder": predict("exists: choose another name", output=folder(name="a.csv"), overwrite=True),
+    "answers into no folder": predict("no such folder", output=lambda t: t.path / "none/a.csv"),
+    "answers where nothing can be written": predict("/proc/a.csv", output="/proc/a.csv"),
+    "rows over a file": evaluate("or --overwrite", predictions=file("a.csv", "precious")),
+    "cache that is a file": distill("--cache", cache=file("cache", "x")),
+    "cache that cannot be written to": distill("--cache", cache="/proc/cache"),
 }
 
 RUNS = {
-    "run that is not there": Case("diagnose", {"RUNS": lambda t: t.path / "none"}, "no such folder"),
-    "no run": Case("diagnose", {"RUNS": lambda t: t.path}, "holds no crild run"),
-    "run twice": Case("diagnose", {"RUNS": lambda t: (t.run, t.run)}, "the run is named twice"),
-    "run that is not finished": Case(
-        "diagnose", {"RUNS": broken(lambda p: (p / "result.json").unlink(), "run")}, "is not finished"
+    "run that is not there": diagnose("no such folder", RUNS=lambda t: t.path / "none"),
+    "no run": diagnose("holds no crild run", RUNS=lambda t: t.path),
+    "run twice": diagnose("the run is named twice", RUNS=lambda t: (t.run, t.run)),
+    "run that is not finished": diagnose("is not finished", RUNS=broken(lambda p: (p / "result.json").unlink(), "run")),
+    "several runs": evaluate(
+        "holds the runs a", MODEL=lambda t: (shutil.copytree(t.run, t.path / "runs/a"), t.path / "runs")[1]
     ),
-    "several runs": Case(
-        "evaluate",
-        {"MODEL": lambda t: (shutil.copytree(t.run, t.path / "runs/a"), t.path / "runs")[1]},
-        "holds the runs a",
+    "no run to export": export("no config.json", MODEL=lambda t: t.path),
+    "half a result": diagnose("result.json", RUNS=broken(cut("result.json"), "run")),
+    "half a result to score": evaluate("result.json", MODEL=broken(cut("result.json"), "run")),
+    "half a result to export": export("result.json", MODEL=broken(cut("result.json"), "run")),
+    "result that is a list": diagnose("result.json", RUNS=broken(content("result.json", "[]"), "run")),
+    "result without models": export("result.json", MODEL=broken(content("result.json", "{}"), "run")),
+    "half a plan": diagnose("plan.json", RUNS=broken(cut("plan.json"), "run")),
+    "plan of nothing": diagnose("plan.json", RUNS=broken(content("plan.json", "{}"), "run")),
+    "options that are no YAML": diagnose("config.yaml", RUNS=broken(content("config.yaml", "["), "run")),
+    "options of a bomb": diagnose("config.yaml", RUNS=broken(content("config.yaml", LAUGHS + "seed: *j"), "run")),
+    "goes on with broken facts": finetune("run.json", output=broken(content("run.json", "["), "run")),
+    "half of its answers": export("predictions.parquet", MODEL=broken(cut("predictions.parquet"), "run")),
+    "its teacher is a pickle": diagnose(
+        "pytorch_model.bin", RUNS=broken(lambda p: pickled("pytorch_model.bin")(p / "teacher"), "run")
     ),
-    "no run to export": Case("export", {"MODEL": lambda t: t.path}, "no config.json"),
-    "half a result": Case("diagnose", {"RUNS": broken(cut("result.json"), "run")}, "result.json"),
-    "half a result to score": Case("evaluate", {"MODEL": broken(cut("result.json"), "run")}, "result.json"),
-    "half a result to export": Case("export", {"MODEL": broken(cut("result.json"), "run")}, "result.json"),
-    "result that is a list": Case("diagnose", {"RUNS": broken(content("result.json", "[]"), "run")}, "result.json"),
-    "result without models": Case("export", {"MODEL": broken(content("result.json", "{}"), "run")}, "result.json"),
-    "half a plan": Case("diagnose", {"RUNS": broken(cut("plan.json"), "run")}, "plan.json"),
-    "plan of nothing": Case("diagnose", {"RUNS": broken(content("plan.json", "{}"), "run")}, "plan.json"),
-    "options that are no YAML": Case("diagnose", {"RUNS": broken(content("config.yaml", "["), "run")}, "config.yaml"),
-    "options of a bomb": Case(
-        "diagnose", {"RUNS": broken(content("config.yaml", LAUGHS + "seed: *j"), "run")}, "config.yaml"
-    ),
-    "facts of nothing": Case("diagnose", {"RUNS": broken(content("run.json", "["), "run")}, "run.json"),
-    "half of its answers": Case("export", {"MODEL": broken(cut("predictions.parquet"), "run")}, "predictions.parquet"),
-    "its teacher is a pickle": Case(
-        "diagnose", {"RUNS": broken(lambda p: pickled("pytorch_model.bin")(p / "teacher"), "run")}, "pytorch_model.bin"
-    ),
-    "its teacher is gone": Case(
-        "evaluate", {"MODEL": broken(lambda p: shutil.rmtree(p / "teacher"), "run")}, "teacher"
-    ),
-    "goes on with broken options": Case(
-        "finetune", {"output": broken(content("config.yaml", "["), "run")}, "config.yaml"
-    ),
+    "its teacher is gone": evaluate("teacher", MODEL=broken(lambda p: (shutil.rmtree(p / "teacher"), moved(p)), "run")),
+    "goes on with broken options": finetune("config.yaml", output=broken(content("config.yaml", "["), "run")),
 }
 
 CASES = {
@@ -1010,23 +882,71 @@ SOUND = {
     "odd texts to check": ("check", {"DATA": odd_rows()}),
     "odd texts to answer": ("predict", {"data": odd_rows()}),
     "odd texts to score": ("evaluate", {"data": odd_rows(), "predictions": lambda t: t.path / "rows.csv"}),
-    "odd texts in CSV": ("check", {"DATA": csv(*(f'"{text}",{i % 2}' for i, text in enumerate([*ODD_TEXTS[:3], *ODD_TEXTS[4:]] * 3)))}),
+    "odd texts in CSV": (
+        "check",
+        {"DATA": csv(*(f'"{text}",{i % 2}' for i, text in enumerate([*ODD_TEXTS[:3], *ODD_TEXTS[4:]] * 3)))},
+    ),
     "odd labels": ("finetune", {"data": two_classes("🙂", "\x1b[31mred", "a\nb", "x" * 500), "dry_run": True}),
     "odd labels to check": ("check", {"DATA": two_classes("🙂", "\x1b[31mred", "a\nb", "[bold]x[/bold]")}),
     "odd column names": (
-        "check", {"DATA": jsonl(*({"t\nx\x1b[31m": f"film {i}", "🙂": i % 2} for i in range(40))), "text": "t\nx\x1b[31m", "label": "🙂"}
+        "check",
+        {
+            "DATA": jsonl(*({"t\nx\x1b[31m": f"film {i}", "🙂": i % 2} for i in range(40))),
+            "text": "t\nx\x1b[31m",
+            "label": "🙂",
+        },
     ),
-    "duplicated rows": ("finetune", {"data": jsonl(*[{"text": "good film", "label": "pos"}, {"text": "bad film", "label": "neg"}] * 40), "dry_run": True}),
+    "duplicated rows": (
+        "finetune",
+        {
+            "data": jsonl(*[{"text": "good film", "label": "pos"}, {"text": "bad film", "label": "neg"}] * 40),
+            "dry_run": True,
+        },
+    ),
     "duplicated rows to check": ("check", {"DATA": jsonl(*[{"text": "good film", "label": "pos"}] * 40)}),
     "one class to check": ("check", {"DATA": two_classes("pos")}),
-    "some labels are missing": ("finetune", {"data": two_classes("pos", "neg", None, float("nan"), ""), "dry_run": True}),
+    "some labels are missing": (
+        "finetune",
+        {"data": two_classes("pos", "neg", None, float("nan"), ""), "dry_run": True},
+    ),
     "no labels at all": ("distill", {"data": unlabelled, "dry_run": True}),
     "one row to answer": ("predict", {"data": csv("good,x")}),
     "one row to score": ("evaluate", {"data": csv("good,pos")}),
-    "a mark at the beginning": ("check", {"DATA": file("d.csv", b"\xef\xbb\xbftext,label\r\n" + b"good,pos\r\nbad,neg\r\n" * 9)}),
-    "a mark at the beginning of YAML": ("distill", {"config": file("r.yaml", b"\xef\xbb\xbfseed: 3\n"), "dry_run": True}),
-    "Parquet of categories": ("check", {"DATA": parquet({"text": [f"film {i}" for i in range(30)], "label": pyarrow.array(["a", "b", "c"] * 10).dictionary_encode()})}),
-    "Parquet of long texts": ("check", {"DATA": parquet({"text": pyarrow.array([f"film {i}" for i in range(30)], pyarrow.large_string()), "label": [0, 1] * 15})}),
+    "a mark at the beginning": (
+        "check",
+        {"DATA": file("d.csv", b"\xef\xbb\xbftext,label\r\n" + b"good,pos\r\nbad,neg\r\n" * 9)},
+    ),
+    "a mark at the beginning of YAML": (
+        "distill",
+        {"config": file("r.yaml", b"\xef\xbb\xbfseed: 3\n"), "dry_run": True},
+    ),
+    "Parquet of categories": (
+        "check",
+        {
+            "DATA": parquet(
+                {
+                    "text": [f"film {i}" for i in range(30)],
+                    "label": pyarrow.array(["a", "b", "c"] * 10).dictionary_encode(),
+                }
+            )
+        },
+    ),
+    "Parquet of long texts": (
+        "check",
+        {
+            "DATA": parquet(
+                {"text": pyarrow.array([f"film {i}" for i in range(30)], pyarrow.large_string()), "label": [0, 1] * 15}
+            )
+        },
+    ),
     "YAML with aliases": ("distill", {"config": file("r.yaml", "epochs: &a 2\nkd_epochs: *a\n"), "dry_run": True}),
+    "code beside the tokenizer": (
+        "evaluate",
+        {
+            "MODEL": with_code(
+                "tokenizer_config.json", auto_map={"AutoTokenizer": ["mine.Mine", None]}, tokenizer_class="Mine"
+            )
+        },
+    ),
     "a word for a seed": ("finetune", {"seed": "3.0", "dry_run": True}),
-}  # fmt: skip
+}

@@ -37,3 +37,4 @@ def test_what_is_odd_but_sound_runs(name, cli, place):
     code, out, err = cli(*command(Case(*SOUND[name], ""), place))
     assert code == 0, err
     assert "\x1b" not in out + err
+    assert not list(place.path.rglob("harm"))

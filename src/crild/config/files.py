@@ -1,6 +1,5 @@
 """A run's options from a YAML file."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,11 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        known: set[str] = set()
         for key, _ in node.value:
-            if keys.get(key.value if isinstance(key, yaml.ScalarNode) else "", 0) > 1:
+            if isinstance(key, yaml.ScalarNode) and key.value in known:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
+            known.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
@@ -58,7 +58,9 @@ def read_yaml(path: str) -> dict[str, Any]:
     except Exception as error:  # PyYAML's own, and what Python's types say of their texts: 2026-02-30
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
-        raise CrildError(f"{path}: {line}not valid YAML ({getattr(error, 'problem', None) or first_line(error)})") from None
+        raise CrildError(
+            f"{path}: {line}not valid YAML ({getattr(error, 'problem', None) or first_line(error)})"
+        ) from None
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):

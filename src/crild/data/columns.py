@@ -146,12 +146,12 @@ def normalise(
     columns = find_columns(rows.column_names, config, where, source, own)
     for name in (columns.text, columns.pair):
         if name and hasattr(rows.features[name], "decode_example"):  # a picture or a sound: reading one opens files
-            raise CrildError(f"{where}: column {name!r} does not hold text")
+            raise CrildError(f"{where}: column {name!r} does not hold text; name the one that does with --text")
     # Whole lists: a `datasets` column reads its table anew at every index.
     texts = [rows[name][:] for name in (columns.text, columns.pair) if name]
     for name, values in zip((columns.text, columns.pair), texts, strict=False):
         if any(not isinstance(value, str) for value in values if value is not None):
-            raise CrildError(f"{where}: column {name!r} does not hold text")
+            raise CrildError(f"{where}: column {name!r} does not hold text; name the one that does with --text")
     if columns.text == config.text and columns.text.lower() in LABELS and columns.label is None:
         distinct = len(set(texts[0]))
         if distinct <= min(MOST_CODED_CLASSES, len(rows) // 2):

@@ -166,9 +166,10 @@ def read_text(path: Path) -> str:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
+        encoding = "UTF-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "LATIN1"
         raise CrildError(
             f"{path}: line {line} is not UTF-8 text (byte 0x{data[error.start]:02x}); convert the file, for example "
-            f"with `iconv -f LATIN1 -t UTF-8`"
+            f"with `iconv -f {encoding} -t UTF-8`"
         ) from None
 
 
@@ -316,8 +317,8 @@ def read_jsonl(path: Path) -> Dataset:
                 if line.strip():
                     records.append(json.loads(line, parse_constant=number_of))
     except (ValueError, RecursionError) as error:
-        deep = isinstance(error, RecursionError)
-        why = "nested too deeply" if deep else getattr(error, "msg", first_line(error))
+        why = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
+        why = "nested too deeply" if isinstance(error, RecursionError) else why
         number = getattr(error, "lineno", 1) if text.lstrip().startswith("[") else number
         raise CrildError(f"{path}: line {number} is not valid JSON ({why})") from None
     if not all(isinstance(record, dict) for record in records):

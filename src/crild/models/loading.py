@@ -22,6 +22,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from crild import hub
+from crild.config import short
 from crild.data.tweets import model_folder
 from crild.errors import CrildError, first_line
 from crild.models.architecture import longest
@@ -50,7 +51,14 @@ PROBES = (
 )
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")  # a pickle is a program, which runs when it is read
 SAFE, PARTS = "model.safetensors", "model.safetensors.index.json"
-MOST_LAYERS = 1000  # of a configuration that is one
+MOST = {  # of a configuration that is one: more would fill the memory before anything is found to be wrong
+    "num_hidden_layers": 1000,
+    "num_attention_heads": 1000,
+    "hidden_size": 100_000,
+    "intermediate_size": 1_000_000,
+    "vocab_size": 10_000_000,
+    "max_position_embeddings": 10_000_000,
+}
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # else transformers asks a service on the hub to convert
 AutoConfig.register(StaticConfig.model_type, StaticConfig)
 AutoModelForSequenceClassification.register(StaticConfig, StaticForSequenceClassification)
@@ -83,6 +91,10 @@ def load_config(name: str, role: str, trust_remote_code: bool = False, revision:
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, revision=revision or "main")
     except Exception as error:
+        if not trust_remote_code and "trust_remote_code" in str(error):
+            raise CrildError(
+                f"{role}: {name} brings code of its own; --trust-remote-code runs it, if you have read it"
+            ) from None
         what = f"cannot load {name}" if path.exists() else f"no folder {name}, and it cannot be loaded from the hub"
         raise CrildError(f"{role}: {what} ({first_line(error)})") from None
     kind = config.model_type
@@ -102,9 +114,11 @@ def load_config(name: str, role: str, trust_remote_code: bool = False, revision:
     problem = getattr(config, "problem_type", None)
     if problem and problem not in {task_type.problem_type for task_type in TASK_TYPES.values()}:
         raise CrildError(f"{role}: {name} does {problem}, which crild does not distil")
-    layers, labels = getattr(config, "num_hidden_layers", 1), getattr(config, "id2label", None) or {}
-    if kind != StaticConfig.model_type and not (isinstance(layers, int) and 0 < layers <= MOST_LAYERS):
-        raise CrildError(f"{role}: the configuration of {name} says {layers} layers, which no model has")
+    for key, most in MOST.items() if kind != StaticConfig.model_type else ():
+        value = getattr(config, key, None)
+        if value is not None and not (isinstance(value, int) and 0 < value <= most):
+            raise CrildError(f"{role}: the configuration of {name} says {key}: {short(value)}, which no model has")
+    labels = getattr(config, "id2label", None) or {}
     if list(labels) != list(range(len(labels))) or len(set(map(str, labels.values()))) < len(labels):
         raise CrildError(
             f"{role}: the configuration of {name} does not name its labels 0, 1, ... (id2label), each by a name of its "
@@ -121,21 +135,27 @@ def refuse_unsafe(path: Path, role: str) -> None:
         role: how messages call it.
     """
     if (path / "adapter_config.json").exists():
-        raise CrildError(f"{role}: {path} is an adapter of another model; merge it into that (`merge_and_unload`) first")
+        raise CrildError(
+            f"{role}: {path} is an adapter of another model; merge it into that (`merge_and_unload`) first"
+        )
     if (path / SAFE).exists():
         if (path / SAFE).open("rb").read(8) == b"version ":
-            raise CrildError(f"{role}: {path / SAFE} is what Git keeps in place of the weights; run `git lfs pull` there")
+            raise CrildError(
+                f"{role}: {path / SAFE} is what Git keeps in place of the weights; run `git lfs pull` there"
+            )
     elif (path / PARTS).exists():
         try:
             parts = set(json.loads((path / PARTS).read_text(encoding="utf-8"))["weight_map"].values())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise CrildError(f"{role}: {path / PARTS} is not readable") from None
         if wrong := [part for part in parts if Path(str(part)).name != part or not part.endswith(".safetensors")]:
-            raise CrildError(f"{role}: {path / PARTS} names {wrong[0]!r}, which is outside its folder or no safetensors")
+            raise CrildError(
+                f"{role}: {path / PARTS} names {wrong[0]!r}, which is outside its folder or no safetensors"
+            )
     elif found := [name for name in PICKLES if (path / name).exists()]:
         raise CrildError(
-            f"{role}: {path} holds its weights as a pickle ({found[0]}), which may run anything when it is read; if you "
-            "trust it, convert it: AutoModelForSequenceClassification.from_pretrained(old).save_pretrained(new)"
+            f"{role}: {path} holds its weights as a pickle ({found[0]}), which may run anything when it is read; if "
+            "you trust it, convert it: AutoModelForSequenceClassification.from_pretrained(old).save_pretrained(new)"
         )
 
 
@@ -175,6 +195,10 @@ def load_model(
             **options,
         )
     except Exception as error:
+        if "ignore_mismatched_sizes" in str(error):
+            raise CrildError(
+                f"{role}: the weights of {name} have other shapes than its config.json says; take both from one place"
+            ) from None
         raise CrildError(f"{role}: cannot load the weights of {name} ({first_line(error)})") from None
     prefix = f"{model.base_model_prefix}."
     fresh = set(info["missing_keys"]) | {key for key, *_ in info.get("mismatched_keys", ())}
@@ -182,7 +206,9 @@ def load_model(
     if body:
         raise CrildError(f"{role}: the weights of {name} lack {len(body)} tensors, {sorted(body)[0]} among them")
     if broken := next((key for key, each in model.state_dict().items() if not each.isfinite().all()), None):
-        raise CrildError(f"{role}: the weights of {name} are broken: {broken} holds numbers that are none (NaN, infinite)")
+        raise CrildError(
+            f"{role}: the weights of {name} are broken: {broken} holds numbers that are none (NaN, infinite)"
+        )
     return Loaded(model, head_is_trained=not any(not key.startswith(prefix) for key in fresh))
 
 

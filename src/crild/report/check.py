@@ -6,11 +6,10 @@ from rich.table import Table
 from rich.text import Text
 
 from crild.data.doctor import ANY_LENGTH, Checks, Finding, listed
-from crild.data.suspects import Suspect
+from crild.data.suspects import PRINTED, Suspect
 from crild.escaping import plain
 
 WIDTH = 80  # columns
-SHOWN = 10  # suspects
 
 
 def screen(checks: Checks, found: Sequence[Finding], notes: Sequence[str]) -> Table:
@@ -68,9 +67,12 @@ def suspects_table(suspects: Sequence[Suspect]) -> Table:
         title_justify="left",
         width=WIDTH,
     )
-    for heading in ("label", "rather", "p(label)"):
-        table.add_column(heading, justify="right" if heading.startswith("p") else "left", no_wrap=True)
+    table.add_column("row", justify="right", no_wrap=True)
     table.add_column("text", no_wrap=True, ratio=1)
-    for each in suspects[:SHOWN]:
-        table.add_row(Text(plain(each.label)), Text(plain(each.likely)), f"{each.probability:.3f}", Text(plain(each.text)))
+    for heading in ("label", "suggested"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    for each in suspects[:PRINTED]:
+        label, suggested, text = (Text(plain(part)) for part in (each.label, each.suggested, each.text))
+        table.add_row(str(each.row), text, label, suggested, f"{each.score:.3f}")
     return table

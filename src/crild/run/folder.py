@@ -1,4 +1,4 @@
-"""The run directory: the only place that knows the names of its files."""
+"""The run directory: the only place that knows the names of its files. Needs torch only where models are loaded."""
 
 import json
 import os
@@ -14,26 +14,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pandas as pd
-import torch
 import yaml
 from filelock import FileLock, Timeout
 
 from crild.errors import CrildError, first_line
 from crild.files import INPUTS, StageFolder, check_folder, load_weights, write_folder, write_frame, write_whole
 from crild.processes import is_main, on_main
-from crild.randomness import own_random_state
 from crild.run.identity import Identity, read_options, refuse
-from crild.run.plan import Plan
 from crild.run.result import Result
 
 if TYPE_CHECKING:
+    import pandas as pd
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from crild.objectives import Composition
+    from crild.run.plan import Plan
 
-CONFIG, FACTS, PLAN, RESULT, SECONDS, LOCK = (
-    "config.yaml", "run.json", "plan.json", "result.json", "seconds.json", ".lock",
+CONFIG, FACTS, PLAN, RESULT, SECONDS, LOCK, HOLDER = (
+    "config.yaml", "run.json", "plan.json", "result.json", "seconds.json", ".lock", "holder.lock",
 )  # fmt: skip
 PREDICTIONS, SELECTION, OBJECTIVE = "predictions.parquet", "selection.parquet", "objective.safetensors"
 DIAGNOSTICS = "diagnostics"
@@ -89,8 +87,10 @@ class RunFolder:
         return read_json(self.path / FACTS, dict)
 
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> "Plan":
         """Its stages."""
+        from crild.run.plan import Plan
+
         return read_json(self.path / PLAN, Plan.of)
 
     @cached_property
@@ -125,24 +125,25 @@ class RunFolder:
     @cached_property
     def objective(self) -> "Composition | None":
         """What the method's own term matches, with its learned state; ``None`` where the method has no such term."""
+        from crild.randomness import own_random_state
         from crild.run.models import compose_matching
 
         if self.plan.matching is None:
             return None
         with own_random_state():  # maps are drawn before they are loaded
             objective = compose_matching(self.plan.matching, self.student, self.teacher)
-        if (self.path / OBJECTIVE).exists():
-            load_weights(self.path / OBJECTIVE, objective)
+        if (self.path / OBJECTIVE).exists() and not load_weights(self.path / OBJECTIVE, objective):
+            raise CrildError(f"{self.path / OBJECTIVE}: the file is damaged")
         return objective.eval()
 
     @cached_property
-    def predictions(self) -> pd.DataFrame:
+    def predictions(self) -> "pd.DataFrame":
         """Every scored row: ``text``, perhaps ``text_pair``, ``label``, ``split``; of each model its answer, and the
         probabilities where there are classes."""
         return read_parquet(self.path / PREDICTIONS)
 
     @cached_property
-    def selection_predictions(self) -> pd.DataFrame:
+    def selection_predictions(self) -> "pd.DataFrame":
         """The same for the selection rows."""
         return read_parquet(self.path / SELECTION)
 
@@ -243,7 +244,7 @@ class RunFolder:
     def _locked(self) -> Iterator[None]:
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / LOCK)
-        holder = self.path / "holder.lock"
+        holder = self.path / HOLDER
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -254,13 +255,15 @@ class RunFolder:
             ) from None
         try:
             started = datetime.now(UTC).isoformat(timespec="seconds")
-            write_whole(holder, json.dumps({"process": os.getpid(), "started": started}) + "\n")
+            write_whole(
+                holder, json.dumps({"process": os.getpid(), "started": started, "host": platform.node()}) + "\n"
+            )
             yield
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
 
-    def start(self, identity: Identity, plan: Plan, more: Mapping[str, Any]) -> None:
+    def start(self, identity: Identity, plan: "Plan", more: Mapping[str, Any]) -> None:
         """Write what is to be run, what its files hold, versions, and more facts; a run that goes on keeps its own."""
         if not (self.path / FACTS).exists():
             facts = {"started": datetime.now(UTC).isoformat(timespec="seconds"), **more, "contents": identity.contents}
@@ -285,7 +288,7 @@ class RunFolder:
         """Fill the folder of a model, whole or not at all."""
         write_folder(self.model(role), fill)
 
-    def write_frame(self, frame: pd.DataFrame, selection: bool = False) -> None:
+    def write_frame(self, frame: "pd.DataFrame", selection: bool = False) -> None:
         """Write the scored rows, or the selection rows."""
         write_frame(self.path / (SELECTION if selection else PREDICTIONS), frame)
 
@@ -346,12 +349,14 @@ def read_json(path: Path, make: Callable[[Any], T]) -> T:
         raise CrildError(unreadable(path, error)) from None
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
+def read_parquet(path: Path) -> "pd.DataFrame":
     """Return the rows in a file of a run.
 
     Raises:
         CrildError: as `read_json` does.
     """
+    import pandas as pd
+
     try:
         return pd.read_parquet(path)
     except Exception as error:
@@ -371,6 +376,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def environment() -> dict[str, Any]:
     """Return versions and machine."""
+    import torch
+
     return {
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "machine": {

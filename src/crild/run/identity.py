@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from crild.config import DistillConfig, as_dict, read_yaml, with_defaults
 from crild.config.student import chooses_layers
 from crild.errors import CrildError
 from crild.files import check_folder
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SHIPPED_BESIDE = {".md", ".gitattributes", ".lock"}  # files of a model's folder that change nothing that is computed
 
@@ -143,8 +143,10 @@ def refuse(output: str | Path | None, difference: str | None, what: str) -> None
         )
 
 
-def fingerprint(model: nn.Module, ids: list[list[int]], *facts: Any) -> str:
+def fingerprint(model: "nn.Module", ids: list[list[int]], *facts: Any) -> str:
     """Return a hash of a model's weights, token ids (so of tokenizer and length), and other facts."""
+    import numpy as np
+
     digest = hashlib.sha256(repr(facts).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())

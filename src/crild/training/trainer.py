@@ -414,6 +414,17 @@ class DistillerTrainer(Trainer):
             state = {name: tensor.contiguous() for name, tensor in self.beside().items()}
             save_file(state, Path(output_dir) / BESIDE, metadata={"format": "pt"})
 
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            folder = Path(checkpoint)
+            whole, sharded = ((folder / name).exists() for name in ("optimizer.pt", "optimizer_0"))
+            if whole if self.is_fsdp_enabled else sharded:  # it would start without the optimiser's moments
+                raise CrildError(f"{folder} was written with{'out' if whole else ''} FSDP: go on as it was begun, or "
+                                 "delete it")  # fmt: skip
+            if self.is_deepspeed_enabled and (folder / BESIDE).exists():  # it has loaded the weights itself
+                self.load_beside(load_file(folder / BESIDE))
+        super()._load_optimizer_and_scheduler(checkpoint)
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         folder, student = Path(resume_from_checkpoint), self.student
         saved = type(student).from_pretrained(folder, dtype=student.dtype).state_dict()
