@@ -30,6 +30,7 @@ from crild.config import (
 )
 from crild.config.arguments import check_paths, parse
 from crild.config.student import student_path
+from crild.config.trackers import parse_trackers
 from crild.errors import CrildError, nearest
 from crild.methods import METHODS, find_method
 
@@ -148,6 +149,7 @@ def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
     """`crild distill` and `crild finetune`."""
     if switches.verbose and not switches.dry_run:
         raise CrildError("--verbose would do nothing without --dry-run")
+    parse_trackers(config.report_to)
     begin(f"reading {config.data}", config)
     from crild.run import start
 
@@ -205,6 +207,7 @@ def compare(config: CompareConfig, switches: Any) -> int:
 def frontier(config: FrontierConfig, switches: Any) -> int:
     """`crild frontier`."""
     find_method(config.method)
+    parse_trackers(config.report_to)
     begin(f"reading {config.data}", config)
     from crild.pareto.find import FOUND, PICTURE
     from crild.pareto.find import frontier as find
@@ -221,6 +224,7 @@ def frontier(config: FrontierConfig, switches: Any) -> int:
 def tune(config: TuneConfig, switches: Any) -> int:
     """`crild tune`."""
     find_method(config.method)
+    parse_trackers(config.report_to)
     begin(f"reading {config.data}", config)
     from crild.search import show as show_trials
     from crild.search import tune as search

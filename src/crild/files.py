@@ -148,6 +148,16 @@ class StageFolder:
         return self.path / "done.json"
 
     @property
+    def checkpoints(self) -> list[Path]:
+        """Complete checkpoints, oldest first."""
+        return sorted(self.path.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]))
+
+    @property
+    def steps_done(self) -> int:
+        """Optimiser steps that are safe in a checkpoint."""
+        return max((int(path.name.rsplit("-", 1)[1]) for path in self.checkpoints), default=0)
+
+    @property
     def steps(self) -> Path:
         """Every term of every step, a line each."""
         return self.path / "steps.jsonl"
