@@ -9,6 +9,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,7 +171,9 @@ def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
         else:
             print("\n".join(paragraph(f"{name:8}", text) for name, text in start.outline(prepared).items()))
         return 0
-    show(start.run(config).to_dict(), switches.json)
+    with redirect_stdout(sys.stderr):  # some trackers print
+        result = start.run(config).to_dict()
+    show(result, switches.json)
     return 0
 
 
