@@ -198,6 +198,7 @@ def distill(
     kd_batch_size: int | None = None,
     output: str | PathLike[str] | None = None,
     keep_stages: bool = False,
+    report_to: str | None = None,
     cache: str | PathLike[str] | None = None,
     track_validation: bool = False,
 ) -> Result:
@@ -290,6 +291,7 @@ def distill(
         kd_batch_size: batch size of stage 2 (default: quick 32, paper 16)
         output: folder of the run: models, scores and logs
         keep_stages: keep the weights that each stage ended with, not the finished models alone
+        report_to: trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas (default: none)
         cache: folder of teacher outputs, may be shared by runs (default: inside the run's folder)
         track_validation: also score validation at every evaluation, to report the best of them beside the score; chooses nothing
     """
@@ -452,6 +454,7 @@ def finetune(
     finetune_batch_size: int | None = None,
     output: str | PathLike[str] | None = None,
     keep_stages: bool = False,
+    report_to: str | None = None,
 ) -> Result:
     """Fine-tune an encoder on a task; write a run directory with ``teacher/``.
 
@@ -498,6 +501,7 @@ def finetune(
         finetune_batch_size: batch size of fine-tuning (default: quick 16, paper 16)
         output: folder of the run: models, scores and logs
         keep_stages: keep the weights that each stage ended with, not the finished models alone
+        report_to: trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas (default: none)
     """
     ...
 
@@ -562,6 +566,7 @@ def frontier(
     kd_batch_size: int | None = None,
     output: str | PathLike[str] | None = None,
     keep_stages: bool = False,
+    report_to: str | None = None,
     workers: str = '1',
     address: str | None = None,
     students: str | None = None,
@@ -649,6 +654,7 @@ def frontier(
         kd_batch_size: batch size of stage 2 (default: quick 32, paper 16)
         output: folder of the run: models, scores and logs
         keep_stages: keep the weights that each stage ended with, not the finished models alone
+        report_to: trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas (default: none)
         workers: runs at a time: a number of local processes, or ray
         address: of a running Ray cluster (default: a local one)
         students: as `crild distill --student` takes them, separated by spaces (default: static, and 1, 2, a third and half of the teacher's layers)
@@ -870,6 +876,7 @@ def tune(
     kd_batch_size: int | None = None,
     output: str | PathLike[str] | None = None,
     keep_stages: bool = False,
+    report_to: str | None = None,
     cache: str | PathLike[str] | None = None,
     track_validation: bool = False,
     trials: int = 20,
@@ -958,6 +965,7 @@ def tune(
         kd_batch_size: batch size of stage 2 (default: quick 32, paper 16)
         output: folder of the run: models, scores and logs
         keep_stages: keep the weights that each stage ended with, not the finished models alone
+        report_to: trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas (default: none)
         cache: folder of teacher outputs, may be shared by runs (default: inside the run's folder)
         track_validation: also score validation at every evaluation, to report the best of them beside the score; chooses nothing
         trials: runs in all, those of earlier starts included

@@ -13,6 +13,11 @@ def checkpoints(stage: Path) -> list[Path]:
     return sorted(stage.glob(f"{PREFIX}*"), key=step_of)
 
 
+def steps_done(stage: Path) -> int:
+    """Return the optimiser steps that are safe in a whole checkpoint."""
+    return next((step_of(each) for each in reversed(checkpoints(stage)) if flaw(each) is None), 0)
+
+
 def step_of(checkpoint: Path) -> int:
     """Return the optimiser steps that a checkpoint was written after."""
     return int(checkpoint.name.removeprefix(PREFIX))

@@ -9,6 +9,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ from crild.config import (
 )
 from crild.config.arguments import check_paths, parse
 from crild.config.student import student_path
+from crild.config.trackers import parse_trackers
 from crild.errors import CrildError, nearest
 from crild.escaping import plain
 from crild.methods import METHODS, find_method
@@ -194,6 +196,7 @@ def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
     """`crild distill` and `crild finetune`."""
     if switches.verbose and not switches.dry_run:
         raise CrildError("--verbose would do nothing without --dry-run")
+    parse_trackers(config.report_to)
     begin(f"reading {config.data}", config)
     from crild.run import start
 
@@ -216,7 +219,8 @@ def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
         else:
             print("\n".join(paragraph(f"{name:8}", plain(text)) for name, text in start.outline(prepared).items()))
         return 0
-    result = start.run(config)
+    with redirect_stdout(sys.stderr):  # some trackers print
+        result = start.run(config)
     if is_main():
         show(result.to_dict(), switches.json)
     return 0
@@ -255,6 +259,7 @@ def compare(config: CompareConfig, switches: Any) -> int:
 def frontier(config: FrontierConfig, switches: Any) -> int:
     """`crild frontier`."""
     find_method(config.method)
+    parse_trackers(config.report_to)
     begin(f"reading {config.data}", config)
     from crild.pareto.find import FOUND, PICTURE
     from crild.pareto.find import frontier as find
@@ -271,6 +276,7 @@ def frontier(config: FrontierConfig, switches: Any) -> int:
 def tune(config: TuneConfig, switches: Any) -> int:
     """`crild tune`."""
     find_method(config.method)
+    parse_trackers(config.report_to)
     begin(f"reading {config.data}", config)
     from crild.search import show as show_trials
     from crild.search import tune as search

@@ -301,6 +301,9 @@ class Output:
 
     output: Place | None = option(None, "folder of the run: models, scores and logs", required="output")
     keep_stages: Switch = option(False, "keep the weights that each stage ended with, not the finished models alone")
+    report_to: str | None = option(
+        None, "trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas", unset="none"
+    )
 
 
 @options

@@ -43,7 +43,7 @@ CONFIG, FACTS, PLAN, RESULT, SECONDS, LOCK, HOLDER = (
     "config.yaml", "run.json", "plan.json", "result.json", "seconds.json", ".lock", "holder.lock",
 )  # fmt: skip
 PREDICTIONS, SELECTION, OBJECTIVE = "predictions.parquet", "selection.parquet", "objective.safetensors"
-DIAGNOSTICS = "diagnostics"
+DIAGNOSTICS, TRACKERS, TENSORBOARD = "diagnostics", "trackers.json", "tensorboard"
 T = TypeVar("T")
 PACKAGES = ("crild", "torch", "transformers", "datasets", "accelerate", "numpy", "scikit-learn")
 
@@ -285,6 +285,16 @@ class RunFolder:
     def stage(self, name: str) -> StageFolder:
         """Return the folder of a stage."""
         return StageFolder(self.path / "stages" / name)
+
+    @property
+    def trackers(self) -> Path:
+        """The file on what trackers call the run."""
+        return self.path / TRACKERS
+
+    @property
+    def events(self) -> Path:
+        """TensorBoard's folder."""
+        return self.path / TENSORBOARD
 
     def cache(self, shared: str | None) -> Path:
         """Return the folder of teacher outputs."""

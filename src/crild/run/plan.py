@@ -332,6 +332,7 @@ ELSEWHERE = {
     "data_revision", "revision", "trust_remote_code", "train_rows", "imbalance", "label_noise", "base", "output",
     "preset", "precision", "seed", "save_steps", "control", "teacher", "student", "student_width", "student_heads",
     "student_weights", "student_head", "vocabulary", "method", "plugin", "cache", "track_validation", "keep_stages",
+    "report_to",
 }  # fmt: skip
 
 

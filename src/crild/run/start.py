@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 
 from crild.config import DistillConfig, FinetuneConfig, takes
 from crild.config.student import parse_vocabulary, student_path
+from crild.config.trackers import parse_trackers
 from crild.console import about, say, warn
 from crild.errors import CrildError
 from crild.files import check_folder, writable_folder
@@ -199,6 +200,7 @@ def prepare(config: Any, folder: RunFolder, may_idle: Collection[str] = ()) -> P
 @prepare.register
 def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Collection[str] = ()) -> Prepared:
     """Prepare a distillation."""
+    parse_trackers(config.report_to)
     if config.cache:
         writable_folder("--cache", config.cache)
     if config.plugin:
@@ -238,6 +240,7 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Col
 @prepare.register
 def prepare_finetuning(config: FinetuneConfig, folder: RunFolder, may_idle: Collection[str] = ()) -> Prepared:
     """Prepare a fine-tuning."""
+    parse_trackers(config.report_to)
     origin = read_origin(config, None, [], "--base is missing: a pre-trained encoder")
     inputs = read_inputs(config, origin, words=False, supplementary=None)
     models = teacher_models(config, origin, inputs)

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,7 @@ class StageTrainer(DistillerTrainer):
         watch: a score of the student that is logged at every evaluation as ``validation``, and chooses nothing.
         precision: ``fp32`` or ``bf16``.
         callbacks: for progress bars.
+        trackers: what `TrainingArguments` are told of trackers; by default there are none.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class StageTrainer(DistillerTrainer):
         watch: Callable[[PreTrainedModel], float] | None = None,
         precision: str = "fp32",
         callbacks: list[TrainerCallback] | None = None,
+        trackers: Mapping[str, Any] = MappingProxyType({"report_to": "none"}),
     ) -> None:
         self.settings, self.folder, self.score, self.watch = settings, folder, score, watch
         self.pending: list[dict[str, Any]] = []
@@ -117,11 +120,11 @@ class StageTrainer(DistillerTrainer):
             logging_strategy="no",
             eval_strategy="no",
             save_strategy="no",
-            report_to="none",
             disable_tqdm=True,
             logging_nan_inf_filter=False,
             dataloader_pin_memory=False,  # batches are small: a thread that pins them costs more than it saves
             use_cpu=not torch.cuda.is_available(),
+            **trackers,
         )
         super().__init__(
             distiller, args, stage, train, held_out, Collator(tokenizer, settings.pad_to),
@@ -313,7 +316,10 @@ class StageTrainer(DistillerTrainer):
             with (StageFolder(self.folder).history).open("a") as log:
                 print(json.dumps(entry), file=log)
         scores = {f"eval_{name}": entry[name] for name in ("score", "validation") if name in entry}
-        self.log({f"eval_{name}": value for name, value in held_out.items()} | scores)
+        gaps = {
+            f"eval_gap/{name}": held_out[name] - value for name, value in entry["train"].items() if name in held_out
+        }
+        self.log({f"eval_{name}": value for name, value in held_out.items()} | gaps | scores)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, entry)
         return held_out
 
