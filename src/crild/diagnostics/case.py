@@ -24,7 +24,7 @@ from crild.models.architecture import longest
 from crild.models.shape import Shape
 from crild.objectives import Composition, compose, load_plugin
 from crild.run.folder import RunFolder
-from crild.run.identity import content
+from crild.run.identity import HUB, content
 from crild.run.inputs import read_task
 from crild.run.models import device
 from crild.run.origin import Origin
@@ -170,13 +170,14 @@ def needs_teacher(case: Case) -> str:
     return ""
 
 
-def open_case(name: str, path: str, count: int, seed: int) -> Case:
+def open_case(name: str, path: str, count: int, seed: int, plugin: str | None = None) -> Case:
     """Open a finished run.
 
     Args:
         name: how tables call it.
         path: its folder.
         count, seed: see `Case`.
+        plugin: the file that may be run where the run was made with one.
 
     Raises:
         CrildError: there is none, or none of its models is left.
@@ -187,7 +188,7 @@ def open_case(name: str, path: str, count: int, seed: int) -> Case:
     objective, matching = None, ""
     if {"teacher", "student"} <= set(models):
         try:
-            objective, matching = matched(run, config)
+            objective, matching = matched(run, config, plugin)
         except CrildError as error:
             notes.append(f"what it matched cannot be looked at: {error}")
     rows = task = None
@@ -224,11 +225,17 @@ def load_models(run: RunFolder) -> tuple[dict[str, PreTrainedModel], list[str]]:
     return models, notes
 
 
-def matched(run: RunFolder, config: TrainConfig) -> tuple[Composition | None, str]:
-    """Return what a run matched between teacher and student, and that in words."""
+def matched(run: RunFolder, config: TrainConfig, plugin: str | None) -> tuple[Composition | None, str]:
+    """Return what a run matched between teacher and student, and that in words.
+
+    Raises:
+        CrildError: it was made with a plugin, and ``plugin`` does not say that it may be run.
+    """
     ours, theirs = run.student.config, run.teacher.config
     if run.plan.matching is not None:
-        if plugin := getattr(config, "plugin", None):
+        if made_with := getattr(config, "plugin", None):
+            if plugin is None:  # a run's folder may come from anyone
+                raise CrildError(f"it was made with the plugin {made_with}, which --plugin {made_with} would run again")
             load_plugin(plugin)
         assert run.objective is not None
         layers = f", layer map {run.plan.matching.layer_map}" if run.plan.matching.layer_map else ""
@@ -296,7 +303,11 @@ def found_again(run: RunFolder, config: TrainConfig) -> TrainConfig:
         inside = run.path / INPUTS / Path(name).name  # given in memory; the folder may have been moved
         if not Path(name).exists() and inside.exists():
             config = replace(config, **{option: str(inside)})  # type: ignore[arg-type]
-        held, holds = run.facts.get("contents", {}).get(option), content(str(getattr(config, option)))
+        held = run.facts.get("contents", {}).get(option)
+        if held is not None and held.startswith(HUB):  # what is read is what was: the commit, where it was known
+            config = replace(config, **{option: held.removeprefix(HUB)})
+            continue
+        holds = content(str(getattr(config, option)))
         if held is not None and held != holds:
             what = "holds something else than then" if Path(name).exists() else f"is not there (from {Path.cwd()})"
             raise CrildError(f"--{option} {name} {what}")
