@@ -85,8 +85,8 @@ def check(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -103,6 +103,7 @@ def diagnose(
     budget: float = 160.0,
     rows: int = 128,
     seed: int = 42,
+    plugin: str | PathLike[str] | None = None,
 ) -> Diagnosis:
     """Look at finished runs: gaps, memorised flips, layers, noise on the weights, curvature, loss surfaces.
 
@@ -126,6 +127,7 @@ def diagnose(
         budget: seconds that a run may take; what does not fit is named
         rows: rows of each split that are passed over many times; eight times as many training rows where something is fitted on them
         seed: seed of rows, noise and directions
+        plugin: the plugin that a run was made with, to be run again (default: none is run)
     """
     ...
 
@@ -238,8 +240,8 @@ def distill(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -346,8 +348,8 @@ def evaluate(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         compare: a second classifier, such as the teacher, scored on the same rows (default: none)
         predictions: file (.csv, .jsonl, .parquet) of every scored row and what is answered (default: none)
         overwrite: replace an earlier file of that name
@@ -406,8 +408,8 @@ def export(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         data: rows to prove the export on (default: the held-out rows of a run)
         output: folder of the export (default: served, in the folder of a run)
         overwrite: replace an earlier export there
@@ -482,8 +484,8 @@ def finetune(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -608,8 +610,8 @@ def frontier(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -709,8 +711,8 @@ def predict(
         text: text column (default: recognised by common names)
         text_pair: second text column of a text pair (default: recognised by common names)
         max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         output: file (.csv, .jsonl, .parquet) of every row and its answer
         overwrite: replace an earlier file of that name
     """
@@ -798,8 +800,8 @@ def suspicious(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -912,8 +914,8 @@ def tune(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed

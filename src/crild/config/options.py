@@ -74,8 +74,12 @@ class Data:
 class Hub:
     """Models from the hub"""
 
-    trust_remote_code: Switch = option(False, "allow code that comes with a hub model")
-    revision: str | None = option(None, "branch, tag or commit of models on the hub", unset="their main branch")
+    trust_remote_code: Switch = option(
+        False, "run code that comes with a model; of one on the hub, only of the commit that --revision names"
+    )
+    revision: str | None = option(
+        None, "branch, tag or commit of models on the hub; one model's own is NAME@REVISION", unset="their main branch"
+    )
 
 
 @options
@@ -532,6 +536,9 @@ class DiagnoseConfig:
         at_least=8,
     )
     seed: Whole = option(42, "seed of rows, noise and directions", at_least=0, at_most=MOST_SEED)
+    plugin: Place | None = option(
+        None, "the plugin that a run was made with, to be run again", unset="none is run", reads="file"
+    )
 
 
 @options

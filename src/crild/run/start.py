@@ -215,7 +215,7 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Col
     parts = [OBJECTIVES[name] for name, _ in parse_features(matching.features)] if matching else []
     student = student_path(config.student)
     if student:
-        load_tokenizer_or_path(student, config.trust_remote_code)
+        load_tokenizer_or_path(student, config.trust_remote_code, config.revision)
     others = [name for name in (config.base, student) if name]
     missing = "--teacher is missing: a fine-tuned classifier, or an encoder to fine-tune first"
     origin = read_origin(config, config.teacher, others, missing)
