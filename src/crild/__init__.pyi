@@ -369,6 +369,7 @@ def export(
     overwrite: bool = False,
     format: Literal['onnx', 'openvino'] = 'onnx',
     quantize: Literal['none', 'int8'] = 'none',
+    trim_vocabulary: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
     tolerance: float = 0.01,
     threads: int | None = None,
 ) -> Export:
@@ -405,7 +406,8 @@ def export(
         overwrite: replace an earlier export there
         format: of the model's file
         quantize: int8: weights of 8 bits, by the scheme that agrees best on rows that are not reported
-        tolerance: score that int8 may lose; where it loses more, the fp32 file is kept beside it
+        trim_vocabulary: tokens that are kept: those of TEXTS (a file or folder as --supplementary takes), auto (those of the run's training, selection and supplementary texts, or of --data's), or the SIZE most frequent of auto's; always special tokens and single characters (default: all)
+        tolerance: score that int8 may lose; where it loses more, the fp32 file is kept beside it (where a trimmed vocabulary does, that is said)
         threads: threads of every model that is timed (default: as many as PyTorch takes)
     """
     ...
@@ -646,7 +648,7 @@ def frontier(
         address: of a running Ray cluster (default: a local one)
         students: as `crild distill --student` takes them, separated by spaces (default: static, and 1, 2, a third and half of the teacher's layers)
         widths: hidden sizes of each cut student, joined with commas: full, half or numbers
-        vocabularies: what each is served with, joined with commas: see `crild export --help`
+        vocabularies: what each is served with, joined with commas: full, auto (the tokens of the run's texts), or the SIZE most frequent of these
         within: what a student's score may lack of the teacher's
         max_latency: milliseconds that a served student may take for a batch (default: any)
         batch: rows of a batch whose time is measured

@@ -400,8 +400,8 @@ class Serving:
     )
     tolerance: Number = option(
         0.01,
-        "score that int8 may lose; where it loses more, the fp32 file is kept beside it, and where a trimmed vocabulary "
-        "does, that is said",
+        "score that int8 may lose; where it loses more, the fp32 file is kept beside it (where a trimmed vocabulary "
+        "does, that is said)",
         at_least=0,
     )
     threads: Whole | None = option(
