@@ -155,7 +155,10 @@ MISTAKES = {
         lambda t: {"student": save_tiny(t / "s", layers=2), "student_width": "16"},
         "not for one of its own PATH",
     ),
-    "width of a static student": (lambda t: {"student": "static", "student_width": "16"}, "or a static one"),
+    "width of a static student": (
+        lambda t: {"student": "static", "student_width": "16", "method": "kd"},
+        "or a static one",
+    ),
     "layers of a static student": (lambda t: {"student": "static"}, "use --method kd"),
     "heads without width": (lambda t: {"student_heads": "2"}, "add --student-width"),
     "width that heads do not divide": (lambda t: {"student_width": "18"}, "18"),
