@@ -1,6 +1,7 @@
 """`tune`: search a method's settings with Optuna, on splits carved from the training data."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from crild.config import DistillConfig, FinetuneConfig, TuneConfig, as_dict, option_names, takes
 from crild.config.student import is_static
+from crild.data.task import load_task
 from crild.errors import CrildError
 from crild.files import check_folder, write_whole
 from crild.grid.cells import Outcome, run_cell
@@ -61,12 +63,14 @@ def search(config: TuneConfig) -> dict[str, Any]:
     space = search_space(config, find_method(config.method))
     mine = {name: value for name, value in as_dict(config).items() if name not in (*CHANGES_NOTHING, "trials")}
     folder = check_output(config.output, mine, OPTIONS, "search")
+    trained = has_teacher(config)
+    load_task(replace(config, validation="held-out"))  # what cannot be read is told before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / OPTIONS, yaml.safe_dump(mine, sort_keys=False))
     passed_on = [name for name in option_names(DistillConfig) if name not in ("output", "cache")]
     common = {name: getattr(config, name) for name in passed_on if getattr(config, name) is not None}
     common |= {"validation": "held-out", "control": False}
-    teacher = prepare_teacher(folder, config, common)
+    teacher = None if trained else prepare_teacher(folder, config, common)
 
     def attempt(trial: Any, chosen: dict[str, Any]) -> Outcome:
         cell = Cell(config.data or "", "tuning", config.method, config.seed, f"trials/{trial.number}",
@@ -91,15 +95,24 @@ def search_space(config: TuneConfig, method: Method) -> dict[str, Range]:
     return read_space(default | ({"consistency": WEIGHTS} if method.consistency else {}), "--search")
 
 
-def prepare_teacher(folder: Path, config: TuneConfig, common: dict[str, Any]) -> str | None:
-    """Fine-tune the teacher once, where the run would; return its folder inside the search's."""
+def has_teacher(config: TuneConfig) -> bool:
+    """Whether a fine-tuned teacher is given; else what is given can be fine-tuned.
+
+    Raises:
+        CrildError: it cannot be loaded.
+    """
     from crild.models import loading
 
-    base = config.teacher or config.base
-    if base is None:
+    name, role = (config.teacher, "teacher") if config.teacher else (config.base, "base")
+    if name is None:
         raise CrildError("--teacher is missing: a fine-tuned classifier, or an encoder to fine-tune first")
-    if config.teacher is not None and loading.load_model(config.teacher, "teacher")[1]:
-        return None
+    loaded = loading.load_model(name, role, None, config.trust_remote_code, config.revision)
+    return role == "teacher" and loaded.head_is_trained
+
+
+def prepare_teacher(folder: Path, config: TuneConfig, common: dict[str, Any]) -> str:
+    """Fine-tune the teacher once, where the run would; return its folder inside the search's."""
+    base = config.teacher or config.base
     common["base"] = config.base or base
     common.pop("teacher", None)
     cell = teacher_cell("teacher", "tuning", common, config.seed)

@@ -84,7 +84,7 @@ def undisturbed(grid, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [0, 1, 4, 6])
+@pytest.mark.parametrize("after", [1, 6])  # a teacher is under way, a student is
 def test_a_killed_grid_ends_with_the_same_table(after, grid, undisturbed, tmp_path):
     output = tmp_path / "out"
     process = start(grid, output)

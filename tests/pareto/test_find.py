@@ -11,7 +11,6 @@ from crild.errors import CrildError
 from crild.pareto import find
 from crild.pareto.result import Served
 from crild.run.folder import RunFolder
-from tests.conftest import complaint
 
 TIMES = {"3 layers": 3.0, "1 layer": 1.0, "static": 0.1, "2 layers": 2.0, "4 layers": 9.0}
 LOSSES = {"static": -0.3, "1 layer": -0.1, "2 layers": -0.02, "3 layers": 0.0}
@@ -85,24 +84,6 @@ def test_vocabularies_are_whole_trimmed_or_of_a_size():
         names = [find.serve(Path("out"), RunFolder("run"), student, each).name for each in ("full", "auto", "7000")]
     assert names == ["1 layer", "1 layer, trimmed", "1 layer, 7000 tokens"]
     assert asked == [(None, "1-layer"), ("auto", "1-layer-trimmed"), ("7000", "1-layer-7000-tokens")]
-
-
-def test_what_is_asked_for_wrongly_writes_nothing(cli, tiny_teacher, film_data, tmp_path):
-    given = ("frontier", "--teacher", tiny_teacher, "--data", film_data, "--output", tmp_path / "out")
-    for wrong, words in [
-        (["--vocabularies", "small"], "--vocabularies: 'small' is neither full, auto nor a number of tokens"),
-        (["--widths", "thin"], "--widths: 'thin' is neither"),
-        (
-            ["--students", "9", "--widths", "full"],
-            "no student can be trained and served: 9 layers cannot be: --student",
-        ),
-        (["--max-latency", "10s"], "max_latency: '10s' is not a number"),
-        (["--method", "magic"], "magic"),
-    ]:
-        code, _, err = cli(*given, *wrong)
-        assert code == 2
-        assert words in complaint(err)
-    assert not (tmp_path / "out").exists()
 
 
 def planted_times(models, rows, batch):

@@ -14,7 +14,7 @@ from crild.serving.timing import ROUNDS, WARMUP, drawn, halves, take_turns, thre
 def clock(monkeypatch):
     """A clock that only the models move, and what is asked of which: a real one says nothing on a busy machine."""
     now, calls = [0.0], []
-    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=lambda seconds: None))
 
     def taking(name, seconds):
         def prepare(rows):
@@ -29,17 +29,37 @@ def clock(monkeypatch):
     return taking, calls
 
 
+def test_a_call_that_counts_finds_the_threads_of_another_model_at_rest(monkeypatch):
+    now, busy_until = 0.0, 0.0
+
+    def rest(seconds):
+        nonlocal now
+        now += seconds
+
+    def greedy():
+        nonlocal busy_until
+        rest(0.002)
+        busy_until = now + 0.009  # its threads wait by spinning, as PyTorch's
+
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now, sleep=rest))
+    modest = lambda rows: lambda: rest(0.001 if now > busy_until else 0.003)  # noqa: E731
+    times = take_turns({"greedy": lambda rows: greedy, "modest": modest}, [[0]] * (WARMUP + 4))
+    assert times["greedy"] == pytest.approx([0.002] * 4)
+    assert times["modest"] == pytest.approx([0.001] * 4)
+
+
 def test_all_models_answer_the_same_rows_and_another_one_is_first_each_time(clock):
     taking, calls = clock
     times = take_turns({"a": taking("a", 1.0), "b": taking("b", 0.5)}, [[0], [1], [2], [3]], seconds=100)
     assert times == {"a": [1.0, 1.0], "b": [0.5, 0.5]}  # two rounds warm up
-    assert calls == [("a", [0]), ("b", [0]), ("b", [1]), ("a", [1]), ("a", [2]), ("b", [2]), ("b", [3]), ("a", [3])]
+    asked = [("a", [0]), ("b", [0]), ("b", [1]), ("a", [1]), ("a", [2]), ("b", [2]), ("b", [3]), ("a", [3])]
+    assert calls == [call for call in asked for _ in range(2)]  # the first of two does not count
 
 
 def test_slow_models_get_fewer_rounds_but_three(clock):
     taking, _ = clock
     assert len(take_turns({"a": taking("a", 10.0)}, [[0]] * 50, seconds=1)["a"]) == 3
-    assert len(take_turns({"a": taking("a", 10.0)}, [[0]] * 50, seconds=95)["a"]) == 8
+    assert len(take_turns({"a": taking("a", 10.0)}, [[0]] * 50, seconds=195)["a"]) == 8
 
 
 def test_short_and_long_rows_are_timed_apart(clock):
@@ -49,7 +69,7 @@ def test_short_and_long_rows_are_timed_apart(clock):
     assert 0.005 <= times.short <= 0.007
     assert 0.05 <= times.long <= 0.09
     assert times.mean == (times.short + times.long) / 2
-    assert len(calls) == 2 * (WARMUP + ROUNDS[1])
+    assert len(calls) == 2 * 2 * (WARMUP + ROUNDS[1])
 
 
 def test_halves_are_the_shorter_and_the_longer_rows():

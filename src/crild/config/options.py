@@ -372,6 +372,12 @@ class Look:
         None, "fine-tuned classifier: its tokenizer's limit, and whether it knows the labels", unset="none"
     )
     base: Place | None = option(None, "encoder: its tokenizer's limit", unset="none")
+
+
+@options
+class Ranking:
+    """Look closer"""
+
     suspicious: Switch = option(
         False, "rank labels that are probably wrong, by TF-IDF or (with --base or --teacher) by embeddings"
     )
@@ -469,7 +475,12 @@ class TuneConfig(DistillConfig, Search):
 
 
 @options
-class CheckConfig(Look, Conditions, DataConfig):
+class SuspiciousConfig(Look, Conditions, DataConfig):
+    """`crild.suspicious`: which labels are probably wrong."""
+
+
+@options
+class CheckConfig(Ranking, SuspiciousConfig):
     """`crild check`: what is wrong with a data set."""
 
 
@@ -521,6 +532,22 @@ class DiagnoseConfig:
         at_least=8,
     )
     seed: Whole = option(42, "seed of rows, noise and directions", at_least=0, at_most=MOST_SEED)
+
+
+@options
+class PlayConfig:
+    """Run, and where its page is"""
+
+    run: Place | None = option(None, "folder of a finished run", required="run", reads="folder")
+    host: str = option("127.0.0.1", "address to listen at; the default one is reached from this machine alone")
+    port: Whole = option(8765, "port to listen at; 0: any free one", at_least=0, at_most=65535)
+
+
+@options
+class StatusConfig:
+    """Run"""
+
+    run: Place | None = option(None, "folder of a run, a grid or a frontier", required="run", reads="folder")
 
 
 @options

@@ -14,7 +14,7 @@ class StageSettings:
     Attributes:
         epochs: passes over the stage's rows.
         learning_rate: peak, after 10 % warm-up; falls linearly to 0.
-        batch_size: rows of one optimiser step on each process.
+        batch_size: rows of one optimiser step, over all processes.
         max_steps: a cap on optimiser steps, or ``None``.
         eval_steps: steps between evaluations on the selection split, besides the one after every epoch.
         save_steps: steps between checkpoints.

@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 from crild.config import DistillConfig, FinetuneConfig, as_dict, build
 from crild.console import into
 from crild.errors import CrildError
-from crild.grid.spec import Cell, slug
+from crild.grid.spec import Cell, log_of
 from crild.run import start
 from crild.run.folder import RunFolder
 from crild.run.identity import Identity, names_files
@@ -94,11 +94,6 @@ def run_cell(
 def one_line(error: BaseException) -> str:
     """Return an exception's kind and message on one line that a table can hold."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-
-
-def log_of(root: Path, cell: Cell) -> Path:
-    """Return the file that a run's output goes to; it is there as soon as a worker has taken the run."""
-    return root / "logs" / f"{slug(cell.folder)}.log"
 
 
 def refuse_another_run(root: Path, cell: Cell) -> None:

@@ -25,14 +25,13 @@ from crild.grid.cells import (
     Outcome,
     configure,
     finished,
-    log_of,
     one_line,
     planned_minutes,
     refuse_another_run,
     run_cell,
 )
 from crild.grid.space import Range
-from crild.grid.spec import SHARE, Cell, Grid, Tuning
+from crild.grid.spec import SHARE, TRIALS, Cell, Grid, Tuning, log_of
 from crild.grid.study import load_optuna, records, run_trials
 from crild.methods import find_method
 from crild.objectives import load_plugin
@@ -41,7 +40,7 @@ from crild.run.folder import RunFolder
 from crild.run.identity import Identity, names_files
 from crild.run.plan import ELSEWHERE, Facts, differs
 
-IDENTITY, TRIALS, RUNS = "tuning.json", "trials.json", "trials"
+IDENTITY, RUNS = "tuning.json", "trials"
 RATES, STATIC_RATES = (3e-5, 5e-4), (7e-4, 1.2e-2)  # about what presets say
 SHARES = (0.25, 0.5, 0.75, 0.9)
 FIRST_TRIALS = 4  # in full, before any trial is ended early

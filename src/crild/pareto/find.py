@@ -15,14 +15,15 @@ from crild.data.glue import USUAL_LENGTH
 from crild.data.task import load_unlabelled
 from crild.errors import CrildError
 from crild.files import check_folder, write_whole
-from crild.grid.run import GRID, RESULTS, run_grid
-from crild.grid.spec import DECIDED_HERE, Grid, cells, slug
+from crild.grid.run import run_grid
+from crild.grid.spec import DECIDED_HERE, GRID, RESULTS, Grid, cells, slug
+from crild.grid.workers import refuse_workers
 from crild.metrics import paired_interval
 from crild.models import loading
 from crild.models.shape import Shape
 from crild.pareto.candidates import Candidate, candidates
 from crild.pareto.picture import picture
-from crild.pareto.result import Frontier, Served, fastest, qualifies
+from crild.pareto.result import FOUND, UNTRAINED, Frontier, Served, fastest, qualifies
 from crild.pareto.timing import in_int8, milliseconds
 from crild.randomness import own_random_state
 from crild.run.classifier import Classifier
@@ -37,7 +38,7 @@ from crild.serving.rows import scored
 from crild.serving.session import Session
 from crild.serving.timing import threads_of_torch
 
-UNTRAINED, FOUND, PICTURE = "untrained.json", "frontier.json", "frontier.svg"
+PICTURE = "frontier.svg"
 FULL, AUTO = "full", "auto"  # vocabularies; others are a number of tokens, see `crild export --trim-vocabulary`
 NOT_OF_RUNS = (*DECIDED_HERE, "teacher", "base", "student", "student_width")
 
@@ -77,6 +78,7 @@ def find(config: FrontierConfig) -> Frontier:
     """Find it as a configuration says; see `frontier`."""
     folder = check_folder(config.output, GRID, "grid").resolve()
     vocabularies = read_vocabularies(config.vocabularies)
+    refuse_workers(config.workers, config.address)
     options, source = models_of(config)
     shape = Shape.of(source.config)
     listed = candidates(config, {"layers": shape.layers, "width": shape.width})

@@ -11,6 +11,7 @@ from crild.data.augment import parse_rewrites
 from crild.errors import CrildError
 from crild.methods import Method, Recipe, find_method
 from crild.objectives import OBJECTIVES, default_map, parse_features
+from crild.processes import launched
 
 
 @dataclass(frozen=True)
@@ -303,8 +304,9 @@ def refuse_contradictions(
 
 
 def check_batches(plan: Plan) -> None:
-    """Refuse micro-batches that do not divide a stage's batch, or that leave nothing to interpolate."""
-    least, features = 1, ""
+    """Refuse micro-batches that do not divide a stage's batch, or that leave a process nothing to interpolate."""
+    least, features, several = 1, "", launched()
+    shared = f" on each of {several} processes" if several > 1 else ""
     if plan.matching:
         features = plan.matching.features
         least = max(OBJECTIVES[name].least_rows for name, _ in parse_features(features))
@@ -312,11 +314,14 @@ def check_batches(plan: Plan) -> None:
         size, parts = stage.settings.batch_size, stage.settings.accumulation
         if size % parts:
             raise CrildError(f"--accumulation {parts} does not divide the batch size {size} of the {stage.title} stage")
-        if stage.recipe.interpolates and size // parts == 1:
+        own = size // parts // several
+        if own < 1:
+            raise CrildError(f"batch size {size} of the {stage.title} stage is too small for {several} processes")
+        if stage.recipe.interpolates and own == 1:
             who = f"method {plan.method}" if stage.recipe.interpolate else "--kd-inputs interpolated"
-            raise CrildError(f"{who} mixes rows of a micro-batch, which needs at least 2 of them")
-        if stage.recipe.intermediate_weight and size // parts < least:
-            raise CrildError(f"{features} relates rows of a micro-batch, which needs at least {least} of them")
+            raise CrildError(f"{who} mixes rows of a micro-batch, which needs at least 2 of them{shared}")
+        if stage.recipe.intermediate_weight and own < least:
+            raise CrildError(f"{features} relates rows of a micro-batch, which needs at least {least} of them{shared}")
 
 
 # ---- which options act ----

@@ -15,12 +15,14 @@ from crild.config import DistillConfig, FinetuneConfig, takes
 from crild.config.student import parse_vocabulary, refuse_static, student_path
 from crild.console import about, say, warn
 from crild.errors import CrildError
-from crild.files import check_folder
+from crild.files import check_folder, writable_folder
 from crild.inference import parameters
 from crild.methods import find_method
 from crild.models.loading import load_tokenizer_or_path
 from crild.models.vocabulary import refuse_without_skeletoken
 from crild.objectives import OBJECTIVES, load_plugin, parse_features
+from crild.processes import agree, count, is_main, main_first, on_main
+from crild.processes import start as find_each_other
 from crild.randomness import own_random_state
 from crild.run import advice
 from crild.run.estimate import estimate_minutes
@@ -109,8 +111,11 @@ def run_given(
     callbacks: Sequence[TrainerCallback],
 ) -> Result:
     """Run what a function of the public API was given: options, of which some may be objects in memory."""
-    with configured(
-        cls, config, options, tokenizer, lambda sound: check_folder(sound.output, CONFIG, "crild run"), CONFIG
+    find_each_other()
+    with main_first(
+        configured(
+            cls, config, options, tokenizer, lambda sound: check_folder(sound.output, CONFIG, "crild run"), CONFIG
+        )
     ) as (whole, about):
         return run(whole, callbacks=callbacks, given=about)
 
@@ -135,10 +140,13 @@ def run(
         given: one line on each option that was an object in memory.
     """
     config, folder = open_folder(config)
-    if folder.is_finished:
+    finished = on_main(lambda: folder.result if folder.is_finished else None)
+    if finished is not None:
         say(f"{folder.path} holds this run, finished; here is its result")
-        return folder.result
-    prepared = announce(prepare(config, folder, may_idle), timed)
+        return finished
+    prepared = prepare(config, folder, may_idle)
+    agree("data, teacher or options", (prepared.identity, prepared.plan.to_dict()))
+    prepared = announce(prepared, timed)
     return execute(replace(prepared, callbacks=tuple(callbacks), measured=measured, given=given))
 
 
@@ -148,14 +156,17 @@ def open_folder(config: Config) -> tuple[Config, RunFolder]:
     Raises:
         CrildError: the folder holds another run, or is in use.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise CrildError("a run uses one process and one device for now: start it without torchrun")
+    find_each_other()
     config = resolve(config)
     if not config.output:
         raise CrildError("--output is missing: the folder of the crild run")
-    folder = RunFolder(os.path.expanduser(config.output))
-    folder.refuse_another(Identity.of(config))
-    folder.refuse_in_use()
+    folder, identity = RunFolder(os.path.expanduser(config.output)), Identity.of(config)
+
+    def look() -> None:
+        folder.refuse_another(identity)
+        folder.refuse_in_use()
+
+    on_main(look)
     return config, folder
 
 
@@ -188,6 +199,8 @@ def prepare(config: Any, folder: RunFolder, may_idle: Collection[str] = ()) -> P
 @prepare.register
 def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Collection[str] = ()) -> Prepared:
     """Prepare a distillation."""
+    if config.cache:
+        writable_folder("--cache", config.cache)
     if config.plugin:
         load_plugin(config.plugin)
     if config.vocabulary:
@@ -269,12 +282,12 @@ def check_teacher(prepared: Prepared) -> Prepared:
 def with_minutes(prepared: Prepared) -> Prepared:
     """Return the run with about how long it takes, from some steps that are timed now."""
     minutes = estimate_minutes(prepared.plan, prepared.inputs, prepared.models, prepared.config.precision)
-    return replace(prepared, minutes=minutes)
+    return replace(prepared, minutes={name: each / count() for name, each in minutes.items()})
 
 
 def announce(prepared: Prepared, timed: bool = True) -> Prepared:
     """Print what the data holds and what will run; ``timed``: also about how long, from some steps."""
-    if timed:
+    if timed and is_main():
         prepared = with_minutes(prepared)
     warn_of(prepared)
     for name, text in outline(prepared).items():
@@ -319,7 +332,8 @@ def outline(prepared: Prepared) -> dict[str, str]:
     )
     lines["method"] = f"{plan.method}, {plan.schedule}: {stages}" if plan.method else stages
     if prepared.minutes:
-        lines["time"] = f"{about(sum(prepared.minutes.values()))} ({config.preset} preset, {config.precision})"
+        shared = f", {count()} processes" if count() > 1 else ""
+        lines["time"] = f"{about(sum(prepared.minutes.values()))} ({config.preset} preset, {config.precision}{shared})"
     return lines | {"output": str(prepared.folder.path)}
 
 
