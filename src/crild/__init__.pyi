@@ -416,7 +416,7 @@ def export(
         format: of the model's file
         quantize: int8: weights of 8 bits, by the scheme that agrees best on rows that are not reported
         trim_vocabulary: tokens that are kept: those of TEXTS (a file or folder as --supplementary takes), auto (those of the run's training, selection and supplementary texts, or of --data's), or the SIZE most frequent of auto's; always special tokens and single characters (default: all)
-        tolerance: score that int8 may lose; where it loses more, the fp32 file is kept beside it
+        tolerance: score that int8 may lose; where it loses more, the fp32 file is kept beside it (where a trimmed vocabulary does, that is said)
         threads: threads of every model that is timed (default: as many as PyTorch takes)
     """
     ...

@@ -10,6 +10,7 @@ import yaml
 from transformers import PreTrainedTokenizerBase
 
 from crild.config import DistillConfig, FinetuneConfig, TuneConfig, as_dict, option_names, takes
+from crild.config.student import is_static
 from crild.data.task import load_task
 from crild.errors import CrildError
 from crild.files import check_folder, write_whole
@@ -24,7 +25,7 @@ from crild.run.identity import CHANGES_NOTHING, check_output
 from crild.run.objects import configured
 
 BEST, OPTIONS = "best.yaml", "tune.yaml"
-RATES, WEIGHTS = "1e-5:1e-3", "0.01:1"
+RATES, STATIC_RATES, WEIGHTS = "1e-5:1e-3", "3e-4:3e-2", "0.01:1"
 
 
 @takes(TuneConfig)
@@ -106,7 +107,8 @@ def search_space(config: TuneConfig, method: Method) -> dict[str, Range]:
     if config.search is not None:
         return read_space(read_text(config.search), "--search")
     kinds = dict.fromkeys(phase.preset_key for phase in method.phases(config.schedule))
-    default = {f"{kind}_learning_rate": RATES for kind in kinds}
+    rates = STATIC_RATES if is_static(config.student) else RATES
+    default = {f"{kind}_learning_rate": rates for kind in kinds}
     return read_space(default | ({"consistency": WEIGHTS} if method.consistency else {}), "--search")
 
 

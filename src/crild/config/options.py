@@ -412,7 +412,10 @@ class Serving:
         reads="file or folder",
     )
     tolerance: Number = option(
-        0.01, "score that int8 may lose; where it loses more, the fp32 file is kept beside it", at_least=0
+        0.01,
+        "score that int8 may lose; where it loses more, the fp32 file is kept beside it (where a trimmed vocabulary "
+        "does, that is said)",
+        at_least=0,
     )
     threads: Whole | None = option(
         None, "threads of every model that is timed", unset="as many as PyTorch takes", at_least=1

@@ -16,7 +16,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from crild.config import DistillConfig, with_defaults
 from crild.config.declare import choices_of
-from crild.config.student import STATIC
+from crild.config.student import is_static
 from crild.console import into, say
 from crild.data.sources import read_source
 from crild.errors import CrildError, InUse
@@ -42,7 +42,7 @@ from crild.run.plan import ELSEWHERE, Facts, differs
 
 IDENTITY, RUNS = "tuning.json", "trials"
 LOOK_EVERY = 1.0  # seconds between two looks at a job that another process is at
-RATES = (3e-5, 5e-4)
+RATES, STATIC_RATES = (3e-5, 5e-4), (7e-4, 1.2e-2)  # about what presets say
 SHARES = (0.25, 0.5, 0.75, 0.9)
 FIRST_TRIALS = 4  # in full, before any trial is ended early
 PLACES = 4  # of the last stage, equally far apart, at which a trial is compared with the earlier ones
@@ -56,7 +56,8 @@ def search_space(tuning: Tuning, root: Path) -> dict[str, Range]:
     """Return what is searched for a method: what acts in it, and what the grid does not say."""
     config = configured(root, tuning)
     keys = stage_keys(config)
-    space: dict[str, Range] = {f"{key}_learning_rate": RATES for key in keys}
+    rates = STATIC_RATES if is_static(config.student) else RATES
+    space: dict[str, Range] = {f"{key}_learning_rate": rates for key in keys}
     space[SHARE] = list(SHARES)
     space["student_head"] = ["fresh"] if another_shape(config) else ["fresh", "teacher"]
     space["keep"] = list(choices_of(DistillConfig, "keep"))
@@ -90,7 +91,7 @@ def stage_keys(config: DistillConfig) -> tuple[str, ...]:
 
 def another_shape(config: DistillConfig) -> bool:
     """Return whether the teacher's head may not fit the student."""
-    another = config.student == STATIC or names_files("student", config.student)
+    another = is_static(config.student) or names_files("student", config.student)
     return another or config.student_width is not None
 
 

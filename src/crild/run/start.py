@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from crild.config import DistillConfig, FinetuneConfig, takes
-from crild.config.student import parse_vocabulary, student_path
+from crild.config.student import parse_vocabulary, refuse_static, student_path
 from crild.config.trackers import parse_trackers
 from crild.console import about, say, warn
 from crild.errors import CrildError
@@ -210,6 +210,8 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Col
         refuse_without_skeletoken("--vocabulary")
     method = find_method(config.method)
     matching = matching_of(config, method)
+    if matching is not None:
+        refuse_static(config.student)  # before models and data are read
     texts = Facts(teacher_is_trained=False, supplementary=1000 if config.supplementary else 0)
     refuse_idle(config, idle_options(config, texts), may_idle)  # what acts in no run at all, before anything is read
     parts = [OBJECTIVES[name] for name, _ in parse_features(matching.features)] if matching else []
