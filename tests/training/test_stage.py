@@ -19,7 +19,7 @@ from crild.methods.recipe import Recipe
 from crild.models.cut import cut
 from crild.objectives import Shape, compose
 from crild.training.distiller import Distiller
-from crild.training.stage import StageTrainer, trim_log
+from crild.training.stage import CheckpointsDue, StageTrainer, trim_log
 from crild.training.trainer import BESIDE, stream
 from tests.architectures import VOCAB, small_model
 from tests.conftest import tiny_tokenizer
@@ -551,3 +551,26 @@ def test_a_full_gpu_is_one_line_that_names_batch_size_and_accumulation(tmp_path,
     with pytest.raises(CrildError, match="stage ild: out of GPU memory at batch size 8") as caught:
         trainer.run()
     assert hint in str(caught.value)
+
+
+def test_checkpoints_are_minutes_apart_and_the_clock_is_asked_seldom():
+    now, looks = 0.0, []
+
+    def clock():
+        looks.append(now)
+        return now
+
+    due = CheckpointsDue(StageSettings(1, 1e-3, 8, save_minutes=2.0), clock)
+    saved = []
+    for step in range(1, 1001):
+        now += 0.7 if step < 600 else 2.1  # somebody else comes to use the machine
+        if due.at(step):
+            saved.append(now)
+    gaps = np.diff([0.0, *saved])
+    assert len(saved) == 10
+    assert min(gaps) >= 120
+    assert np.quantile(gaps, 0.8) < 125
+    assert max(gaps) < 150  # while steps grew longer
+    assert len(looks) < 120
+    by_steps = CheckpointsDue(StageSettings(1, 1e-3, 8, save_steps=7), None.__class__)
+    assert [step for step in range(1, 30) if by_steps.at(step)] == [7, 14, 21, 28]

@@ -55,7 +55,8 @@ def _hash(file: str, size: int, changed: int, inode: int) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-CHANGES_NOTHING = ("output", "cache", "save_steps", "keep_stages")  # options with which a run ends the same
+# Options with which a run ends the same.
+CHANGES_NOTHING = ("output", "cache", "save_minutes", "save_steps", "keep_stages")
 PATHS = tuple(each.name for each in fields(DistillConfig) if each.metadata.get("reads"))
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,49 @@ class _Rhythm(TrainerCallback):
         due = settings.eval_steps is not None and step % settings.eval_steps == 0
         last = step >= state.max_steps
         control.should_evaluate = ends_epoch or due or last
-        control.should_save = step % settings.save_steps == 0
+        control.should_save = trainer.checkpoints_due.at(step)
         control.should_log = step % LOG_EVERY == 0 or last
         if control.should_save or control.should_log:
             trainer.flush()
+
+
+class CheckpointsDue:
+    """When to write a checkpoint: every so many steps, or minutes; in the latter case the first process's clock counts.
+
+    To ask it at every step would let all processes wait for each other, so they ask when half of the time that is left
+    should have passed.
+
+    Args:
+        settings: of the stage.
+        clock: seconds.
+    """
+
+    def __init__(self, settings: StageSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self.settings, self.clock = settings, clock
+        self.next_look = 0
+        self.before: tuple[int, float] | None = None  # step and time of the last look
+        self.saved = clock()
+
+    def at(self, step: int) -> bool:
+        """Return whether one is due after a step; every process asks after every step."""
+        if self.settings.save_steps is not None:
+            return step % self.settings.save_steps == 0
+        if step < self.next_look:
+            return False
+        due, steps = on_main(lambda: self._look(step))
+        self.next_look = step + steps
+        return due
+
+    def _look(self, step: int) -> tuple[bool, int]:
+        now, period = self.clock(), 60 * self.settings.save_minutes
+        due = now - self.saved >= period
+        if due:
+            self.saved = now
+        since, began = self.before or (step - 1, now)
+        self.before = (step, now)
+        seconds = (now - began) / (step - since)
+        left = period - (now - self.saved)
+        return due, max(1, int(left / 2 / seconds)) if seconds else 1
 
 
 class StageTrainer(DistillerTrainer):
@@ -95,6 +135,7 @@ class StageTrainer(DistillerTrainer):
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
         self.settings, self.folder, self.score, self.watch = settings, folder, score, watch
+        self.checkpoints_due = CheckpointsDue(settings)
         self.pending: list[dict[str, Any]] = []
         self.epoch_terms: dict[str, tuple[float, float]] = {}  # (sum, count) since the last evaluation
         self.kept: dict[str, Tensor] | None = None  # the student's weights, best or averaged until now
