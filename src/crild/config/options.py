@@ -253,7 +253,14 @@ class Training:
         "weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last "
         "one, or the average over the epochs that end in the last half of its steps",
     )
-    precision: Literal["auto", "fp32", "bf16"] = option("auto", "of training passes; scores are always fp32")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
+        "auto",
+        "of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are "
+        "always fp32",
+    )
+    gradient_checkpointing: Switch = option(
+        False, "compute activations again in the backward pass: less memory, about a third more time"
+    )
     seed: Whole = option(42, "seed of training", at_least=0, at_most=MOST_SEED)
 
 

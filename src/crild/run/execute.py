@@ -238,6 +238,7 @@ def train_stage(
         score=prepared.scorer.target("selection").score if recipe.uses_logits else None,
         watch=watch_validation(prepared) if follows and recipe.uses_logits and stage.trains == "student" else None,
         precision=config.precision,
+        gradient_checkpointing=config.gradient_checkpointing,
         callbacks=[progress, ClockCallback(clock), *prepared.callbacks],
     )
     say(f"{stage.title}: {stage.rows} rows, {stage.steps} steps")

@@ -56,7 +56,7 @@ def _hash(file: str, size: int, changed: int, inode: int) -> str:
 
 
 # Options with which a run ends the same.
-CHANGES_NOTHING = ("output", "cache", "save_minutes", "save_steps", "keep_stages")
+CHANGES_NOTHING = ("output", "cache", "save_minutes", "save_steps", "keep_stages", "gradient_checkpointing")
 PATHS = tuple(each.name for each in fields(DistillConfig) if each.metadata.get("reads"))
 
 

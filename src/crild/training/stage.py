@@ -115,7 +115,8 @@ class StageTrainer(DistillerTrainer):
         score: metric of logits on ``held_out``; if given, the student ends with the weights of ``settings.keep``, else
             with the last.
         watch: a score of the student that is logged at every evaluation as ``validation``, and chooses nothing.
-        precision: ``fp32`` or ``bf16``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        gradient_checkpointing: compute activations again in the backward pass.
         callbacks: for progress bars.
     """
 
@@ -132,6 +133,7 @@ class StageTrainer(DistillerTrainer):
         score: Score | None = None,
         watch: Callable[[PreTrainedModel], float] | None = None,
         precision: str = "fp32",
+        gradient_checkpointing: bool = False,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
         self.settings, self.folder, self.score, self.watch = settings, folder, score, watch
@@ -149,6 +151,9 @@ class StageTrainer(DistillerTrainer):
             num_train_epochs=settings.epochs,
             max_steps=settings.steps(len(train)),
             bf16=precision == "bf16",
+            fp16=precision == "fp16",
+            gradient_checkpointing=gradient_checkpointing,
+            gradient_checkpointing_kwargs={"use_reentrant": False} if gradient_checkpointing else None,
             seed=seed,
             logging_strategy="no",
             eval_strategy="no",
@@ -372,8 +377,8 @@ def out_of_memory(stage: str, settings: StageSettings) -> str:
     more = next((n for n in range(parts + 1, size + 1) if size % n == 0), None)
     cure = f"add --accumulation {more} (the same steps, {size // more} rows at a time)" if more else "use the CPU"
     return (
-        f"stage {stage}: out of GPU memory at batch size {size} ({size // parts} rows at a time): {cure}, or lower "
-        "--max-length"
+        f"stage {stage}: out of GPU memory at batch size {size} ({size // parts} rows at a time): {cure}, add "
+        "--gradient-checkpointing, or lower --max-length"
     )
 
 
