@@ -145,6 +145,25 @@ def tiny_teacher(tmp_path_factory, tiny, film_data):
     return out / "teacher"
 
 
+@pytest.fixture(scope="session")
+def student_run(tmp_path_factory, tiny_teacher, film_data):
+    """A finished run whose student has learned a little."""
+    import crild
+
+    folder = tmp_path_factory.mktemp("student") / "run"
+    crild.distill(teacher=tiny_teacher, data=film_data, student=1, method="kd", max_steps=20, control=False,
+                  kd_learning_rate=1e-3, output=folder)  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(student_run):
+    """The export in that run's folder."""
+    import crild
+
+    return crild.export(model=student_run)
+
+
 @pytest.fixture
 def cli(capsys):
     """Run the command line in this process: exit code, stdout, stderr."""

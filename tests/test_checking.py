@@ -4,13 +4,15 @@ import json
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 import crild
 from crild.checking import check
 from crild.config import CheckConfig
 from crild.data.doctor import Finding
-from tests.conftest import complaint, save_tiny, write_jsonl
+from crild.models import loading
+from tests.conftest import reviews, save_tiny, write_jsonl
 from tests.data.patients import healthy
 
 
@@ -51,12 +53,6 @@ def test_no_model_no_torch(hopeless_file):
         assert out.stdout.splitlines()[-1] == str(loaded)
 
 
-def test_a_missing_file_is_one_line(cli):
-    code, _, err = cli("check", "nope.csv")
-    assert code == 2
-    assert complaint(err).startswith("crild: error: DATA: no such file or folder: nope.csv")
-
-
 def test_a_model_tells_its_limit_and_whether_it_knows_the_labels(tmp_path, tiny):
     long = [{**row, "text": row["text"] + " film" * 80} for row in healthy(400)]
     data = str(write_jsonl(tmp_path / "d.jsonl", long))
@@ -75,8 +71,31 @@ def test_suspects_by_an_encoder(cli, tmp_path, tiny):
     data = write_jsonl(tmp_path / "d.jsonl", healthy(60))
     code, out, _ = cli("check", data, "--suspicious", "--base", tiny, "--json")
     assert code == 0
-    assert all(set(each) == {"text", "label", "likely", "probability"} for each in json.loads(out)["suspects"])
+    assert all(set(each) == {"row", "text", "label", "suggested", "score"} for each in json.loads(out)["suspects"])
     assert "look wrong" in cli("check", data, "--suspicious")[1]
+
+
+def test_suspicious_loads_each_model_once_and_says_what_check_says(tmp_path, tiny_teacher, tiny, monkeypatch):
+    pytest.importorskip("cleanlab")
+    rows = reviews(60)
+    data = str(write_jsonl(tmp_path / "d.jsonl", rows))
+    loaded = []
+    for name in ("load_model", "load_tokenizer"):
+        real = getattr(loading, name)
+        monkeypatch.setattr(
+            loading, name, lambda at, *a, real=real, **k: loaded.append((real.__name__, at)) or real(at, *a, **k)
+        )
+    teacher, base = str(tiny_teacher), str(tiny)
+    found = crild.suspicious(data=data, teacher=teacher)
+    assert sorted(loaded) == [("load_model", teacher), ("load_tokenizer", teacher)]
+    assert found.suspects == check(data=data, teacher=teacher, suspicious=True).suspects
+    loaded.clear()
+    by_base = crild.suspicious(data=data, base=base)
+    assert sorted(loaded) == [("load_model", base), ("load_tokenizer", base)]
+    assert by_base.scores != found.scores
+    assert found.scores.keys() == by_base.scores.keys() < set(range(60))
+    in_memory = crild.suspicious(data=pd.DataFrame(rows))
+    assert in_memory.scores == crild.suspicious(data=data).scores
 
 
 def test_a_run_warns_with_the_same_sentences(tiny, tmp_path, caplog):

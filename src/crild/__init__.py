@@ -4,11 +4,11 @@
 
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
-The public API: `distill`, `finetune`, `check`, `evaluate`, `predict`, `export`, `compare`, `frontier`, `tune`,
-`diagnose`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student with its teacher behind
-it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a `transformers.Trainer`), `objective`
-(to add one of your own), `quiet`, and `CrildError`. The package `crild.diagnostics` has the functions that `diagnose`
-applies to a run.
+The public API: `distill`, `finetune`, `check`, `suspicious`, `evaluate`, `predict`, `export`, `compare`, `frontier`,
+`tune`, `diagnose`, `status`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student
+with its teacher behind it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
+`transformers.Trainer`), `objective` (to add one of your own), `quiet`, and `CrildError`. The package
+`crild.diagnostics` has the functions that `diagnose` applies to a run.
 """
 
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from crild.errors import CrildError
 
 if TYPE_CHECKING:
-    from crild.checking import check
+    from crild.checking import check, suspicious
     from crild.config import (
         CheckConfig,
         DiagnoseConfig,
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         FinetuneConfig,
         FrontierConfig,
         PredictConfig,
+        StatusConfig,
+        SuspiciousConfig,
         TuneConfig,
     )
     from crild.console import quiet
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from crild.serving.export import export
     from crild.trainer import DistillationTrainer
     from crild.training.arguments import DistillationArguments
+    from crild.watching import status
 
 __version__ = version("crild")
 __all__ = [
@@ -57,6 +60,8 @@ __all__ = [
     "FrontierConfig",
     "PredictConfig",
     "RunFolder",
+    "StatusConfig",
+    "SuspiciousConfig",
     "TuneConfig",
     "cascade",
     "check",
@@ -70,6 +75,8 @@ __all__ = [
     "objective",
     "predict",
     "quiet",
+    "status",
+    "suspicious",
     "tune",
 ]
 
@@ -85,6 +92,8 @@ _HOME = {
     "FrontierConfig": "crild.config",
     "PredictConfig": "crild.config",
     "RunFolder": "crild.run.folder",
+    "StatusConfig": "crild.config",
+    "SuspiciousConfig": "crild.config",
     "TuneConfig": "crild.config",
     "cascade": "crild.run.cascade",
     "check": "crild.checking",
@@ -98,6 +107,8 @@ _HOME = {
     "objective": "crild.objectives",
     "predict": "crild.scoring",
     "quiet": "crild.console",
+    "status": "crild.watching",
+    "suspicious": "crild.checking",
     "tune": "crild.search",
 }
 

@@ -8,9 +8,12 @@ from pandas import DataFrame
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from crild.checking import Examination
+from crild.data.suspects import Suspicious
 from crild.diagnostics.diagnosis import Diagnosis
+from crild.grid.status import GridStatus
 from crild.pareto.result import Frontier
 from crild.run.result import Evaluation, Result
+from crild.run.status import Status
 from crild.serving.result import Export
 from crild.config import CheckConfig as CheckConfig
 from crild.errors import CrildError as CrildError
@@ -24,6 +27,8 @@ from crild.config import FinetuneConfig as FinetuneConfig
 from crild.config import FrontierConfig as FrontierConfig
 from crild.config import PredictConfig as PredictConfig
 from crild.run.folder import RunFolder as RunFolder
+from crild.config import StatusConfig as StatusConfig
+from crild.config import SuspiciousConfig as SuspiciousConfig
 from crild.config import TuneConfig as TuneConfig
 from crild.run.cascade import cascade as cascade
 from crild.grid.run import compare as compare
@@ -31,7 +36,7 @@ from crild.objectives import objective as objective
 from crild.console import quiet as quiet
 
 __version__: str
-__all__ = ['CheckConfig', 'CrildError', 'DiagnoseConfig', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'ExportConfig', 'FinetuneConfig', 'FrontierConfig', 'PredictConfig', 'RunFolder', 'TuneConfig', 'cascade', 'check', 'compare', 'diagnose', 'distill', 'evaluate', 'export', 'finetune', 'frontier', 'objective', 'predict', 'quiet', 'tune']
+__all__ = ['CheckConfig', 'CrildError', 'DiagnoseConfig', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'ExportConfig', 'FinetuneConfig', 'FrontierConfig', 'PredictConfig', 'RunFolder', 'StatusConfig', 'SuspiciousConfig', 'TuneConfig', 'cascade', 'check', 'compare', 'diagnose', 'distill', 'evaluate', 'export', 'finetune', 'frontier', 'objective', 'predict', 'quiet', 'status', 'suspicious', 'tune']
 
 def check(
     config: CheckConfig | None = None,
@@ -369,6 +374,7 @@ def export(
     overwrite: bool = False,
     format: Literal['onnx', 'openvino'] = 'onnx',
     quantize: Literal['none', 'int8'] = 'none',
+    trim_vocabulary: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
     tolerance: float = 0.01,
     threads: int | None = None,
 ) -> Export:
@@ -405,6 +411,7 @@ def export(
         overwrite: replace an earlier export there
         format: of the model's file
         quantize: int8: weights of 8 bits, by the scheme that agrees best on rows that are not reported
+        trim_vocabulary: tokens that are kept: those of TEXTS (a file or folder as --supplementary takes), auto (those of the run's training, selection and supplementary texts, or of --data's), or the SIZE most frequent of auto's; always special tokens and single characters (default: all)
         tolerance: score that int8 may lose; where it loses more, the fp32 file is kept beside it
         threads: threads of every model that is timed (default: as many as PyTorch takes)
     """
@@ -646,7 +653,7 @@ def frontier(
         address: of a running Ray cluster (default: a local one)
         students: as `crild distill --student` takes them, separated by spaces (default: static, and 1, 2, a third and half of the teacher's layers)
         widths: hidden sizes of each cut student, joined with commas: full, half or numbers
-        vocabularies: what each is served with, joined with commas: see `crild export --help`
+        vocabularies: what each is served with, joined with commas: full, auto (the tokens of the run's texts), or the SIZE most frequent of these
         within: what a student's score may lack of the teacher's
         max_latency: milliseconds that a served student may take for a batch (default: any)
         batch: rows of a batch whose time is measured
@@ -700,6 +707,98 @@ def predict(
         revision: branch, tag or commit of models on the hub (default: their main branch)
         output: file (.csv, .jsonl, .parquet) of every row and its answer
         overwrite: replace an earlier file of that name
+    """
+    ...
+
+def status(
+    config: StatusConfig | None = None,
+    *,
+    run: str | PathLike[str] | None = None,
+) -> Status | GridStatus:
+    """Say how far a run, a grid or a frontier is: running or killed, where, how long it takes, what it goes on from.
+
+    Nothing is locked, loaded or written, so it can be asked while the run goes on.
+
+    Args:
+        config: a whole configuration; or
+        options: the fields of `StatusConfig`: ``run="runs/tweets"``.
+
+    Returns:
+        It prints as a few lines; ``to_dict`` has all of it.
+
+    Raises:
+        CrildError: the folder holds neither a run nor a grid.
+
+    Example:
+        >>> print(crild.status(run="runs/tweets"))
+
+    Options:
+        run: folder of a run, a grid or a frontier
+    """
+    ...
+
+def suspicious(
+    config: SuspiciousConfig | None = None,
+    *,
+    tokenizer: 'PreTrainedTokenizerBase | None' = None,
+    data: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_revision: str | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    max_length: int | None = None,
+    label: str | None = None,
+    label_map: str | None = None,
+    task: str = 'auto',
+    metric: str | None = None,
+    validation: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
+    data_seed: int = 42,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    train_rows: int | None = None,
+    imbalance: float | None = None,
+    label_noise: float = 0.0,
+    teacher: str | PathLike[str] | PreTrainedModel | None = None,
+    base: str | PathLike[str] | PreTrainedModel | None = None,
+) -> Suspicious:
+    """Rank the labels of train and selection rows that are probably wrong; change nothing.
+
+    A logistic regression says how probable the labels of the rows are that it was not trained on: by TF-IDF, or by the
+    mean last hidden state of ``base`` (of ``teacher`` without one). cleanlab chooses those that look wrong.
+
+    Args:
+        config: a whole configuration; or
+        tokenizer: of a model that is given as an object.
+        options: the fields of `SuspiciousConfig`, for instance ``data="tweets.csv", base="./encoder"``. They may be
+            objects, as in `check`.
+
+    Raises:
+        CrildError: data or model cannot be read, cleanlab is not installed, or the rows have no classes.
+
+    Source: Northcutt et al. 2021, *Confident Learning*.
+
+    Example:
+        >>> found = crild.suspicious(data="tweets.csv", base="./encoder")
+        >>> found.table().to_csv("to_read.csv")
+
+    Options:
+        data: GLUE folder, CSV, TSV, JSONL, Parquet or text file, `datasets` directory or hub name
+        data_revision: branch, tag or commit of data on the hub (default: its main branch)
+        text: text column (default: recognised by common names)
+        text_pair: second text column of a text pair (default: recognised by common names)
+        max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
+        label: label column; several 0/1 columns, joined by commas, are labels of their own each (default: recognised by common names)
+        label_map: old=new,...: the data's labels as the teacher calls them (default: matched by name)
+        task: kind of task; auto: what the labels and the teacher say
+        metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
+        validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
+        data_seed: seed of splits, apart from the training seed
+        trust_remote_code: allow code that comes with a hub model
+        revision: branch, tag or commit of models on the hub (default: their main branch)
+        train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
+        imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
+        label_noise: share of training labels replaced by another one, with the data seed
+        teacher: fine-tuned classifier: its tokenizer's limit, and whether it knows the labels (default: none)
+        base: encoder: its tokenizer's limit (default: none)
     """
     ...
 

@@ -24,12 +24,15 @@ from crild.config import (
     FinetuneConfig,
     FrontierConfig,
     MethodsConfig,
+    PlayConfig,
     PredictConfig,
+    StatusConfig,
     TuneConfig,
 )
 from crild.config.arguments import check_paths, parse
 from crild.config.student import student_path
 from crild.errors import CrildError, nearest
+from crild.escaping import plain
 from crild.methods import METHODS, find_method
 from crild.processes import GONE, is_first_to_fail, is_main, launched, leave, lost_another, refuse_several
 
@@ -37,7 +40,9 @@ SWITCHES = {
     "json": "print the result as JSON on stdout, and nothing else there",
     "dry_run": "print what would run, write nothing",
     "verbose": "with --dry-run: print every option and every stage, as YAML",
+    "traceback": "of an error, also print where in the code it came up",
 }
+MOST_TOLD = 2000  # characters of an error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,18 +62,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
         return 0
     except Exception as error:
-        told = failure(error)
+        text = failure(error)
         if launched() > 1 and not is_first_to_fail():
             leave(2)
-        if told is None:
+        if text is None:
             raise
-        print(f"crild: error: {' '.join(told.split())}", file=sys.stderr)
+        if "--traceback" in arguments:
+            show_traceback(error)
+        print(f"crild: error: {told(text)}", file=sys.stderr)
         if launched() > 1:
             leave(2)
         return 2
     except KeyboardInterrupt:
         print("crild: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
+
+
+def told(text: str) -> str:
+    """Return what an error says, in one line of which beginning and end are there however long its names are."""
+    text = plain(text)
+    return text if len(text) <= MOST_TOLD else f"{text[: MOST_TOLD // 2]} ... {text[-MOST_TOLD // 2 :]}"
+
+
+def show_traceback(error: BaseException) -> None:
+    """Print where an error came up, and those that it stands for: for people it is said without them."""
+    import traceback
+
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.__suppress_context__ = False
+        cause = cause.__context__
+    traceback.print_exception(error)
 
 
 def run(arguments: list[str]) -> int:
@@ -87,7 +111,7 @@ def run(arguments: list[str]) -> int:
     if name not in TOGETHER:
         refuse_several(f"crild {name}")
     verb = VERBS[name]
-    switches = {each: SWITCHES[each] for each in verb.switches}
+    switches = {each: SWITCHES[each] for each in (*verb.switches, "traceback")}
     config: Any
     config, chosen = parse(verb.options, rest, name, verb.summary, verb.positional, switches)
     check_paths(config, verb.positional)
@@ -128,7 +152,9 @@ def begin(what: str, data: DataConfig | None = None) -> None:
 
 def failure(error: Exception) -> str | None:
     """Return what the user is told of an error; ``None``: it is crild's own mistake."""
-    if isinstance(error, (CrildError, OSError)):  # OSError: a full disk, missing rights, a name that is too long
+    if isinstance(error, OSError) and error.filename is not None:  # a full disk, missing rights, too long a name
+        return f"{error.filename}: {(error.strerror or '').lower()}"
+    if isinstance(error, (CrildError, OSError)):
         return str(error)
     return GONE if launched() > 1 and lost_another(error) else None
 
@@ -188,7 +214,7 @@ def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
 
             print(yaml.safe_dump(plan, sort_keys=False))
         else:
-            print("\n".join(paragraph(f"{name:8}", text) for name, text in start.outline(prepared).items()))
+            print("\n".join(paragraph(f"{name:8}", plain(text)) for name, text in start.outline(prepared).items()))
         return 0
     result = start.run(config)
     if is_main():
@@ -301,7 +327,7 @@ def predict(config: PredictConfig, switches: Any) -> int:
         return 0
     print(f"{result['rows']} rows answered in {result['output']}")
     for name, count in result.get("answers", {}).items():
-        print(f"  {name}: {count}")
+        print(f"  {plain(name)}: {count}")
     return 0
 
 
@@ -367,6 +393,24 @@ def diagnose(config: DiagnoseConfig, switches: Any) -> int:
     for remark in found.remarks:
         warn(remark)
     print("every figure: " + ", ".join(f"{run.path}/diagnostics" for run in found.runs))
+    return 0
+
+
+def play(config: PlayConfig, switches: Any) -> int:
+    """`crild play RUN`."""
+    begin(f"opening {config.run}")
+    from crild.playground.server import play as serve
+
+    serve(config, lambda url: print(f"{url}\nCtrl-C ends it", flush=True))
+    return 0
+
+
+def status(config: StatusConfig, switches: Any) -> int:
+    """`crild status RUN`; no torch: the answer comes at once."""
+    from crild.watching import status as look
+
+    found = look(config)
+    print(json.dumps(found.to_dict(), indent=2) if switches.json else found)
     return 0
 
 
@@ -442,6 +486,8 @@ VERBS = {
     "diagnose": Verb(
         "look at finished runs: gaps, noise, curvature, layers, loss surfaces", DiagnoseConfig, diagnose, "runs"
     ),
+    "play": Verb("try a finished run's models in the browser, side by side", PlayConfig, play, "run", ()),
+    "status": Verb("say how far a run, a grid or a frontier is, and what it goes on from", StatusConfig, status, "run"),
     "methods": Verb("list the methods, or explain one", MethodsConfig, methods, "name"),
 }
 

@@ -13,6 +13,7 @@ from typing import IO
 
 from rich.console import Console
 
+from crild.escaping import visible
 from crild.processes import is_main
 
 logger = logging.getLogger("crild")
@@ -36,7 +37,7 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         is_warning = record.levelno >= logging.WARNING
-        text = f"warning: {self.format(record)}" if is_warning else self.format(record)
+        text = visible(f"warning: {self.format(record)}" if is_warning else self.format(record))
         self.console.print(text, style="yellow" if is_warning else None, markup=False)
 
 

@@ -25,13 +25,17 @@ class Shown:
     def table(self) -> "pd.DataFrame":
         """Return the table as data; what is not there is missing."""
 
+    def printed(self) -> "pd.DataFrame":
+        """Return what is printed of the table: all of it."""
+        return self.table()
+
     @property
     def remarks(self) -> list[str]:
         """What the reader should know, a line each."""
         return []
 
     def __str__(self) -> str:
-        table = self.table().to_string(float_format=number, na_rep="-")
+        table = self.printed().to_string(float_format=number, na_rep="-")
         return "\n".join([self.title, table, *(f"note: {each}" for each in self.remarks)])
 
     def __repr__(self) -> str:
@@ -39,6 +43,6 @@ class Shown:
 
     def _repr_html_(self) -> str:
         """Return HTML for a notebook; names and notes come from data and are escaped."""
-        table = self.table().to_html(float_format=number, na_rep="-", escape=True, border=0)
+        table = self.printed().to_html(float_format=number, na_rep="-", escape=True, border=0)
         notes = "".join(f"<p>note: {escape(each)}</p>" for each in self.remarks)
         return f"<p>{escape(self.title)}</p>{table}{notes}"

@@ -10,7 +10,7 @@ from crild.tasks import TASK_NAMES
 from tests.config.values import OPTIONS
 
 PATHS = {"data", "validation", "supplementary", "teacher", "base", "student", "plugin", "cache", "output", "model",
-         "grid", "compare", "predictions", "runs"}  # fmt: skip
+         "grid", "compare", "predictions", "runs", "run"}  # fmt: skip
 
 
 def test_only_paths_know_the_home_folder(monkeypatch):

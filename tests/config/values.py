@@ -12,7 +12,9 @@ from crild.config.options import (
     FinetuneConfig,
     FrontierConfig,
     MethodsConfig,
+    PlayConfig,
     PredictConfig,
+    StatusConfig,
     TuneConfig,
 )
 
@@ -25,6 +27,8 @@ VERBS = {
     "tune": TuneConfig,
     "evaluate": EvaluateConfig,
     "diagnose": DiagnoseConfig,
+    "status": StatusConfig,
+    "play": PlayConfig,
     "predict": PredictConfig,
     "methods": MethodsConfig,
 }

@@ -31,10 +31,10 @@ def test_columns_named_for_data_do_not_bind_other_files(tmp_path):
     other = write(tmp_path / "v.csv", "label,sentence1,sentence2", *body)
     task = load(data, text="a", text_pair="b", label="c", validation=str(other))
     (rows,) = task.validation.values()
-    assert rows[3] == {"text": "left 3", "text_pair": "right 3", "labels": 1.0}
+    assert rows[3] == {"row": 3, "text": "left 3", "text_pair": "right 3", "labels": 1.0}
     single = load(data, text="a", label="c", validation=str(other))
     (rows,) = single.validation.values()
-    assert rows[3] == {"text": "left 3", "labels": 1.0}
+    assert rows[3] == {"row": 3, "text": "left 3", "labels": 1.0}
 
     texts, _ = load_texts(FinetuneConfig(data=str(data), text="a", text_pair="b", label="c"), str(other))
     assert texts[3] == {"text": "left 3", "text_pair": "right 3", "labels": None}

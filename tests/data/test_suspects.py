@@ -28,8 +28,25 @@ def test_of_planted_wrong_labels_most_are_found_and_nothing_else(tmp_path):
     wrong = {rows[i]["text"] for i in PLANTED} & there
     assert {each.text for each in found} <= wrong
     assert len(found) > 0.8 * len(wrong)
-    assert all(each.likely in each.text and each.label not in each.text.split() for each in found)
-    assert [each.probability for each in found] == sorted(each.probability for each in found)
+    assert all(each.suggested in each.text and each.label not in each.text.split() for each in found)
+    assert [each.score for each in found] == sorted(each.score for each in found)
+    assert all(rows[each.row]["text"] == each.text and rows[each.row]["label"] == each.label for each in found)
+    judged = [*task.train["row"], *task.selection["row"]]
+    assert list(found.scores) == sorted(judged)
+    assert all(found.scores[each.row] == each.score for each in found)
+
+
+def test_the_worst_print_as_a_table_and_all_of_them_are_in_it(tmp_path):
+    pytest.importorskip("cleanlab")
+    found = suspects(task_of(tmp_path, planted()))
+    table = found.table()
+    assert list(table.columns) == ["text", "label", "suggested", "score"]
+    assert table.index.tolist() == [each.row for each in found]
+    title, heading, _, *lines = str(found).splitlines()
+    assert title.startswith(f"classification: {len(found)} of ")
+    assert heading.split() == ["text", "label", "suggested", "score"]
+    assert [int(line.split()[0]) for line in lines[:-2]] == [each.row for each in found[:10]]
+    assert "the 10 worst are printed" in lines[-2]
 
 
 def test_embeddings_say_it_too(tmp_path):
@@ -49,7 +66,9 @@ def test_what_cannot_be_ranked(tmp_path, monkeypatch):
     with pytest.raises(CrildError, match="regression task"):
         suspects(task_of(tmp_path, graded()))
     monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
-    with pytest.raises(CrildError, match=r"needs cleanlab: pip install '\.\[check\]' in crild's source folder$"):
+    with pytest.raises(
+        CrildError, match=r"suspicious: it needs cleanlab: pip install '\.\[check\]' in crild's source folder$"
+    ):
         suspects(task_of(tmp_path, healthy()))
 
 

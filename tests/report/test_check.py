@@ -38,7 +38,7 @@ def test_everything_wrong_at_once_stays_in_80_columns(tmp_path):
     found = findings(checks)
     text = printed(
         screen(checks, found, ["a note of a path " + "/tmp" * 40]),
-        suspects_table([Suspect(train[0]["text"], "an overlong name " * 3, "[red]odd", 0.01)] * 20),
+        suspects_table([Suspect(100_000, train[0]["text"], "an overlong name " * 3, "[red]odd", 0.01)] * 20),
     )
     assert max(map(len, text.splitlines())) <= WIDTH
     for finding in found:

@@ -23,19 +23,6 @@ from crild.tasks.registry import TASK_TYPES
 TEXTS = ["good film", "awful plot", "the film was very slow not really fast", "nice", "bad bad bad acting"]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, tiny_teacher, film_data):
-    folder = tmp_path_factory.mktemp("cascade") / "run"
-    crild.distill(teacher=tiny_teacher, data=film_data, student=1, method="kd", max_steps=20, control=False,
-                  kd_learning_rate=1e-3, output=folder)  # fmt: skip
-    return folder
-
-
-@pytest.fixture(scope="module")
-def exported(run):
-    return crild.export(model=run)
-
-
 def example(folder):
     """The folder's serve.py, loaded."""
     spec = importlib.util.spec_from_file_location("serve", folder / "serve.py")
@@ -44,20 +31,20 @@ def example(folder):
     return module
 
 
-def test_an_export_in_fp32_has_the_cascade_of_its_run(run, exported):
-    mine, theirs = exported.cascade, crild.cascade(run)
+def test_an_export_in_fp32_has_the_cascade_of_its_run(student_run, exported):
+    mine, theirs = exported.cascade, crild.cascade(student_run)
     assert mine.temperature == pytest.approx(theirs.temperature, rel=1e-3)
     assert mine.threshold == pytest.approx(theirs.threshold, abs=1e-4)
     assert (mine.student, mine.teacher, mine.score) == (exported.score_after, theirs.teacher, theirs.score)
     assert mine.student_ms == pytest.approx(np.mean(list(exported.models["served"].latency_ms.values())))
-    about = json.loads((run / "served" / ABOUT).read_text())
+    about = json.loads((student_run / "served" / ABOUT).read_text())
     assert (about["temperature"], about["threshold"]) == (mine.temperature, mine.threshold)
-    assert Export.of(json.loads((run / "served" / PROOF).read_text())).cascade.to_dict() == mine.to_dict()
-    assert "with the teacher behind it: " in (run / "served" / "README.md").read_text()
+    assert Export.of(json.loads((student_run / "served" / PROOF).read_text())).cascade.to_dict() == mine.to_dict()
+    assert "with the teacher behind it: " in (student_run / "served" / "README.md").read_text()
 
 
-def test_the_example_divides_by_the_temperature_and_says_whom_to_ask(run, exported):
-    folder = run / "served"
+def test_the_example_divides_by_the_temperature_and_says_whom_to_ask(student_run, exported):
+    folder = student_run / "served"
     answers = example(folder).answer(TEXTS)
     assert len(answers[0]) == (2 if exported.cascade.threshold is None else 3)
     logits = Session(folder).logits(TEXTS)
@@ -75,9 +62,9 @@ def test_the_example_divides_by_the_temperature_and_says_whom_to_ask(run, export
     assert [len(each) for each in example(folder).answer(TEXTS)] == [2] * len(TEXTS)
 
 
-def test_a_model_that_is_no_runs_gets_a_temperature_alone(run, exported):
-    rows = RunRows.of(crild.RunFolder.open(run))
-    selection, session = scored(rows, rows.selection), Session(run / "served")
+def test_a_model_that_is_no_runs_gets_a_temperature_alone(student_run, exported):
+    rows = RunRows.of(crild.RunFolder.open(student_run))
+    selection, session = scored(rows, rows.selection), Session(student_run / "served")
     bare = replace(exported, temperature=1.0, cascade=None)
     found = with_confidence(bare, None, rows.task_type, selection, session)
     assert found == replace(bare, temperature=exported.temperature) != bare

@@ -382,6 +382,12 @@ class Look:
         None, "fine-tuned classifier: its tokenizer's limit, and whether it knows the labels", unset="none"
     )
     base: Place | None = option(None, "encoder: its tokenizer's limit", unset="none")
+
+
+@options
+class Ranking:
+    """Look closer"""
+
     suspicious: Switch = option(
         False, "rank labels that are probably wrong, by TF-IDF or (with --base or --teacher) by embeddings"
     )
@@ -399,6 +405,14 @@ class Serving:
     format: Literal["onnx", "openvino"] = option("onnx", "of the model's file")
     quantize: Literal["none", "int8"] = option(
         "none", "int8: weights of 8 bits, by the scheme that agrees best on rows that are not reported"
+    )
+    trim_vocabulary: Place | None = option(
+        None,
+        "tokens that are kept: those of TEXTS (a file or folder as --supplementary takes), auto (those of the run's "
+        "training, selection and supplementary texts, or of --data's), or the SIZE most frequent of auto's; always "
+        "special tokens and single characters",
+        unset="all",
+        reads="file or folder",
     )
     tolerance: Number = option(
         0.01, "score that int8 may lose; where it loses more, the fp32 file is kept beside it", at_least=0
@@ -426,7 +440,11 @@ class Students:
         unset="static, and 1, 2, a third and half of the teacher's layers",
     )
     widths: str = option("full,half", "hidden sizes of each cut student, joined with commas: full, half or numbers")
-    vocabularies: str = option("full", "what each is served with, joined with commas: see `crild export --help`")
+    vocabularies: str = option(
+        "full",
+        "what each is served with, joined with commas: full, auto (the tokens of the run's texts), or the SIZE most "
+        "frequent of these",
+    )
     within: Number = option(0.01, "what a student's score may lack of the teacher's", at_least=0)
     max_latency: Milliseconds | None = option(
         None, "milliseconds that a served student may take for a batch", unset="any", above=0
@@ -464,7 +482,12 @@ class TuneConfig(DistillConfig, Search):
 
 
 @options
-class CheckConfig(Look, Conditions, DataConfig):
+class SuspiciousConfig(Look, Conditions, DataConfig):
+    """`crild.suspicious`: which labels are probably wrong."""
+
+
+@options
+class CheckConfig(Ranking, SuspiciousConfig):
     """`crild check`: what is wrong with a data set."""
 
 
@@ -519,6 +542,22 @@ class DiagnoseConfig:
 
 
 @options
+class PlayConfig:
+    """Run, and where its page is"""
+
+    run: Place | None = option(None, "folder of a finished run", required="run", reads="folder")
+    host: str = option("127.0.0.1", "address to listen at; the default one is reached from this machine alone")
+    port: Whole = option(8765, "port to listen at; 0: any free one", at_least=0, at_most=65535)
+
+
+@options
+class StatusConfig:
+    """Run"""
+
+    run: Place | None = option(None, "folder of a run, a grid or a frontier", required="run", reads="folder")
+
+
+@options
 class DemoConfig:
     """Output"""
 
@@ -543,7 +582,7 @@ def with_defaults(earlier: dict[str, Any], config: Mapping[str, Any]) -> dict[st
 
 # In Python these may also be objects in memory: a model, rows.
 MODEL_OPTIONS = ("teacher", "base", "student", "model", "compare")
-ROW_OPTIONS = ("data", "validation", "supplementary")
+ROW_OPTIONS = ("data", "validation", "supplementary", "trim_vocabulary")
 
 
 def is_object(option: str, value: Any) -> bool:

@@ -7,12 +7,12 @@ from typing import Any
 
 from datasets import Dataset
 
-from crild.config import CheckConfig, DataConfig, PredictConfig, TrainConfig
+from crild.config import DataConfig, PredictConfig, SuspiciousConfig, TrainConfig
 from crild.data.columns import normalise
 from crild.data.corruption import few, flip, unbalance
 from crild.data.glue import USUAL_LENGTH, GlueTask
 from crild.data.sources import Source, read_source
-from crild.data.splits import HOLD_OUT_SHARE, MOST_HELD_OUT, MOST_SELECTION, SELECTION_SHARE, carve
+from crild.data.splits import HOLD_OUT_SHARE, MOST_HELD_OUT, MOST_SELECTION, SELECTION_SHARE, carve, row_texts
 from crild.errors import CrildError
 from crild.tasks.base import TaskType
 from crild.tasks.labels import Labels
@@ -21,7 +21,9 @@ from crild.tasks.registry import TASK_TYPES, task_type_of_labels
 
 @dataclass(frozen=True)
 class Task:
-    """A task and its splits, as raw text. Every split has ``text``, perhaps ``text_pair``, and ``labels``.
+    """A task and its splits, as raw text.
+
+    Every split has ``row`` (its number in the data, from 0), ``text``, perhaps ``text_pair``, and ``labels``.
 
     Attributes:
         name: GLUE's name, or the task type's.
@@ -76,10 +78,26 @@ def load_task(config: TrainConfig, task_type: TaskType | None = None) -> Task:
     """
     task = split_task(config, task_type)
     task.task_type.refuse_untrainable(task.train["labels"][:], task.names, str(config.data))
+    for name, rows in task.validation.items():
+        refuse_strange(task, rows, f"{config.validation or config.data} ({name})")
     return task
 
 
-def split_task(config: TrainConfig | CheckConfig, task_type: TaskType | None = None) -> Task:
+def refuse_strange(task: Task, rows: Dataset, where: str) -> None:
+    """Raise `CrildError` where rows to score on have labels, and none of them is one of the training rows'."""
+    if not task.task_type.named:
+        return
+    ours, theirs = (
+        {name for name, count in task.task_type.counts(each["labels"][:], task.names).items() if count}
+        for each in (task.train, rows)
+    )
+    if ours and theirs and not ours & theirs:
+        raise CrildError(
+            f"{where}: its labels {', '.join(sorted(theirs))} are none of the training rows' {', '.join(sorted(ours))}"
+        )
+
+
+def split_task(config: TrainConfig | SuspiciousConfig, task_type: TaskType | None = None) -> Task:
     """Read ``config.data`` (and ``config.validation``) and prepare the splits of `method.md` section 3, as they are.
 
     Args:
@@ -92,7 +110,7 @@ def split_task(config: TrainConfig | CheckConfig, task_type: TaskType | None = N
     source = read_source(named(config), config.data_revision)
     if "train" not in source.splits:
         raise CrildError(f"{config.data}: there is no train split; it has {', '.join(source.splits)}")
-    train = normalise(source.splits["train"], config, where(source, "train"), source)
+    train = normalise(source.splits["train"], config, where(source, "train"), source, numbered=True)
     validation = read_validation(config, source)
     if not validation:
         train, held_out = carve(train, HOLD_OUT_SHARE, MOST_HELD_OUT, config.data_seed)
@@ -117,15 +135,15 @@ def read_validation(config: DataConfig, source: Source) -> dict[str, Dataset]:
     if config.validation:
         other = read_source(config.validation)
         name, rows = other.validation() or next(iter(other.splits.items()))
-        rows = normalise(rows, config, where(other, name), other, own=False)
+        rows = normalise(rows, config, where(other, name), other, own=False, numbered=True)
         source.notes += other.notes
         return {name if name != "train" else "validation": rows}
     found = source.validation()
     splits = {found[0]: found[1], **source.extra_validation()} if found else {}
-    return {name: normalise(rows, config, where(source, name), source) for name, rows in splits.items()}
+    return {name: normalise(rows, config, where(source, name), source, numbered=True) for name, rows in splits.items()}
 
 
-def with_conditions(task: Task, config: TrainConfig | CheckConfig) -> Task:
+def with_conditions(task: Task, config: TrainConfig | SuspiciousConfig) -> Task:
     """Return the task with wrong labels where they are asked for; refuse conditions that mean nothing on this data."""
     if config.imbalance is not None and not task.task_type.named:
         raise CrildError(f"--imbalance is about classes, and this is a {task.task_type.name} task")
@@ -260,3 +278,19 @@ def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
     plain = replace(config, data=name, text=text, text_pair=pair, label=None)
     rows = normalise(rows, plain, where(source, split), source, own=False)
     return without_labels(rows, source)
+
+
+def other_texts(config: DataConfig) -> tuple[list[str], bool]:
+    """Read the texts of ``config.data`` but those of the rows that `load_rows` reads; all of it where nothing is left.
+
+    Returns:
+        Texts, each of a pair for itself; and whether they are others than those of `load_rows`.
+    """
+    source = read_source(named(config), config.data_revision)
+    found = None if config.validation else source.validation() or next(iter(source.splits.items()))
+    others = {name: rows for name, rows in source.splits.items() if found is None or name != found[0]}
+    parts = [
+        normalise(rows, config, where(source, name), source, own=False)
+        for name, rows in (others or source.splits).items()
+    ]
+    return [text for rows in parts for texts in row_texts(rows) for text in texts], bool(others)

@@ -17,22 +17,21 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from crild.config import DistillConfig, with_defaults
 from crild.config.declare import choices_of
 from crild.config.student import STATIC
-from crild.console import into
+from crild.console import into, say
 from crild.data.sources import read_source
-from crild.errors import CrildError
+from crild.errors import CrildError, InUse
 from crild.files import write_whole
 from crild.grid.cells import (
     Outcome,
     configure,
     finished,
-    log_of,
     one_line,
     planned_minutes,
     refuse_another_run,
     run_cell,
 )
 from crild.grid.space import Range
-from crild.grid.spec import SHARE, Cell, Grid, Tuning
+from crild.grid.spec import SHARE, TRIALS, Cell, Grid, Tuning, log_of
 from crild.grid.study import load_optuna, records, run_trials
 from crild.methods import find_method
 from crild.objectives import load_plugin
@@ -41,7 +40,8 @@ from crild.run.folder import RunFolder
 from crild.run.identity import Identity, names_files
 from crild.run.plan import ELSEWHERE, Facts, differs
 
-IDENTITY, TRIALS, RUNS = "tuning.json", "trials.json", "trials"
+IDENTITY, RUNS = "tuning.json", "trials"
+LOOK_EVERY = 1.0  # seconds between two looks at a job that another process is at
 RATES = (3e-5, 5e-4)
 SHARES = (0.25, 0.5, 0.75, 0.9)
 FIRST_TRIALS = 4  # in full, before any trial is ended early
@@ -139,8 +139,16 @@ def configured(root: Path, cell: Cell) -> DistillConfig:
 
 
 def run_job(root: str, cell: Cell, keep_weights: bool) -> Outcome:
-    """Do one job of a grid: a run, or a tuning."""
-    return run_tuning(root, cell) if isinstance(cell, Tuning) else run_cell(root, cell, keep_weights)
+    """Do one job of a grid: a run, or a tuning; where another process is at it, wait for what comes of that."""
+    told = False
+    while True:
+        try:
+            return run_tuning(root, cell) if isinstance(cell, Tuning) else run_cell(root, cell, keep_weights)
+        except InUse as error:
+            if not told:
+                say(f"{cell.name}: {str(error).partition(': ')[2].partition(';')[0]}: waiting for it")
+            told = True
+            time.sleep(LOOK_EVERY)
 
 
 def run_tuning(root: str, tuning: Tuning) -> Outcome:
@@ -152,6 +160,8 @@ def run_tuning(root: str, tuning: Tuning) -> Outcome:
         try:
             with RunFolder(folder / tuning.folder).locked():
                 search(folder, tuning)
+        except InUse:
+            raise
         except CrildError as error:
             return Outcome(error=" ".join(str(error).split()))
         except Exception as error:  # as a run that fails: the others go on

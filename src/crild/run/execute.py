@@ -22,7 +22,7 @@ from transformers import (
 from crild.config import DistillConfig, FinetuneConfig
 from crild.console import about, say, warn
 from crild.data.augment import Augmented
-from crild.files import cached_array, load_array, load_weights, save_weights, write_array, write_whole
+from crild.files import cached_array, load_array, load_weights, room_in, save_weights, write_array, write_whole
 from crild.inference import bytes_on_disk, latencies, parameters, predict
 from crild.models.architecture import input_names
 from crild.models.head import copy_head, name_labels
@@ -126,7 +126,7 @@ class Scorer:
 
     def _known(self, name: str) -> np.ndarray | None:
         file = self._file(name)
-        return load_array(file) if file is not None and file.exists() else None
+        return load_array(file) if file is not None else None
 
     def _file(self, name: str) -> Path | None:
         return None if self.cache is None else logits_file(Path(self.cache), self.teacher, self.inputs.split(name))
@@ -150,16 +150,17 @@ def execute(prepared: Prepared) -> Result:
         CrildError: another process works in the directory, or it has come to hold another run.
     """
     folder, config, models, plan = prepared.folder, prepared.config, prepared.models, prepared.plan
-    given = {"given": dict(prepared.given)} if prepared.given else {}
+    more: dict[str, Any] = {"given": dict(prepared.given)} if prepared.given else {}
+    more |= {"minutes": {k: round(v, 2) for k, v in prepared.minutes.items()}} if prepared.minutes else {}
 
     def begin() -> Result | None:
         folder.refuse_another(prepared.identity)
         if folder.is_finished:  # by another process, in the meantime
             return folder.result
-        folder.start(prepared.identity, plan, {"seed": config.seed, "data_seed": config.data_seed, **given})
+        folder.start(prepared.identity, plan, {"seed": config.seed, "data_seed": config.data_seed, **more})
         return None
 
-    with folder.locked():
+    with room_in(folder.path), folder.locked():
         if (finished := on_main(begin)) is not None:
             return finished
         clock = folder.clock()
@@ -206,11 +207,12 @@ def train_stage(
     files, inputs, config, recipe = prepared.folder.stage(stage.name), prepared.inputs, prepared.config, stage.recipe
     objective = prepared.models.objective if recipe.uses_objective else None
     if on_main(files.done.exists):
-        say(f"{stage.title}: finished before")
-        load_weights(files.weights, model)
-        if objective is not None and files.objective.exists():
-            load_weights(files.objective, objective)
-        return
+        learned = objective is None or not objective.state_dict() or load_weights(files.objective, objective)
+        if learned and load_weights(files.weights, model):
+            say(f"{stage.title}: finished before")
+            return
+        warn(f"{stage.title}: the weights that it ended with are damaged; it begins anew")
+        on_main(files.done.unlink)
     files.path.mkdir(parents=True, exist_ok=True)
     rows: Dataset | Augmented = stage_rows(prepared, stage)
     held_out = inputs.selection
@@ -242,7 +244,7 @@ def train_stage(
         callbacks=[progress, ClockCallback(clock), *prepared.callbacks],
     )
     say(f"{stage.title}: {stage.rows} rows, {stage.steps} steps")
-    if steps := trainer.steps_done():
+    if steps := on_main(trainer.steps_done):
         say(f"{stage.title}: resuming from step {steps} of {stage.steps}")
     trainer.run()
     model.requires_grad_(True).eval()
@@ -372,7 +374,8 @@ def save_model(prepared: Prepared, model: PreTrainedModel, role: str, tokenizer:
         model.save_pretrained(path)
         tokenizer.save_pretrained(path)
 
-    prepared.folder.save_model(role, write)
+    with room_in(prepared.folder.path, sum(x.nbytes for x in model.state_dict().values())):
+        prepared.folder.save_model(role, write)
 
 
 # ---- scores ----

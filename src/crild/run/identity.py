@@ -8,16 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import yaml
-from torch import nn
-
-from crild.config import DistillConfig, as_dict, with_defaults
+from crild.config import DistillConfig, as_dict, read_yaml, with_defaults
 from crild.config.student import chooses_layers
 from crild.errors import CrildError
 from crild.files import check_folder
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SHIPPED_BESIDE = {".md", ".gitattributes", ".lock"}  # files of a model's folder that change nothing that is computed
 
@@ -130,11 +129,9 @@ def read_options(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
         CrildError: the file cannot be read.
     """
     try:
-        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        earlier = None
-    if not isinstance(earlier, dict):
-        raise CrildError(f"--output {path.parent}: its {path.name} cannot be read; choose another folder")
+        earlier = read_yaml(str(path))
+    except CrildError as error:
+        raise CrildError(f"{path.parent}: its options cannot be read ({error}); choose another folder") from None
     return {name: value for name, value in with_defaults(earlier, known).items() if name not in CHANGES_NOTHING}
 
 
@@ -147,8 +144,10 @@ def refuse(output: str | Path | None, difference: str | None, what: str) -> None
         )
 
 
-def fingerprint(model: nn.Module, ids: list[list[int]], *facts: Any) -> str:
+def fingerprint(model: "nn.Module", ids: list[list[int]], *facts: Any) -> str:
     """Return a hash of a model's weights, token ids (so of tokenizer and length), and other facts."""
+    import numpy as np
+
     digest = hashlib.sha256(repr(facts).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crild.config import CheckConfig, TrainConfig
+from crild.config import SuspiciousConfig, TrainConfig
 from crild.errors import CrildError
 from crild.models import loading
 from crild.tasks.base import TaskType
@@ -36,7 +36,9 @@ class Origin:
         return None if self.teacher is None else task_type_of(self.teacher.config)
 
 
-def read_origin(config: TrainConfig | CheckConfig, teacher: str | None, others: Sequence[str], missing: str) -> Origin:
+def read_origin(
+    config: TrainConfig | SuspiciousConfig, teacher: str | None, others: Sequence[str], missing: str
+) -> Origin:
     """Load the teacher, or find that it has yet to be fine-tuned.
 
     Args:

@@ -15,7 +15,7 @@ from crild.config import DistillConfig, FinetuneConfig, takes
 from crild.config.student import parse_vocabulary, student_path
 from crild.console import about, say, warn
 from crild.errors import CrildError
-from crild.files import check_folder
+from crild.files import check_folder, writable_folder
 from crild.inference import parameters
 from crild.methods import find_method
 from crild.models.loading import load_tokenizer_or_path
@@ -206,6 +206,8 @@ def prepare(config: Any, folder: RunFolder, may_idle: Collection[str] = ()) -> P
 @prepare.register
 def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Collection[str] = ()) -> Prepared:
     """Prepare a distillation."""
+    if config.cache:
+        writable_folder("--cache", config.cache)
     if config.plugin:
         load_plugin(config.plugin)
     if config.vocabulary:
