@@ -247,10 +247,11 @@ def test_one_process_needs_no_other(tmp_path):
     processes.agree("thing", 1)
 
 
-def test_what_works_in_one_process_is_refused_in_several(monkeypatch, cli):
+def test_what_works_in_one_process_is_refused_in_several(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(CrildError, match="crild tune works in one process: start it without torchrun"):
-        processes.refuse_several("crild tune")
+    for start in (lambda: crild.compare({}, output="x"), crild.tune, crild.frontier):
+        with pytest.raises(CrildError, match="works in one process: start it without torchrun"):
+            start()
 
 
 @pytest.mark.slow

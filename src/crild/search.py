@@ -19,6 +19,7 @@ from crild.grid.space import Range, read_space, read_text, spelled
 from crild.grid.spec import Cell, teacher_cell
 from crild.grid.study import load_optuna, records, run_trials
 from crild.methods import Method, find_method
+from crild.processes import refuse_several
 from crild.randomness import own_random_state
 from crild.run.folder import RunFolder
 from crild.run.identity import CHANGES_NOTHING, check_output
@@ -51,6 +52,7 @@ def tune(
     Raises:
         CrildError: the search cannot be run, or no trial succeeded.
     """
+    refuse_several("crild.tune")
     load_optuna("crild tune")
     with configured(
         TuneConfig, config, options, tokenizer, lambda sound: check_folder(sound.output, OPTIONS, "search"), OPTIONS

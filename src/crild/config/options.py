@@ -248,13 +248,23 @@ class Training:
     )
     max_steps: Whole | None = option(None, "a cap on the optimiser steps of each stage", unset="none", at_least=1)
     accumulation: Whole = option(1, "micro-batches of one optimiser step; more of them need less memory", at_least=1)
-    save_steps: Whole = option(100, "steps between checkpoints, which a killed stage resumes from", at_least=1)
+    save_minutes: Number = option(5.0, "minutes between checkpoints, which a killed stage resumes from", above=0)
+    save_steps: Whole | None = option(
+        None, "steps between checkpoints instead of minutes", unset="as --save-minutes says", at_least=1
+    )
     keep: Literal["best", "last", "average"] = option(
         "best",
         "weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last "
         "one, or the average over the epochs that end in the last half of its steps",
     )
-    precision: Literal["auto", "fp32", "bf16"] = option("auto", "of training passes; scores are always fp32")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
+        "auto",
+        "of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are "
+        "always fp32",
+    )
+    gradient_checkpointing: Switch = option(
+        False, "compute activations again in the backward pass: less memory, about a third more time"
+    )
     seed: Whole = option(42, "seed of training", at_least=0, at_most=MOST_SEED)
 
 

@@ -25,6 +25,7 @@ from crild.pareto.candidates import Candidate, candidates
 from crild.pareto.picture import picture
 from crild.pareto.result import FOUND, UNTRAINED, Frontier, Served, fastest, qualifies
 from crild.pareto.timing import in_int8, milliseconds
+from crild.processes import refuse_several
 from crild.randomness import own_random_state
 from crild.run.classifier import Classifier
 from crild.run.folder import RunFolder
@@ -67,6 +68,7 @@ def frontier(
     Raises:
         CrildError: it cannot be run, or no student could be trained.
     """
+    refuse_several("crild.frontier")
     refuse_missing(ExportConfig(quantize="int8"))
     with configured(
         FrontierConfig, config, options, tokenizer, lambda sound: check_folder(sound.output, GRID, "grid"), GRID

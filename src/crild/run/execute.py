@@ -233,7 +233,7 @@ def train_stage(
     progress = StageProgress(stage.title, left.left.get(stage.name), left.minutes(without=stage.name))
     run = prepared.folder
     tracking = Tracking(parse_trackers(config.report_to), run.path.absolute().name, run.trackers, run.events)
-    with followed(tracking, stage.name, steps_done(files.path)) as trackers:
+    with followed(tracking, stage.name, on_main(lambda: steps_done(files.path))) as trackers:
         trainer = StageTrainer(
             Distiller(model, recipe, prepared.models.teacher if needs_teacher else None, objective),
             rows,
@@ -246,11 +246,12 @@ def train_stage(
             score=prepared.scorer.target("selection").score if recipe.uses_logits else None,
             watch=watch_validation(prepared) if follows and recipe.uses_logits and stage.trains == "student" else None,
             precision=config.precision,
+            gradient_checkpointing=config.gradient_checkpointing,
             callbacks=[progress, ClockCallback(clock), *trackers.callbacks, *prepared.callbacks],
             trackers=trackers.arguments,
         )
         say(f"{stage.title}: {stage.rows} rows, {stage.steps} steps")
-        if steps := trainer.steps_done():
+        if steps := on_main(trainer.steps_done):
             say(f"{stage.title}: resuming from step {steps} of {stage.steps}")
         trainer.run()
     model.requires_grad_(True).eval()

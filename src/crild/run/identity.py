@@ -66,7 +66,9 @@ def _hash(file: str, size: int, changed: int, inode: int) -> str:
 
 
 # Options with which a run ends the same.
-CHANGES_NOTHING = ("output", "cache", "save_steps", "keep_stages", "report_to")
+CHANGES_NOTHING = (
+    "output", "cache", "save_minutes", "save_steps", "keep_stages", "report_to", "gradient_checkpointing",
+)  # fmt: skip
 PATHS = tuple(each.name for each in fields(DistillConfig) if each.metadata.get("reads"))
 
 

@@ -330,7 +330,8 @@ def check_batches(plan: Plan) -> None:
 ELSEWHERE = {
     "data", "text", "text_pair", "label", "label_map", "task", "metric", "max_length", "validation", "data_seed",
     "data_revision", "revision", "trust_remote_code", "train_rows", "imbalance", "label_noise", "base", "output",
-    "preset", "precision", "seed", "save_steps", "control", "teacher", "student", "student_width", "student_heads",
+    "preset", "precision", "gradient_checkpointing", "seed", "save_minutes", "save_steps", "control", "teacher",
+    "student", "student_width", "student_heads",
     "student_weights", "student_head", "vocabulary", "method", "plugin", "cache", "track_validation", "keep_stages",
     "report_to",
 }  # fmt: skip
