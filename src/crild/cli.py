@@ -27,6 +27,7 @@ from crild.config import (
     MethodsConfig,
     PlayConfig,
     PredictConfig,
+    ReportConfig,
     StatusConfig,
     TuneConfig,
 )
@@ -165,7 +166,7 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     """Print a result: JSON, or the summary table and where things are."""
     from rich.console import Console
 
-    from crild.report.table import LEGEND, result_rows, summary
+    from crild.reporting.table import LEGEND, result_rows, summary
 
     if as_json:
         print(json.dumps(result, indent=2))
@@ -303,7 +304,7 @@ def evaluate(config: EvaluateConfig, switches: Any) -> int:
         return 0
     from rich.console import Console
 
-    from crild.report.table import class_table, comparison_lines, confusion_table
+    from crild.reporting.table import class_table, comparison_lines, confusion_table
 
     low, high = result["interval"]
     print(f"{result['metric']} {result['score']:.4f} (95 % interval {low:.4f} to {high:.4f}) on {result['rows']} rows")
@@ -373,7 +374,7 @@ def check(config: CheckConfig, switches: Any) -> int:
         return 0
     from rich.console import Console
 
-    from crild.report.check import WIDTH, screen, suspects_table
+    from crild.reporting.check import WIDTH, screen, suspects_table
 
     out = Console(highlight=False, width=WIDTH)
     out.print(screen(found.checks, found.findings, found.notes))
@@ -399,6 +400,17 @@ def diagnose(config: DiagnoseConfig, switches: Any) -> int:
     for remark in found.remarks:
         warn(remark)
     print("every figure: " + ", ".join(f"{run.path}/diagnostics" for run in found.runs))
+    return 0
+
+
+def report(config: ReportConfig, switches: Any) -> int:
+    """`crild report RUN`."""
+    begin(f"reading {config.run}")
+    from crild.run.report import report as write
+
+    assert config.run is not None
+    path = write(config.run)
+    print(json.dumps({"report": str(path)}, indent=2) if switches.json else path)
     return 0
 
 
@@ -492,6 +504,7 @@ VERBS = {
     "diagnose": Verb(
         "look at finished runs: gaps, noise, curvature, layers, loss surfaces", DiagnoseConfig, diagnose, "runs"
     ),
+    "report": Verb("write the page that shows a finished run, anew", ReportConfig, report, "run"),
     "play": Verb("try a finished run's models in the browser, side by side", PlayConfig, play, "run", ()),
     "status": Verb("say how far a run, a grid or a frontier is, and what it goes on from", StatusConfig, status, "run"),
     "methods": Verb("list the methods, or explain one", MethodsConfig, methods, "name"),
