@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUTPUT ?= runs/demo
 
-.PHONY: demo test wheel-test lint types docs results claims again check clean
+.PHONY: demo test wheel-test lint types docs results claims again bench-serving check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/crild demo --output $(DEMO_OUTPUT)
@@ -38,6 +38,11 @@ claims: $(VENV)/.dev
 
 again: $(VENV)/.demo
 	$(BIN)/python -m tools.again
+
+# About half an hour on 2 cores that do nothing else, the first time; exit code 3 says that they did something else.
+bench-serving: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m tools.serving_picture
 
 check: lint types test
 

@@ -1,7 +1,8 @@
 """Kill this process with SIGKILL at a chosen place of a run.
 
 A place is ``step:STAGE:N`` (after optimiser step N), ``checkpoint:STAGE:N`` (half-way through writing the N-th one) or
-``end:STAGE:N`` (after the last checkpoint, before the stage's result is saved).
+``end:STAGE:N`` (after the last checkpoint, before the stage's result is saved). Of an export it is ``export:save:1``:
+half-way through writing the model, which is not traced.
 """
 
 import os
@@ -42,6 +43,14 @@ def arrange(place: str) -> None:
                 die()
 
         stages.StageTrainer.train = train
+    elif kind == "export":
+        import crild.serving.onnx as graphs
+
+        def save(program, path):
+            path.write_bytes(bytes(100))
+            die()
+
+        graphs.to_onnx, graphs.save = (lambda model, sample: None), save
     else:
         original_save, seen = trainer.save_file, []
 

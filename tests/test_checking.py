@@ -12,7 +12,7 @@ from crild.checking import check
 from crild.config import CheckConfig
 from crild.data.doctor import Finding
 from crild.models import loading
-from tests.conftest import complaint, reviews, save_tiny, write_jsonl
+from tests.conftest import reviews, save_tiny, write_jsonl
 from tests.data.patients import healthy
 
 
@@ -51,12 +51,6 @@ def test_no_model_no_torch(hopeless_file):
     for data, loaded in ((str(hopeless_file), ["datasets"]), ("nope.csv", [])):
         out = subprocess.run([sys.executable, "-c", code, "check", data], capture_output=True, text=True, timeout=120)
         assert out.stdout.splitlines()[-1] == str(loaded)
-
-
-def test_a_missing_file_is_one_line(cli):
-    code, _, err = cli("check", "nope.csv")
-    assert code == 2
-    assert complaint(err).startswith("crild: error: DATA: no such file or folder: nope.csv")
 
 
 def test_a_model_tells_its_limit_and_whether_it_knows_the_labels(tmp_path, tiny):

@@ -51,8 +51,8 @@ def test_a_search_goes_on_and_never_sees_validation(tiny, film_data, tmp_path, c
     assert "another search (seed: 42 there, 7 here)" in capsys.readouterr().err
 
 
-def space(text, method="cr-ild"):
-    return search_space(build(TuneConfig, {"search": text, "method": method}), find_method(method))
+def space(text, method="cr-ild", **options):
+    return search_space(build(TuneConfig, {"search": text, "method": method, **options}), find_method(method))
 
 
 def test_what_is_searched():
@@ -60,6 +60,7 @@ def test_what_is_searched():
         "ild_learning_rate": (1e-5, 1e-3), "kd_learning_rate": (1e-5, 1e-3), "consistency": (0.01, 1.0),
     }  # fmt: skip
     assert space(None, "ft") == {"finetune_learning_rate": (1e-5, 1e-3)}
+    assert space(None, "kd", student="static") == {"kd_learning_rate": (3e-4, 3e-2)}
     assert space("ild-epochs=5|10, temperature=1:4") == {"ild_epochs": [5, 10], "temperature": (1.0, 4.0)}
 
 

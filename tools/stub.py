@@ -24,8 +24,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from crild.checking import Examination
 from crild.data.suspects import Suspicious
 from crild.diagnostics.diagnosis import Diagnosis
+from crild.grid.status import GridStatus
 from crild.pareto.result import Frontier
 from crild.run.result import Evaluation, Result
+from crild.run.status import Status
 from crild.serving.result import Export
 """
 

@@ -5,8 +5,8 @@
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
 The public API: `distill`, `finetune`, `check`, `suspicious`, `evaluate`, `predict`, `export`, `compare`, `frontier`,
-`tune`, `diagnose`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student with its
-teacher behind it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
+`tune`, `diagnose`, `status`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student
+with its teacher behind it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
 `transformers.Trainer`), `objective` (to add one of your own), `quiet`, and `CrildError`. The package
 `crild.diagnostics` has the functions that `diagnose` applies to a run.
 """
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         FinetuneConfig,
         FrontierConfig,
         PredictConfig,
+        StatusConfig,
         SuspiciousConfig,
         TuneConfig,
     )
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from crild.serving.export import export
     from crild.trainer import DistillationTrainer
     from crild.training.arguments import DistillationArguments
+    from crild.watching import status
 
 __version__ = version("crild")
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "FrontierConfig",
     "PredictConfig",
     "RunFolder",
+    "StatusConfig",
     "SuspiciousConfig",
     "TuneConfig",
     "cascade",
@@ -72,6 +75,7 @@ __all__ = [
     "objective",
     "predict",
     "quiet",
+    "status",
     "suspicious",
     "tune",
 ]
@@ -88,6 +92,7 @@ _HOME = {
     "FrontierConfig": "crild.config",
     "PredictConfig": "crild.config",
     "RunFolder": "crild.run.folder",
+    "StatusConfig": "crild.config",
     "SuspiciousConfig": "crild.config",
     "TuneConfig": "crild.config",
     "cascade": "crild.run.cascade",
@@ -102,6 +107,7 @@ _HOME = {
     "objective": "crild.objectives",
     "predict": "crild.scoring",
     "quiet": "crild.console",
+    "status": "crild.watching",
     "suspicious": "crild.checking",
     "tune": "crild.search",
 }

@@ -10,8 +10,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from crild.checking import Examination
 from crild.data.suspects import Suspicious
 from crild.diagnostics.diagnosis import Diagnosis
+from crild.grid.status import GridStatus
 from crild.pareto.result import Frontier
 from crild.run.result import Evaluation, Result
+from crild.run.status import Status
 from crild.serving.result import Export
 from crild.config import CheckConfig as CheckConfig
 from crild.errors import CrildError as CrildError
@@ -25,6 +27,7 @@ from crild.config import FinetuneConfig as FinetuneConfig
 from crild.config import FrontierConfig as FrontierConfig
 from crild.config import PredictConfig as PredictConfig
 from crild.run.folder import RunFolder as RunFolder
+from crild.config import StatusConfig as StatusConfig
 from crild.config import SuspiciousConfig as SuspiciousConfig
 from crild.config import TuneConfig as TuneConfig
 from crild.run.cascade import cascade as cascade
@@ -33,7 +36,7 @@ from crild.objectives import objective as objective
 from crild.console import quiet as quiet
 
 __version__: str
-__all__ = ['CheckConfig', 'CrildError', 'DiagnoseConfig', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'ExportConfig', 'FinetuneConfig', 'FrontierConfig', 'PredictConfig', 'RunFolder', 'SuspiciousConfig', 'TuneConfig', 'cascade', 'check', 'compare', 'diagnose', 'distill', 'evaluate', 'export', 'finetune', 'frontier', 'objective', 'predict', 'quiet', 'suspicious', 'tune']
+__all__ = ['CheckConfig', 'CrildError', 'DiagnoseConfig', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'ExportConfig', 'FinetuneConfig', 'FrontierConfig', 'PredictConfig', 'RunFolder', 'StatusConfig', 'SuspiciousConfig', 'TuneConfig', 'cascade', 'check', 'compare', 'diagnose', 'distill', 'evaluate', 'export', 'finetune', 'frontier', 'objective', 'predict', 'quiet', 'status', 'suspicious', 'tune']
 
 def check(
     config: CheckConfig | None = None,
@@ -82,8 +85,8 @@ def check(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -100,6 +103,7 @@ def diagnose(
     budget: float = 160.0,
     rows: int = 128,
     seed: int = 42,
+    plugin: str | PathLike[str] | None = None,
 ) -> Diagnosis:
     """Look at finished runs: gaps, memorised flips, layers, noise on the weights, curvature, loss surfaces.
 
@@ -123,6 +127,7 @@ def diagnose(
         budget: seconds that a run may take; what does not fit is named
         rows: rows of each split that are passed over many times; eight times as many training rows where something is fitted on them
         seed: seed of rows, noise and directions
+        plugin: the plugin that a run was made with, to be run again (default: none is run)
     """
     ...
 
@@ -180,9 +185,11 @@ def distill(
     epochs: int | None = None,
     max_steps: int | None = None,
     accumulation: int = 1,
-    save_steps: int = 100,
+    save_minutes: float = 5.0,
+    save_steps: int | None = None,
     keep: Literal['best', 'last', 'average'] = 'best',
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'auto',
+    gradient_checkpointing: bool = False,
     seed: int = 42,
     finetune_epochs: int | None = None,
     finetune_learning_rate: float | None = None,
@@ -195,6 +202,7 @@ def distill(
     kd_batch_size: int | None = None,
     output: str | PathLike[str] | None = None,
     keep_stages: bool = False,
+    report_to: str | None = None,
     cache: str | PathLike[str] | None = None,
     track_validation: bool = False,
 ) -> Result:
@@ -234,8 +242,8 @@ def distill(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -272,9 +280,11 @@ def distill(
         epochs: epochs of every stage that has no own setting (default: the preset's)
         max_steps: a cap on the optimiser steps of each stage (default: none)
         accumulation: micro-batches of one optimiser step; more of them need less memory
-        save_steps: steps between checkpoints, which a killed stage resumes from
+        save_minutes: minutes between checkpoints, which a killed stage resumes from
+        save_steps: steps between checkpoints instead of minutes (default: as --save-minutes says)
         keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
-        precision: of training passes; scores are always fp32
+        precision: of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are always fp32
+        gradient_checkpointing: compute activations again in the backward pass: less memory, about a third more time
         seed: seed of training
         finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
         finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
@@ -287,6 +297,7 @@ def distill(
         kd_batch_size: batch size of stage 2 (default: quick 32, paper 16)
         output: folder of the run: models, scores and logs
         keep_stages: keep the weights that each stage ended with, not the finished models alone
+        report_to: trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas (default: none)
         cache: folder of teacher outputs, may be shared by runs (default: inside the run's folder)
         track_validation: also score validation at every evaluation, to report the best of them beside the score; chooses nothing
     """
@@ -341,8 +352,8 @@ def evaluate(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         compare: a second classifier, such as the teacher, scored on the same rows (default: none)
         predictions: file (.csv, .jsonl, .parquet) of every scored row and what is answered (default: none)
         overwrite: replace an earlier file of that name
@@ -371,6 +382,7 @@ def export(
     overwrite: bool = False,
     format: Literal['onnx', 'openvino'] = 'onnx',
     quantize: Literal['none', 'int8'] = 'none',
+    trim_vocabulary: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
     tolerance: float = 0.01,
     threads: int | None = None,
 ) -> Export:
@@ -400,14 +412,15 @@ def export(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         data: rows to prove the export on (default: the held-out rows of a run)
         output: folder of the export (default: served, in the folder of a run)
         overwrite: replace an earlier export there
         format: of the model's file
         quantize: int8: weights of 8 bits, by the scheme that agrees best on rows that are not reported
-        tolerance: score that int8 may lose; where it loses more, the fp32 file is kept beside it
+        trim_vocabulary: tokens that are kept: those of TEXTS (a file or folder as --supplementary takes), auto (those of the run's training, selection and supplementary texts, or of --data's), or the SIZE most frequent of auto's; always special tokens and single characters (default: all)
+        tolerance: score that int8 may lose; where it loses more, the fp32 file is kept beside it (where a trimmed vocabulary does, that is said)
         threads: threads of every model that is timed (default: as many as PyTorch takes)
     """
     ...
@@ -438,15 +451,18 @@ def finetune(
     epochs: int | None = None,
     max_steps: int | None = None,
     accumulation: int = 1,
-    save_steps: int = 100,
+    save_minutes: float = 5.0,
+    save_steps: int | None = None,
     keep: Literal['best', 'last', 'average'] = 'best',
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'auto',
+    gradient_checkpointing: bool = False,
     seed: int = 42,
     finetune_epochs: int | None = None,
     finetune_learning_rate: float | None = None,
     finetune_batch_size: int | None = None,
     output: str | PathLike[str] | None = None,
     keep_stages: bool = False,
+    report_to: str | None = None,
 ) -> Result:
     """Fine-tune an encoder on a task; write a run directory with ``teacher/``.
 
@@ -474,8 +490,8 @@ def finetune(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -484,15 +500,18 @@ def finetune(
         epochs: epochs of every stage that has no own setting (default: the preset's)
         max_steps: a cap on the optimiser steps of each stage (default: none)
         accumulation: micro-batches of one optimiser step; more of them need less memory
-        save_steps: steps between checkpoints, which a killed stage resumes from
+        save_minutes: minutes between checkpoints, which a killed stage resumes from
+        save_steps: steps between checkpoints instead of minutes (default: as --save-minutes says)
         keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
-        precision: of training passes; scores are always fp32
+        precision: of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are always fp32
+        gradient_checkpointing: compute activations again in the backward pass: less memory, about a third more time
         seed: seed of training
         finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
         finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
         finetune_batch_size: batch size of fine-tuning (default: quick 16, paper 16)
         output: folder of the run: models, scores and logs
         keep_stages: keep the weights that each stage ended with, not the finished models alone
+        report_to: trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas (default: none)
     """
     ...
 
@@ -542,9 +561,11 @@ def frontier(
     epochs: int | None = None,
     max_steps: int | None = None,
     accumulation: int = 1,
-    save_steps: int = 100,
+    save_minutes: float = 5.0,
+    save_steps: int | None = None,
     keep: Literal['best', 'last', 'average'] = 'best',
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'auto',
+    gradient_checkpointing: bool = False,
     seed: int = 42,
     finetune_epochs: int | None = None,
     finetune_learning_rate: float | None = None,
@@ -557,6 +578,7 @@ def frontier(
     kd_batch_size: int | None = None,
     output: str | PathLike[str] | None = None,
     keep_stages: bool = False,
+    report_to: str | None = None,
     workers: str = '1',
     address: str | None = None,
     students: str | None = None,
@@ -598,8 +620,8 @@ def frontier(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -629,9 +651,11 @@ def frontier(
         epochs: epochs of every stage that has no own setting (default: the preset's)
         max_steps: a cap on the optimiser steps of each stage (default: none)
         accumulation: micro-batches of one optimiser step; more of them need less memory
-        save_steps: steps between checkpoints, which a killed stage resumes from
+        save_minutes: minutes between checkpoints, which a killed stage resumes from
+        save_steps: steps between checkpoints instead of minutes (default: as --save-minutes says)
         keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
-        precision: of training passes; scores are always fp32
+        precision: of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are always fp32
+        gradient_checkpointing: compute activations again in the backward pass: less memory, about a third more time
         seed: seed of training
         finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
         finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
@@ -644,11 +668,12 @@ def frontier(
         kd_batch_size: batch size of stage 2 (default: quick 32, paper 16)
         output: folder of the run: models, scores and logs
         keep_stages: keep the weights that each stage ended with, not the finished models alone
+        report_to: trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas (default: none)
         workers: runs at a time: a number of local processes, or ray
         address: of a running Ray cluster (default: a local one)
         students: as `crild distill --student` takes them, separated by spaces (default: static, and 1, 2, a third and half of the teacher's layers)
         widths: hidden sizes of each cut student, joined with commas: full, half or numbers
-        vocabularies: what each is served with, joined with commas: see `crild export --help`
+        vocabularies: what each is served with, joined with commas: full, auto (the tokens of the run's texts), or the SIZE most frequent of these
         within: what a student's score may lack of the teacher's
         max_latency: milliseconds that a served student may take for a batch (default: any)
         batch: rows of a batch whose time is measured
@@ -698,10 +723,37 @@ def predict(
         text: text column (default: recognised by common names)
         text_pair: second text column of a text pair (default: recognised by common names)
         max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         output: file (.csv, .jsonl, .parquet) of every row and its answer
         overwrite: replace an earlier file of that name
+    """
+    ...
+
+def status(
+    config: StatusConfig | None = None,
+    *,
+    run: str | PathLike[str] | None = None,
+) -> Status | GridStatus:
+    """Say how far a run, a grid or a frontier is: running or killed, where, how long it takes, what it goes on from.
+
+    Nothing is locked, loaded or written, so it can be asked while the run goes on.
+
+    Args:
+        config: a whole configuration; or
+        options: the fields of `StatusConfig`: ``run="runs/tweets"``.
+
+    Returns:
+        It prints as a few lines; ``to_dict`` has all of it.
+
+    Raises:
+        CrildError: the folder holds neither a run nor a grid.
+
+    Example:
+        >>> print(crild.status(run="runs/tweets"))
+
+    Options:
+        run: folder of a run, a grid or a frontier
     """
     ...
 
@@ -760,8 +812,8 @@ def suspicious(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -823,9 +875,11 @@ def tune(
     epochs: int | None = None,
     max_steps: int | None = None,
     accumulation: int = 1,
-    save_steps: int = 100,
+    save_minutes: float = 5.0,
+    save_steps: int | None = None,
     keep: Literal['best', 'last', 'average'] = 'best',
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'auto',
+    gradient_checkpointing: bool = False,
     seed: int = 42,
     finetune_epochs: int | None = None,
     finetune_learning_rate: float | None = None,
@@ -838,6 +892,7 @@ def tune(
     kd_batch_size: int | None = None,
     output: str | PathLike[str] | None = None,
     keep_stages: bool = False,
+    report_to: str | None = None,
     cache: str | PathLike[str] | None = None,
     track_validation: bool = False,
     trials: int = 20,
@@ -873,8 +928,8 @@ def tune(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -911,9 +966,11 @@ def tune(
         epochs: epochs of every stage that has no own setting (default: the preset's)
         max_steps: a cap on the optimiser steps of each stage (default: none)
         accumulation: micro-batches of one optimiser step; more of them need less memory
-        save_steps: steps between checkpoints, which a killed stage resumes from
+        save_minutes: minutes between checkpoints, which a killed stage resumes from
+        save_steps: steps between checkpoints instead of minutes (default: as --save-minutes says)
         keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
-        precision: of training passes; scores are always fp32
+        precision: of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are always fp32
+        gradient_checkpointing: compute activations again in the backward pass: less memory, about a third more time
         seed: seed of training
         finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
         finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
@@ -926,6 +983,7 @@ def tune(
         kd_batch_size: batch size of stage 2 (default: quick 32, paper 16)
         output: folder of the run: models, scores and logs
         keep_stages: keep the weights that each stage ended with, not the finished models alone
+        report_to: trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas (default: none)
         cache: folder of teacher outputs, may be shared by runs (default: inside the run's folder)
         track_validation: also score validation at every evaluation, to report the best of them beside the score; chooses nothing
         trials: runs in all, those of earlier starts included

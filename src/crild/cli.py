@@ -27,23 +27,31 @@ from crild.config import (
     MethodsConfig,
     PlayConfig,
     PredictConfig,
+    StatusConfig,
     TuneConfig,
 )
 from crild.config.arguments import check_paths, parse
 from crild.config.student import student_path
 from crild.config.trackers import parse_trackers
 from crild.errors import CrildError, nearest
+from crild.escaping import plain
 from crild.methods import METHODS, find_method
+from crild.processes import GONE, is_first_to_fail, is_main, launched, leave, lost_another, refuse_several
 
 SWITCHES = {
     "json": "print the result as JSON on stdout, and nothing else there",
     "dry_run": "print what would run, write nothing",
     "verbose": "with --dry-run: print every option and every stage, as YAML",
+    "traceback": "of an error, also print where in the code it came up",
 }
+MOST_TOLD = 2000  # characters of an error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0, or 2 for a mistake in what was asked."""
+    """Run the command line; return the exit code: 0, or 2 for a mistake in what was asked.
+
+    Of several processes that work together only the first that fails says why; all end with exit code 2.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     from crild.console import into
 
@@ -55,12 +63,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `crild ... | head`: its reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
         return 0
-    except (CrildError, OSError) as error:  # OSError: a full disk, missing rights, a name that is too long
-        print(f"crild: error: {' '.join(str(error).split())}", file=sys.stderr)
+    except Exception as error:
+        text = failure(error)
+        if launched() > 1 and not is_first_to_fail():
+            leave(2)
+        if text is None:
+            raise
+        if "--traceback" in arguments:
+            show_traceback(error)
+        print(f"crild: error: {told(text)}", file=sys.stderr)
+        if launched() > 1:
+            leave(2)
         return 2
     except KeyboardInterrupt:
         print("crild: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
+
+
+def told(text: str) -> str:
+    """Return what an error says, in one line of which beginning and end are there however long its names are."""
+    text = plain(text)
+    return text if len(text) <= MOST_TOLD else f"{text[: MOST_TOLD // 2]} ... {text[-MOST_TOLD // 2 :]}"
+
+
+def show_traceback(error: BaseException) -> None:
+    """Print where an error came up, and those that it stands for: for people it is said without them."""
+    import traceback
+
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.__suppress_context__ = False
+        cause = cause.__context__
+    traceback.print_exception(error)
 
 
 def run(arguments: list[str]) -> int:
@@ -76,8 +110,10 @@ def run(arguments: list[str]) -> int:
         return 0
     if name not in VERBS:
         raise CrildError(f"unknown verb {name!r}{nearest(name, VERBS)}: use one of {', '.join(VERBS)}")
+    if name not in TOGETHER:
+        refuse_several(f"crild {name}")
     verb = VERBS[name]
-    switches = {each: SWITCHES[each] for each in verb.switches}
+    switches = {each: SWITCHES[each] for each in (*verb.switches, "traceback")}
     config: Any
     config, chosen = parse(verb.options, rest, name, verb.summary, verb.positional, switches)
     check_paths(config, verb.positional)
@@ -106,7 +142,8 @@ def begin(what: str, data: DataConfig | None = None, known_later: bool = False) 
         data: whose columns are looked at before torch is loaded.
         known_later: a model that is a run knows the columns that nobody names.
     """
-    print(f"crild {version()}: {what}", file=sys.stderr, flush=True)
+    if is_main():
+        print(f"crild {version()}: {what}", file=sys.stderr, flush=True)
     if data is not None:
         from crild.data.columns import refuse_columns
 
@@ -114,6 +151,15 @@ def begin(what: str, data: DataConfig | None = None, known_later: bool = False) 
     from crild.console import quiet_libraries
 
     quiet_libraries()
+
+
+def failure(error: Exception) -> str | None:
+    """Return what the user is told of an error; ``None``: it is crild's own mistake."""
+    if isinstance(error, OSError) and error.filename is not None:  # a full disk, missing rights, too long a name
+        return f"{error.filename}: {(error.strerror or '').lower()}"
+    if isinstance(error, (CrildError, OSError)):
+        return str(error)
+    return GONE if launched() > 1 and lost_another(error) else None
 
 
 def show(result: dict[str, Any], as_json: bool) -> None:
@@ -163,6 +209,8 @@ def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
             **prepared.plan.to_dict(),
             "minutes": round(sum(prepared.minutes.values()), 1),
         }
+        if not is_main():
+            return 0
         if switches.json:
             print(json.dumps(plan, indent=2))
         elif switches.verbose:
@@ -170,11 +218,12 @@ def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
 
             print(yaml.safe_dump(plan, sort_keys=False))
         else:
-            print("\n".join(paragraph(f"{name:8}", text) for name, text in start.outline(prepared).items()))
+            print("\n".join(paragraph(f"{name:8}", plain(text)) for name, text in start.outline(prepared).items()))
         return 0
     with redirect_stdout(sys.stderr):  # some trackers print
-        result = start.run(config).to_dict()
-    show(result, switches.json)
+        result = start.run(config)
+    if is_main():
+        show(result.to_dict(), switches.json)
     return 0
 
 
@@ -285,7 +334,7 @@ def predict(config: PredictConfig, switches: Any) -> int:
         return 0
     print(f"{result['rows']} rows answered in {result['output']}")
     for name, count in result.get("answers", {}).items():
-        print(f"  {name}: {count}")
+        print(f"  {plain(name)}: {count}")
     return 0
 
 
@@ -363,6 +412,15 @@ def play(config: PlayConfig, switches: Any) -> int:
     return 0
 
 
+def status(config: StatusConfig, switches: Any) -> int:
+    """`crild status RUN`; no torch: the answer comes at once."""
+    from crild.watching import status as look
+
+    found = look(config)
+    print(json.dumps(found.to_dict(), indent=2) if switches.json else found)
+    return 0
+
+
 def methods(config: MethodsConfig, switches: Any) -> int:
     """`crild methods [NAME] [--json]`."""
     chosen = list(METHODS.values()) if config.name is None else [find_method(config.name)]
@@ -418,6 +476,7 @@ class Verb:
 
 
 PLAN = ("json", "dry_run")
+TOGETHER = ("finetune", "distill")  # verbs that several processes may work on together
 VERBS = {
     "demo": Verb("run the built-in example: noisy tweets, no network", DemoConfig, demo),
     "finetune": Verb("fine-tune an encoder into a classifier", FinetuneConfig, train, switches=(*PLAN, "verbose")),
@@ -435,6 +494,7 @@ VERBS = {
         "look at finished runs: gaps, noise, curvature, layers, loss surfaces", DiagnoseConfig, diagnose, "runs"
     ),
     "play": Verb("try a finished run's models in the browser, side by side", PlayConfig, play, "run", ()),
+    "status": Verb("say how far a run, a grid or a frontier is, and what it goes on from", StatusConfig, status, "run"),
     "methods": Verb("list the methods, or explain one", MethodsConfig, methods, "name"),
 }
 

@@ -13,6 +13,9 @@ from typing import IO
 
 from rich.console import Console
 
+from crild.escaping import visible
+from crild.processes import is_main
+
 logger = logging.getLogger("crild")
 
 
@@ -34,7 +37,7 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         is_warning = record.levelno >= logging.WARNING
-        text = f"warning: {self.format(record)}" if is_warning else self.format(record)
+        text = visible(f"warning: {self.format(record)}" if is_warning else self.format(record))
         self.console.print(text, style="yellow" if is_warning else None, markup=False)
 
 
@@ -91,18 +94,22 @@ def quiet() -> None:
 
 def terminal() -> Console | None:
     """Return the terminal that lines are shown on, for a progress bar; ``None`` where they are shown on none."""
+    if not is_main():
+        return None
     shown = (each.console for each in logger.handlers if isinstance(each, Lines) and each.shows)
     return next((console for console in shown if console.is_terminal), None)
 
 
 def say(message: str) -> None:
-    """Say one line."""
-    logger.info("%s", message)
+    """Say one line; of several processes that work together, the first one alone does."""
+    if is_main():
+        logger.info("%s", message)
 
 
 def warn(message: str) -> None:
-    """Say one warning."""
-    logger.warning("%s", message)
+    """Say one warning, as `say` does."""
+    if is_main():
+        logger.warning("%s", message)
 
 
 def about(minutes: float) -> str:

@@ -11,6 +11,10 @@ class CrildError(ValueError):
     """
 
 
+class InUse(CrildError):
+    """A folder that another process works in, for now."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the known word nearest to ``word``, or an empty string."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
@@ -23,5 +27,6 @@ def to_install(extra: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Return the first line of an exception's message, and the second where the first one announces it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

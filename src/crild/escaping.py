@@ -2,10 +2,17 @@
 
 import re
 
+JOINERS = "\u200c\u200d"
+
 
 def plain(text: object) -> str:
     """Return one line without control characters, which may not reach a terminal or a table."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return " ".join(visible(text).split())
+
+
+def visible(text: object) -> str:
+    """Return text with a space for every character that steers a terminal; what joins two letters or emoji stays."""
+    return "".join(c if c.isprintable() or c in JOINERS else " " for c in str(text))
 
 
 def escape_markdown(text: object) -> str:

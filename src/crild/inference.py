@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crild.data.batching import Collator, batches_by_length
 from crild.models.architecture import model_inputs
+from crild.processes import gathered, share
 
 
 @torch.no_grad()
@@ -20,18 +21,35 @@ def predict(
     tokenizer: PreTrainedTokenizerBase,
     batch_size: int = 64,
     precision: str = "fp32",
+    together: bool = False,
 ) -> np.ndarray:
-    """Return the logits (rows, C) of tokenised rows, in their order. Scores are always taken in fp32."""
+    """Return the logits (rows, C) of tokenised rows, in their order. Scores are always taken in fp32.
+
+    ``together``: every process of the run asks the same, answers a part of the batches, and gets all answers.
+    """
     training = model.training
     model.eval()
-    out = np.zeros((len(rows), int(model.config.num_labels or 0)), np.float32)
     device = model.device
-    for chosen, batch in batches_by_length(rows, Collator(tokenizer), batch_size):
+    numbers: Sequence[int] = range(-(-len(rows) // batch_size))
+    answered = []
+    for chosen, batch in batches_by_length(
+        rows, Collator(tokenizer), batch_size, share(numbers) if together else numbers
+    ):
         inputs = {name: x.to(device) for name, x in model_inputs(batch, model).items()}
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-            out[chosen] = model(**inputs).logits.float().cpu().numpy()
+        with autocast(device, precision):
+            answered.append((chosen, model(**inputs).logits.float().cpu().numpy()))
     model.train(training)
+    out = np.zeros((len(rows), int(model.config.num_labels or 0)), np.float32)
+    for part in gathered(answered) if together else [answered]:
+        for chosen, logits in part:
+            out[chosen] = logits
     return out
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return a context in which passes run in ``precision``: ``fp32``, ``bf16`` or ``fp16``."""
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32")
 
 
 def parameters(model: PreTrainedModel) -> int:

@@ -1,11 +1,15 @@
 """Paths that a user names: what can only be one, and what is not there. Nothing is loaded: a typo is told at once."""
 
+import errno
+import os
+import tempfile
 from pathlib import Path
 
 from crild.errors import CrildError, nearest
 
 ROWS = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt")  # files that data is read from
 ANSWERS = (".csv", ".jsonl", ".parquet")  # files that answers are written to
+TRIAL = ".crild-"  # begins the name of a folder that is there for a moment
 
 
 def is_path(name: str) -> bool:
@@ -33,6 +37,21 @@ def refuse_absent(option: str, name: str, kind: str) -> None:
         raise CrildError(f"{option}: no such {kind}: {name}{nearest(path.name, beside)}")
 
 
+def is_writable(folder: Path) -> bool:
+    """Return whether files can be made in a folder: whoever is root may write anywhere by name, and cannot in /proc.
+
+    Raises:
+        OSError: its disk is full.
+    """
+    try:
+        os.rmdir(tempfile.mkdtemp(dir=folder, prefix=TRIAL))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return False
+    return True
+
+
 def refuse_answers(option: str, name: str, overwrite: bool) -> None:
     """Raise `CrildError` where answers cannot be written to a file: its ending, its folder, or an earlier file."""
     path = Path(name).expanduser()
@@ -40,6 +59,8 @@ def refuse_answers(option: str, name: str, overwrite: bool) -> None:
         raise CrildError(f"{option}: {name} says no format: end it in {', '.join(ANSWERS[:-1])} or {ANSWERS[-1]}")
     if not path.absolute().parent.is_dir():
         raise CrildError(f"{option}: no such folder: {path.parent}")
+    if not is_writable(path.absolute().parent):
+        raise CrildError(f"{option} {name}: {path.parent} is no folder that can be written to; choose another one")
     if path.is_dir() or (path.exists() and not overwrite):
         raise CrildError(
             f"{option}: {name} exists: choose another name" + ("" if path.is_dir() else ", or --overwrite")

@@ -1,6 +1,8 @@
 """`tune`: search a method's settings with Optuna, on splits carved from the training data."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ import yaml
 from transformers import PreTrainedTokenizerBase
 
 from crild.config import DistillConfig, FinetuneConfig, TuneConfig, as_dict, option_names, takes
+from crild.config.student import is_static
+from crild.data.task import load_task
 from crild.errors import CrildError
 from crild.files import check_folder, write_whole
 from crild.grid.cells import Outcome, run_cell
@@ -15,12 +19,14 @@ from crild.grid.space import Range, read_space, read_text, spelled
 from crild.grid.spec import Cell, teacher_cell
 from crild.grid.study import load_optuna, records, run_trials
 from crild.methods import Method, find_method
+from crild.processes import refuse_several
 from crild.randomness import own_random_state
+from crild.run.folder import RunFolder
 from crild.run.identity import CHANGES_NOTHING, check_output
 from crild.run.objects import configured
 
 BEST, OPTIONS = "best.yaml", "tune.yaml"
-RATES, WEIGHTS = "1e-5:1e-3", "0.01:1"
+RATES, STATIC_RATES, WEIGHTS = "1e-5:1e-3", "3e-4:3e-2", "0.01:1"
 
 
 @takes(TuneConfig)
@@ -46,6 +52,7 @@ def tune(
     Raises:
         CrildError: the search cannot be run, or no trial succeeded.
     """
+    refuse_several("crild.tune")
     load_optuna("crild tune")
     with configured(
         TuneConfig, config, options, tokenizer, lambda sound: check_folder(sound.output, OPTIONS, "search"), OPTIONS
@@ -60,12 +67,29 @@ def search(config: TuneConfig) -> dict[str, Any]:
     space = search_space(config, find_method(config.method))
     mine = {name: value for name, value in as_dict(config).items() if name not in (*CHANGES_NOTHING, "trials")}
     folder = check_output(config.output, mine, OPTIONS, "search")
-    folder.mkdir(parents=True, exist_ok=True)
+    trained = has_teacher(config)
+    load_task(replace(config, validation="held-out"))  # what cannot be read is told before anything is written
+    with RunFolder(folder).locked():
+        return search_in(folder, config, mine, space, trained)
+
+
+def search_in(
+    folder: Path, config: TuneConfig, mine: Mapping[str, Any], space: dict[str, Range], trained: bool
+) -> dict[str, Any]:
+    """Search in a folder that no other process searches in.
+
+    Args:
+        folder: of the search.
+        config: its options.
+        mine: those that make it this search.
+        space: what is searched.
+        trained: a fine-tuned teacher was given.
+    """
     write_whole(folder / OPTIONS, yaml.safe_dump(mine, sort_keys=False))
     passed_on = [name for name in option_names(DistillConfig) if name not in ("output", "cache")]
     common = {name: getattr(config, name) for name in passed_on if getattr(config, name) is not None}
     common |= {"validation": "held-out", "control": False}
-    teacher = prepare_teacher(folder, config, common)
+    teacher = None if trained else prepare_teacher(folder, config, common)
 
     def attempt(trial: Any, chosen: dict[str, Any]) -> Outcome:
         cell = Cell(config.data or "", "tuning", config.method, config.seed, f"trials/{trial.number}",
@@ -85,19 +109,29 @@ def search_space(config: TuneConfig, method: Method) -> dict[str, Range]:
     if config.search is not None:
         return read_space(read_text(config.search), "--search")
     kinds = dict.fromkeys(phase.preset_key for phase in method.phases(config.schedule))
-    default = {f"{kind}_learning_rate": RATES for kind in kinds}
+    rates = STATIC_RATES if is_static(config.student) else RATES
+    default = {f"{kind}_learning_rate": rates for kind in kinds}
     return read_space(default | ({"consistency": WEIGHTS} if method.consistency else {}), "--search")
 
 
-def prepare_teacher(folder: Path, config: TuneConfig, common: dict[str, Any]) -> str | None:
-    """Fine-tune the teacher once, where the run would; return its folder inside the search's."""
+def has_teacher(config: TuneConfig) -> bool:
+    """Whether a fine-tuned teacher is given; else what is given can be fine-tuned.
+
+    Raises:
+        CrildError: it cannot be loaded.
+    """
     from crild.models import loading
 
-    base = config.teacher or config.base
-    if base is None:
+    name, role = (config.teacher, "teacher") if config.teacher else (config.base, "base")
+    if name is None:
         raise CrildError("--teacher is missing: a fine-tuned classifier, or an encoder to fine-tune first")
-    if config.teacher is not None and loading.load_model(config.teacher, "teacher")[1]:
-        return None
+    loaded = loading.load_model(name, role, None, config.trust_remote_code, config.revision)
+    return role == "teacher" and loaded.head_is_trained
+
+
+def prepare_teacher(folder: Path, config: TuneConfig, common: dict[str, Any]) -> str:
+    """Fine-tune the teacher once, where the run would; return its folder inside the search's."""
+    base = config.teacher or config.base
     common["base"] = config.base or base
     common.pop("teacher", None)
     cell = teacher_cell("teacher", "tuning", common, config.seed)

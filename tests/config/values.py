@@ -14,6 +14,7 @@ from crild.config.options import (
     MethodsConfig,
     PlayConfig,
     PredictConfig,
+    StatusConfig,
     TuneConfig,
 )
 
@@ -26,6 +27,7 @@ VERBS = {
     "tune": TuneConfig,
     "evaluate": EvaluateConfig,
     "diagnose": DiagnoseConfig,
+    "status": StatusConfig,
     "play": PlayConfig,
     "predict": PredictConfig,
     "methods": MethodsConfig,

@@ -5,7 +5,8 @@ import pytest
 import torch
 from datasets import Dataset
 
-from crild.data.batching import Collator, LengthGroupedSampler, batches_by_length
+from crild.data.batching import Collator, LengthGroupedSampler, StepBatches, batches_by_length, divide
+from crild.models.interpolation import Mixing
 from tests.conftest import tiny_tokenizer
 
 
@@ -124,3 +125,39 @@ def test_batches_by_length_are_those_of_single_rows_and_read_the_table_once_a_ba
         assert batch.keys() == other.keys()
         for name in batch:
             torch.testing.assert_close(batch[name], other[name], equal_nan=True)
+
+
+@pytest.mark.parametrize("partners", [None, "neighbour", "reversed"])
+def test_a_step_is_divided_without_parting_partners(partners):
+    for count in (*range(1, 20), 49, 64):
+        everyone = Mixing.of(partners, 0.5, count).partners.tolist() if partners else None
+        for parts in (1, 2, 3, 4, 8):
+            shares = divide(count, parts, partners)
+            assert len(shares) == parts
+            assert sorted(i for share in shares for i in share) == list(range(count))
+            assert shares[0]
+            assert max(map(len, shares)) <= -(-count // parts) + 3
+            for share in shares if partners else ():
+                own = Mixing.of(partners, 0.5, len(share)).partners.tolist()
+                assert [share[j] for j in own] == [everyone[i] for i in share]
+
+
+@pytest.mark.parametrize(
+    ("count", "accumulation", "processes"), [(48, 1, 2), (49, 1, 2), (50, 4, 1), (33, 2, 3), (5, 4, 2)]
+)
+def test_micro_batches_of_all_processes_make_up_the_steps_of_one(count, accumulation, processes):
+    order = LengthGroupedSampler([5] * count, 16, 0)
+    rows = list(order)
+    of_each = [StepBatches(order, 16, accumulation, "neighbour", p, processes) for p in range(processes)]
+    batches = [list(each) for each in of_each]
+    assert {len(each) for each in batches} == {len(of_each[0])}
+    for step in range(of_each[0].steps):
+        counted = [each.counted(step) for each in of_each]
+        own = [[each.pop(0) for _ in flags] for each, flags in zip(batches, counted, strict=True)]
+        assert all(batch for each in own for batch in each)  # a stand-in has rows
+        taken = [
+            i for each, flags in zip(own, counted, strict=True) for batch, flag in zip(each, flags, strict=True)
+            if flag for i in batch
+        ]  # fmt: skip
+        assert sorted(taken) == sorted(rows[step * 16 : (step + 1) * 16])
+    assert not any(batches)

@@ -36,29 +36,6 @@ def test_jsonl_parquet_and_datasets_directories_give_the_same_task(tmp_path):
         assert task.train["labels"][:] == tasks[0].train["labels"][:]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("empty.csv", b"", "the file is empty"),
-        ("header.csv", b"text,label\n", "no rows"),
-        ("latin.csv", "text,label\ncaf\xe9,a\n".encode("latin-1"), "line 2 is not UTF-8"),
-        ("bad.jsonl", b'{"text": "a", "label": 1}\n{"text": \n', "line 2 is not valid JSON"),
-        ("list.jsonl", b"[1, 2]", "JSON object"),
-        ("x.parquet", b"nonsense", "Parquet"),
-        ("x.xlsx", b"nonsense", "unknown kind of file"),
-        ("twice.csv", b"text,text\na,b\n", "appears twice"),
-        ("one.csv", b"text,label\n" + b"".join(b"t%d,a\n" % i for i in range(20)), "at least two classes"),
-        ("blank.csv", b"text,label\n ,a\n,b\n", "no row has text"),
-    ],
-)
-def test_unusable_files_are_named(name, content, message, tmp_path):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(CrildError, match=message) as error:
-        load(tmp_path / name)
-    assert "\n" not in str(error.value)
-    assert name in str(error.value)
-
-
 def test_missing_paths_are_not_sought_on_the_hub():
     with pytest.raises(CrildError, match=r"no such file or folder: nowhere\.csv"):
         read_source("nowhere.csv")

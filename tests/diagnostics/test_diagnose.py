@@ -12,8 +12,7 @@ import torch
 import crild
 from crild.diagnostics import case as cases
 from crild.diagnostics import diagnose as diagnosing
-from crild.errors import CrildError
-from tests.conftest import complaint, reviews, write_jsonl
+from tests.conftest import reviews, write_jsonl
 
 FIGURES = ["cka", "explained", "fit", "flips", "gap", "hessian", "noise", "probes", "surface"]
 
@@ -171,15 +170,3 @@ def test_data_that_changed_since_the_run_is_not_taken_for_its_data(run, data, tm
     (copy / "config.yaml").write_text(text.replace(str(data), str(changed)))
     found = crild.diagnose(runs=copy, rows=8, budget=1000)
     assert "holds something else than then" in found["copy"]["notes"][0]
-
-
-def test_slips_are_one_line(run, cli, tmp_path):
-    output, _ = run
-    assert complaint(cli("diagnose")[2]) == (
-        "crild: error: RUNS is missing: folders of finished runs, side by side in one table"
-    )
-    assert "no such folder" in complaint(cli("diagnose", tmp_path / "nothing")[2])
-    assert "holds no crild run" in complaint(cli("diagnose", tmp_path)[2])
-    assert "the run is named twice" in complaint(cli("diagnose", output, output)[2])
-    with pytest.raises(CrildError, match="the run is missing"):
-        crild.diagnose()

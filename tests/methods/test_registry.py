@@ -57,17 +57,13 @@ def test_the_documented_number_of_tensors_is_captured(name, depths, monkeypatch)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_TERM)
-def test_the_held_out_loss_falls_and_not_without_learning(name, tiny_teacher, film_data, tmp_path):
+def test_the_held_out_loss_falls(name, tiny_teacher, film_data, tmp_path):
     common = {"teacher": str(tiny_teacher), "data": str(film_data), "student": 2, "student_width": 16, "method": name}
-    losses = {}
-    for rate in (5e-3, 0.0):
-        output = tmp_path / str(rate)
-        steps = 40 if rate else 10
-        crild.distill(**common, output=str(output), ild_learning_rate=rate, max_steps=steps, kd_epochs=1, **QUICK)
-        losses[rate] = held_out(output)
-    assert history(tmp_path / "0.005", "ild")[0]["step"] == 0
-    assert losses[5e-3][-1] <= 0.9 * losses[5e-3][0]
-    assert losses[0.0] == pytest.approx([losses[0.0][0]] * len(losses[0.0]), rel=1e-5)
+    options = {"ild_learning_rate": 5e-3, "max_steps": 40, "kd_epochs": 1}
+    crild.distill(**common, **options, output=str(tmp_path / "run"), **QUICK)
+    losses = held_out(tmp_path / "run")
+    assert history(tmp_path / "run", "ild")[0]["step"] == 0
+    assert losses[-1] <= 0.9 * losses[0]  # that it stays where nothing is learned: tests/training/test_stage.py
 
 
 @pytest.fixture(scope="module")

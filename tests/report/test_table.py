@@ -54,6 +54,14 @@ def test_a_runs_numbers_and_what_is_not_known():
     assert lines[5].split() == ["c", "0.5000", "62.5%", "-", "-", "-", "-"]
 
 
+def test_rows_a_second_take_the_place_of_the_share_where_they_are_known():
+    teacher, served = large(0.8283) | {"rows_a_second": 1234.6}, large(0.8) | {"rows_a_second": 98.76}
+    lines = shown(summary([Row("t", teacher, teacher), Row("served: int8 ONNX, trimmed", served, served)], "f1", "x"))
+    assert lines[1].split()[-2:] == ["ms", "rows/s"]
+    assert [line.split()[-1] for line in lines[3:]] == ["1235", "98.8"]
+    assert (len(lines), max(map(len, lines)) <= 80) == (5, True)
+
+
 def test_few_classes_are_a_matrix_and_many_their_mistakes():
     lines = shown(confusion_table(["contradiction", "neutral", "[bold]"], [[5, 1, 0], [0, 7, 0], [2, 0, 3]]))
     assert "contradict…" in lines[1]

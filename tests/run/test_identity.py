@@ -4,10 +4,11 @@ import shutil
 
 import pytest
 
-import crild
 from crild.config import DistillConfig
 from crild.errors import CrildError
+from crild.run.folder import RunFolder
 from crild.run.identity import Identity, content
+from crild.run.plan import Plan
 from tests.conftest import reviews, write_jsonl
 
 
@@ -45,23 +46,43 @@ def test_a_file_that_changed_makes_another_run(tmp_path):
     assert Identity.of(DistillConfig(data=str(path))).difference(before) == f"data: {path} is not there"
 
 
-@pytest.mark.parametrize("changed", ["teacher", "data", "plugin"])
-def test_a_finished_run_is_not_taken_for_one_on_other_files(changed, tiny_teacher, film_data, tmp_path):
-    teacher, data, plugin = tmp_path / "teacher", tmp_path / "data", tmp_path / "own.py"
-    shutil.copytree(tiny_teacher, teacher)
-    shutil.copytree(film_data, data)
-    plugin.write_text("A = 1\n")
-    options = {
-        "teacher": str(teacher), "data": str(data), "plugin": str(plugin), "student": 2, "method": "kd", "max_steps": 1,
-        "control": False, "output": str(tmp_path / "run"),
-    }  # fmt: skip
-    crild.distill(**options)
-    if changed == "teacher":
-        other = crild.finetune(base=str(teacher), data=str(data), output=str(tmp_path / "other"), max_steps=1)
-        shutil.copy(other["teacher"]["path"] + "/model.safetensors", teacher / "model.safetensors")
-    elif changed == "data":
-        write_jsonl(data / "validation.jsonl", reviews(60, seed=9))
-    else:
-        plugin.write_text("A = 2\n")
-    with pytest.raises(CrildError, match=f"{changed}: .* has changed since"):
-        crild.distill(**options)
+def grow(file):
+    file.write_bytes(file.read_bytes() + b" ")
+
+
+CHANGES = {
+    "data: {}/films has changed since": lambda at: grow(at / "films/train.jsonl"),
+    "data: {}/films has changed since ": lambda at: write_jsonl(at / "films/test.jsonl", reviews(9)),
+    "data: {}/films has changed since  ": lambda at: (at / "films/validation.jsonl").unlink(),
+    "teacher: {}/teacher has changed since": lambda at: grow(at / "teacher/model.safetensors"),
+    "teacher: {}/teacher is not there": lambda at: shutil.rmtree(at / "teacher"),
+    "base: {}/base has changed since": lambda at: grow(at / "base/config.json"),
+    "supplementary: {}/more.txt has changed since": lambda at: grow(at / "more.txt"),
+    "validation: {}/held.jsonl has changed since": lambda at: write_jsonl(at / "held.jsonl", reviews(9, seed=2)),
+    "plugin: {}/own.py has changed since": lambda at: (at / "own.py").write_text("A = 2"),
+    "seed: 42 there, 7 here": lambda at: {"seed": 7},
+}
+
+
+@pytest.mark.parametrize("said", CHANGES)
+def test_a_run_that_was_begun_is_not_taken_for_one_on_other_files(said, tmp_path):
+    for name in ("teacher", "base"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "model.safetensors").write_bytes(bytes(50))
+    write_jsonl(tmp_path / "films/train.jsonl", reviews(20))
+    write_jsonl(tmp_path / "films/validation.jsonl", reviews(9, seed=1))
+    write_jsonl(tmp_path / "held.jsonl", reviews(9, seed=1))
+    (tmp_path / "more.txt").write_text("a film")
+    (tmp_path / "own.py").write_text("A = 1")
+    names = {"data": "films", "validation": "held.jsonl", "supplementary": "more.txt", "plugin": "own.py"}
+    paths = {name: str(tmp_path / file) for name, file in (names | {"teacher": "teacher", "base": "base"}).items()}
+    run = RunFolder(tmp_path / "run")
+    identity = Identity.of(DistillConfig(**paths))
+    run.path.mkdir()
+    run.start(identity, Plan(None, None, None, ()), {})
+    run.refuse_another(identity)
+    other = CHANGES[said](tmp_path)
+    with pytest.raises(CrildError) as caught:
+        run.refuse_another(Identity.of(DistillConfig(**paths, **(other if isinstance(other, dict) else {}))))
+    assert f"the folder holds another run ({said.strip().format(tmp_path)})" in str(caught.value)

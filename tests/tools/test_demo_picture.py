@@ -10,21 +10,20 @@ def model(score, latency, size):
 
 
 def test_models_stand_where_they_score():
-    run = {"teacher": model(0.9, 10.0, 90), "metric": "f1", "constant": {"score": 0.5}, "student": model(0.8, 5.0, 40),
-           "control": {"score": 0.7, "interval": [0.68, 0.72]}}  # fmt: skip
-    slow = {"teacher": model(0.9, 20.0, 90), "student": model(0.85, 10.0, 40)}  # timed on a machine twice as slow
-    text = picture(run, slow)
-    assert text == picture(run, slow)
-    for name in ("teacher", "student without teacher", "student, plain KD", "student, CR-ILD", "f1"):
-        assert f">{name}</text>" in text
+    result = {
+        "teacher": model(0.9, 10.0, 90), "kd": model(0.85, 5.0, 40), "student": model(0.8, 5.0, 40),
+        "control": model(0.7, 5.0, 40), "served": model(0.79, 1.0, 8), "metric": "f1", "constant": {"score": 0.5},
+    }  # fmt: skip
+    text = picture(result)
+    assert text == picture(result)
+    for name in ("teacher", "student without teacher", "student, plain KD", "student, CR-ILD", "served", "f1"):
+        assert f">{name}" in text
     uses = re.findall(r'<use xlink:href="#\w+" x="([\d.]+)" y="([\d.]+)" style="fill: #\w+; fill-opacity', text)
-    (teacher_x, teacher_y), (control_x, control_y), (kd_x, kd_y), (student_x, student_y) = (
-        (float(x), float(y)) for x, y in uses
-    )
-    assert teacher_y < kd_y < student_y < control_y
-    assert control_x < student_x < teacher_x
-    assert abs(kd_x - student_x) < 0.05 * (teacher_x - student_x)
-    assert text != picture(run, run)
+    teacher, control, kd, student, served = ((float(x), float(y)) for x, y in uses)
+    assert teacher[1] < kd[1] < student[1] < served[1] < control[1]
+    assert served[0] < control[0] < student[0] < teacher[0]
+    assert abs(kd[0] - student[0]) < 0.05 * (teacher[0] - student[0])
+    assert text != picture(result | {"served": model(0.79, 2.0, 8)})
 
 
 def test_the_readme_shows_it():

@@ -1,6 +1,8 @@
 """The trainer: exact means under accumulation, what is frozen, what falls, what a resume needs."""
 
+import gc
 import json
+import re
 from copy import deepcopy
 from dataclasses import replace
 
@@ -9,8 +11,10 @@ import pytest
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import TrainerCallback
 
+from crild.checkpoints import flaw, step_of
 from crild.config import StageSettings
 from crild.errors import CrildError
 from crild.inference import predict
@@ -19,7 +23,7 @@ from crild.methods.recipe import Recipe
 from crild.models.cut import cut
 from crild.objectives import Shape, compose
 from crild.training.distiller import Distiller
-from crild.training.stage import StageTrainer, trim_log
+from crild.training.stage import CheckpointsDue, StageTrainer, trim_log
 from crild.training.trainer import BESIDE, stream
 from tests.architectures import VOCAB, small_model
 from tests.conftest import tiny_tokenizer
@@ -68,7 +72,11 @@ def trainer_of(folder, features="ah", layer_map="last", recipe=CR_ILD, student=N
     student = student or new_student()
     torch.manual_seed(9)  # of learned maps
     objective = compose(features, layer_map, Shape.of(student.config), Shape.of(teacher.config))
-    own = {name: options.pop(name) for name in ("precision", "callbacks", "score") if name in options}
+    own = {
+        name: options.pop(name)
+        for name in ("precision", "gradient_checkpointing", "callbacks", "score")
+        if name in options
+    }
     seed, stage = options.pop("seed", 1), options.pop("stage", "ild")
     settings = StageSettings(**{"epochs": 2, "batch_size": 8, "learning_rate": 1e-3} | options)
     folder.mkdir(exist_ok=True, parents=True)
@@ -340,8 +348,7 @@ def test_a_random_layer_map_is_drawn_anew_each_epoch_as_a_function_of_seed_stage
     assert draws(tmp_path / "b", learning_rate=0.0, save_steps=2, accumulation=4)[0] == seen
     assert draws(tmp_path / "c", seed=2)[0] != seen
     assert draws(tmp_path / "d", stage="joint")[0] != seen
-    (checkpoint,) = trainer.checkpoints()
-    saved = load_file(checkpoint / BESIDE)
+    saved = load_file(trainer.checkpoints()[-1] / BESIDE)
     assert tuple(saved["objective.layer_map.drawn"].tolist()) == seen[-1]
 
 
@@ -354,6 +361,125 @@ def test_checkpoints_are_every_save_steps_and_at_no_other_step(tmp_path):
 
     assert done_when_stopped("a", 9, save_steps=5) == 5  # not 8, the end of an epoch
     assert done_when_stopped("b", 11, save_steps=100) == 0
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog):
+    def trainer(name, **options):  # 4 steps an epoch
+        options |= {"count": 32, "epochs": 3, "save_steps": 3}
+        return trainer_of(tmp_path / name, recipe=LOGITS, student=new_student(dropout=0.2), **options)
+
+    whole = trainer("whole")
+    whole.run()
+    assert [step_of(path) for path in whole.checkpoints()] == [9, 12]  # two at a time, of the four that were written
+    with pytest.raises(InterruptedError):
+        trainer("cut", callbacks=[Watch(stop=11)]).run()
+    (tmp_path / "cut/checkpoint-9/optimizer.pt").write_bytes(bytes(100))
+    with caplog.at_level("WARNING", "crild"):
+        resumed = trainer("cut")
+        assert resumed.steps_done() == 6
+    (line,) = caplog.messages
+    assert re.fullmatch(
+        r"stage ild: checkpoint-9 is damaged \(optimizer.pt has 100 of \d+ bytes\); going on from step 6", line
+    )
+    resumed.run()
+    assert not list(tmp_path.rglob("incomplete"))
+    assert all(torch.equal(x, whole.student.state_dict()[name]) for name, x in resumed.student.state_dict().items())
+    assert log(tmp_path / "whole") == log(tmp_path / "cut")
+    for each in resumed.checkpoints():
+        (each / "model.safetensors").unlink()
+    caplog.clear()
+    assert trainer("cut").steps_done() == 0
+    assert [message.rpartition("; ")[2] for message in caplog.messages] == ["the stage begins anew"] * 2
+
+
+def poison(step, weight):
+    """Make one number of a weight NaN after a step, before it is saved; gradients do the rest."""
+
+    def on_step_end(module):
+        callback.steps += 1
+        if callback.steps == step:
+            with torch.no_grad():
+                dict(module.named_parameters())[f"student.{weight}"].view(-1)[0] = float("nan")
+
+    callback = Watch(on_step_end)
+    callback.steps = 0
+    return callback
+
+
+ATTENTION, POOLER = "bert.encoder.layer.0.attention.self.value.weight", "bert.pooler.dense.weight"
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "kept"),
+    [
+        # seen by the log at the next checkpoint; by the weights before a checkpoint of them; by the evaluation
+        (
+            {"callbacks": [poison(5, ATTENTION)], "save_steps": 3},
+            r"diverged by step 6: the term kd is nan; .*step 3 is",
+            3,
+        ),
+        (
+            {"callbacks": [poison(6, ATTENTION)], "save_steps": 3},
+            rf"diverged by step 6: the weights student.{ATTENTION} are no numbers any more; .*step 3 is kept",
+            3,
+        ),
+        ({"callbacks": [poison(4, ATTENTION)]}, r"diverged by step 4: the term kd is nan; it has no checkpoint yet", 0),
+        (
+            {"learning_rate": 1e4, "precision": "bf16", "save_steps": 2},
+            r"diverged by step 4: the term (kd|task) is [\d.e+]+, and began at [\d.]+; .*"
+            r"step 2 is kept",
+            2,
+        ),
+        # what no term depends on is seen where the stage ends
+        (
+            {"callbacks": [poison(12, POOLER)], "recipe": PLAIN},
+            rf"diverged by step 12: the weights student.{POOLER} are no numbers",
+            0,
+        ),
+    ],
+)
+def test_a_stage_that_diverges_says_what_did_and_keeps_its_last_good_checkpoint(tmp_path, options, said, kept):
+    trainer = trainer_of(tmp_path, **{"recipe": LOGITS, "count": 32, "epochs": 3, **options})  # 4 steps an epoch
+    with pytest.raises(CrildError, match=said + ".*; start another run with a learning rate below"):
+        trainer.run()
+    assert trainer.steps_done() == kept
+    for checkpoint in trainer.checkpoints():
+        assert flaw(checkpoint) is None
+        assert all(x.isfinite().all() for x in load_file(checkpoint / "model.safetensors").values())
+
+
+def test_a_teacher_without_numbers_is_found_before_the_first_step(tmp_path):
+    trainer = trainer_of(tmp_path, recipe=LOGITS)
+    with torch.no_grad():
+        trainer.distiller.teacher.classifier.bias.fill_(float("nan"))
+    with pytest.raises(CrildError, match="stage ild: the term kd is nan before the first step: look at the weights of"):
+        trainer.run()
+
+
+def test_memory_does_not_grow_with_the_steps(tmp_path):
+    def living(_):
+        gc.collect()
+        objects = gc.get_objects()
+        tensors = [x for x in objects if isinstance(x, torch.Tensor)]
+        return len(objects), len(tensors), sum(x.nbytes for x in tensors)
+
+    seen = []
+
+    def look(module):
+        seen.append(None)
+        return living(module) if len(seen) % 25 == 24 else None  # just before a flush: as much is pending each time
+
+    options = {"score": lambda _: 0.0, "save_steps": 25, "count": 200, "epochs": 4}  # 25 steps each
+    watch, recipe = Watch(look), replace(JOINT, interpolate=True, consistency=0.1)
+    trainer = trainer_of(tmp_path, recipe=recipe, callbacks=[watch], **options)
+    trainer.run()
+    _, before, *later = (each for each in watch.seen if each is not None)
+    assert len(later) == 2
+    for objects, tensors, size in later:
+        assert tensors == before[1]
+        assert size == pytest.approx(before[2], rel=0.02)  # a batch is as wide as its longest row
+        assert objects < before[0] + 50
+    assert trainer.state.log_history == []  # it would be in every checkpoint too
 
 
 def masses(module):
@@ -379,8 +505,7 @@ def test_masses_are_uniform_at_first_move_with_every_step_and_are_in_checkpoints
         assert not torch.equal(watch.seen[0][name], watch.seen[1][name])
         for seen in watch.seen:
             assert float(seen[name].sum()) == pytest.approx(1.0, abs=1e-12)
-    (checkpoint,) = trainer.checkpoints()
-    saved = load_file(checkpoint / BESIDE)
+    saved = load_file(trainer.checkpoints()[-1] / BESIDE)
     for name, x in watch.seen[-1].items():
         assert torch.equal(saved[f"objective.{name}"], x)
         assert torch.equal(masses(trainer.distiller)[name], x)
@@ -523,6 +648,9 @@ def test_streams_differ_by_every_part():
 def test_a_log_is_cut_back_to_the_checkpoint(tmp_path):
     path = tmp_path / "steps.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
+    assert trim_log(path, 2, after=1) == [{"step": 2}]
+    assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
+    path.write_text('{"step": 1}\n{"step": 2}')  # cut off between a line and its end
     assert trim_log(path, 2) == [{"step": 1}, {"step": 2}]
     assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
 
@@ -551,3 +679,69 @@ def test_a_full_gpu_is_one_line_that_names_batch_size_and_accumulation(tmp_path,
     with pytest.raises(CrildError, match="stage ild: out of GPU memory at batch size 8") as caught:
         trainer.run()
     assert hint in str(caught.value)
+
+
+def test_checkpoints_are_minutes_apart_and_the_clock_is_asked_seldom():
+    now, looks = 0.0, []
+
+    def clock():
+        looks.append(now)
+        return now
+
+    due = CheckpointsDue(StageSettings(1, 1e-3, 8, save_minutes=2.0), clock)
+    saved = []
+    for step in range(1, 1001):
+        now += 0.7 if step < 600 else 2.1  # somebody else comes to use the machine
+        if due.at(step):
+            saved.append(now)
+    gaps = np.diff([0.0, *saved])
+    assert len(saved) == 10
+    assert min(gaps) >= 120
+    assert np.quantile(gaps, 0.8) < 125
+    assert max(gaps) < 150  # while steps grew longer
+    assert len(looks) < 120
+    by_steps = CheckpointsDue(StageSettings(1, 1e-3, 8, save_steps=7), None.__class__)
+    assert [step for step in range(1, 30) if by_steps.at(step)] == [7, 14, 21, 28]
+
+
+def test_activations_that_are_computed_again_leave_the_student_as_it_is(tmp_path):
+    def run(name, **options):
+        student, calls = new_student(), []
+        student.bert.encoder.layer[0].intermediate.register_forward_hook(
+            lambda *_: calls.append(torch.is_grad_enabled())
+        )
+        train(tmp_path / name, "ahqkv", student=student, epochs=1, **options)
+        return state(student), sum(calls)
+
+    plain, passes = run("plain")
+    again, more = run("again", gradient_checkpointing=True)
+    assert all(torch.equal(x, again[name]) for name, x in plain.items())
+    assert more > 1.5 * passes
+
+
+class Waits(TorchDispatchMode):
+    """Counts what would make a GPU's host wait: numbers read from tensors."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("recipe", [CR_ILD, LOGITS, replace(LOGITS, interpolate_logits=True), JOINT])
+def test_nothing_waits_for_the_device_inside_a_step(tmp_path, recipe, monkeypatch):
+    # transformers looks once a pass whether a batch has padding at all, for a faster attention; this is of crild alone
+    monkeypatch.setattr("transformers.masking_utils._ignore_bidirectional_mask_sdpa", lambda *_, **__: False)
+    trainer, waits = trainer_of(tmp_path, "ahqkv", recipe=recipe, epochs=1, accumulation=2), []
+    step = trainer.training_step
+
+    def counted(*args, **options):
+        with Waits() as mode:
+            loss = step(*args, **options)
+        waits.append(mode.count)
+        return loss
+
+    monkeypatch.setattr(trainer, "training_step", counted)
+    trainer.run()
+    assert waits == [0] * 12

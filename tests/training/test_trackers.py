@@ -68,10 +68,9 @@ def test_what_is_shown_is_what_the_log_says_also_of_a_run_that_was_stopped(track
 
 def test_trackers_are_no_part_of_what_a_run_is(tracked_run, tiny_teacher, film_data):
     output, _, _ = tracked_run
-    options = {"student": 1, "method": "kd", "schedule": "paper", "hard_label_weight": 0.5, "control": False}
-    result = crild.distill(
-        teacher=tiny_teacher, data=film_data, precision="fp32", max_steps=30, output=output, **options
-    )
+    result = crild.distill(teacher=tiny_teacher, data=film_data, student=1, method="kd", schedule="paper",
+                           output=output, hard_label_weight=0.5, control=False, precision="fp32",
+                           max_steps=30)  # fmt: skip
     assert result.to_dict() == json.loads((output / "result.json").read_text())
 
 

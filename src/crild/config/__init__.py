@@ -1,9 +1,10 @@
 """What a run may say: options checked once for Python, YAML and the command line; presets; YAML files. No torch."""
 
-from crild.config.declare import as_dict, build, configure, convert, option_names
+from crild.config.declare import as_dict, build, configure, convert, option_names, short
 from crild.config.files import read_yaml
 from crild.config.options import (
     MODEL_OPTIONS,
+    MOST_SEED,
     ROW_OPTIONS,
     CheckConfig,
     CompareConfig,
@@ -19,6 +20,7 @@ from crild.config.options import (
     PlayConfig,
     PredictConfig,
     StageOption,
+    StatusConfig,
     SuspiciousConfig,
     TrainConfig,
     TuneConfig,
@@ -31,6 +33,7 @@ from crild.config.signature import takes
 __all__ = [
     "ANY",
     "MODEL_OPTIONS",
+    "MOST_SEED",
     "PRESETS",
     "ROW_OPTIONS",
     "CheckConfig",
@@ -48,6 +51,7 @@ __all__ = [
     "PredictConfig",
     "StageOption",
     "StageSettings",
+    "StatusConfig",
     "SuspiciousConfig",
     "TrainConfig",
     "TuneConfig",
@@ -58,6 +62,7 @@ __all__ = [
     "is_object",
     "option_names",
     "read_yaml",
+    "short",
     "stage_settings",
     "takes",
     "with_defaults",

@@ -98,6 +98,9 @@ def options(cls: type[T]) -> type[T]:
             raise CrildError(_complaint(made, error.errors(include_url=False)[0])) from None
         for each in dataclasses.fields(made):
             allowed, value = each.metadata.get("choices"), getattr(self, each.name)
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):
+                    raise CrildError(f"{each.name}: {short(text)} is not UTF-8 text: rename what it names")
             if allowed and value is not None and value not in allowed:
                 raise CrildError(_no_choice(each.name, value, allowed))
 
@@ -121,13 +124,17 @@ def _complaint(cls: Any, error: Mapping[str, Any]) -> str:
     if kind == "value_error":
         return f"{name}: {context['error']}"
     wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "text", tuple: "a list of texts"}
-    said = " ".join(repr(value).split())
-    said = said if len(said) <= 80 else f"{said[:80]}..."
-    return f"{name}: {said} is not {wanted[type_of(cls, name)]}"
+    return f"{name}: {short(value)} is not {wanted[type_of(cls, name)]}"
 
 
 def _no_choice(name: str, value: Any, choices: Sequence[str]) -> str:
-    return f"{name}: {value!r} is none of {', '.join(choices)}{nearest(str(value), choices)}"
+    return f"{name}: {short(value)} is none of {', '.join(choices)}{nearest(str(value), choices)}"
+
+
+def short(value: Any) -> str:
+    """Return a value as messages quote it."""
+    said = " ".join(repr(value).split())
+    return said if len(said) <= 80 else f"{said[:80]}..."
 
 
 def option_names(cls: Any) -> list[str]:

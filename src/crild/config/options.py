@@ -74,8 +74,12 @@ class Data:
 class Hub:
     """Models from the hub"""
 
-    trust_remote_code: Switch = option(False, "allow code that comes with a hub model")
-    revision: str | None = option(None, "branch, tag or commit of models on the hub", unset="their main branch")
+    trust_remote_code: Switch = option(
+        False, "run code that comes with a model; of one on the hub, only of the commit that --revision names"
+    )
+    revision: str | None = option(
+        None, "branch, tag or commit of models on the hub; one model's own is NAME@REVISION", unset="their main branch"
+    )
 
 
 @options
@@ -244,13 +248,23 @@ class Training:
     )
     max_steps: Whole | None = option(None, "a cap on the optimiser steps of each stage", unset="none", at_least=1)
     accumulation: Whole = option(1, "micro-batches of one optimiser step; more of them need less memory", at_least=1)
-    save_steps: Whole = option(100, "steps between checkpoints, which a killed stage resumes from", at_least=1)
+    save_minutes: Number = option(5.0, "minutes between checkpoints, which a killed stage resumes from", above=0)
+    save_steps: Whole | None = option(
+        None, "steps between checkpoints instead of minutes", unset="as --save-minutes says", at_least=1
+    )
     keep: Literal["best", "last", "average"] = option(
         "best",
         "weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last "
         "one, or the average over the epochs that end in the last half of its steps",
     )
-    precision: Literal["auto", "fp32", "bf16"] = option("auto", "of training passes; scores are always fp32")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
+        "auto",
+        "of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are "
+        "always fp32",
+    )
+    gradient_checkpointing: Switch = option(
+        False, "compute activations again in the backward pass: less memory, about a third more time"
+    )
     seed: Whole = option(42, "seed of training", at_least=0, at_most=MOST_SEED)
 
 
@@ -399,8 +413,19 @@ class Serving:
     quantize: Literal["none", "int8"] = option(
         "none", "int8: weights of 8 bits, by the scheme that agrees best on rows that are not reported"
     )
+    trim_vocabulary: Place | None = option(
+        None,
+        "tokens that are kept: those of TEXTS (a file or folder as --supplementary takes), auto (those of the run's "
+        "training, selection and supplementary texts, or of --data's), or the SIZE most frequent of auto's; always "
+        "special tokens and single characters",
+        unset="all",
+        reads="file or folder",
+    )
     tolerance: Number = option(
-        0.01, "score that int8 may lose; where it loses more, the fp32 file is kept beside it", at_least=0
+        0.01,
+        "score that int8 may lose; where it loses more, the fp32 file is kept beside it (where a trimmed vocabulary "
+        "does, that is said)",
+        at_least=0,
     )
     threads: Whole | None = option(
         None, "threads of every model that is timed", unset="as many as PyTorch takes", at_least=1
@@ -425,7 +450,11 @@ class Students:
         unset="static, and 1, 2, a third and half of the teacher's layers",
     )
     widths: str = option("full,half", "hidden sizes of each cut student, joined with commas: full, half or numbers")
-    vocabularies: str = option("full", "what each is served with, joined with commas: see `crild export --help`")
+    vocabularies: str = option(
+        "full",
+        "what each is served with, joined with commas: full, auto (the tokens of the run's texts), or the SIZE most "
+        "frequent of these",
+    )
     within: Number = option(0.01, "what a student's score may lack of the teacher's", at_least=0)
     max_latency: Milliseconds | None = option(
         None, "milliseconds that a served student may take for a batch", unset="any", above=0
@@ -520,6 +549,9 @@ class DiagnoseConfig:
         at_least=8,
     )
     seed: Whole = option(42, "seed of rows, noise and directions", at_least=0, at_most=MOST_SEED)
+    plugin: Place | None = option(
+        None, "the plugin that a run was made with, to be run again", unset="none is run", reads="file"
+    )
 
 
 @options
@@ -529,6 +561,13 @@ class PlayConfig:
     run: Place | None = option(None, "folder of a finished run", required="run", reads="folder")
     host: str = option("127.0.0.1", "address to listen at; the default one is reached from this machine alone")
     port: Whole = option(8765, "port to listen at; 0: any free one", at_least=0, at_most=65535)
+
+
+@options
+class StatusConfig:
+    """Run"""
+
+    run: Place | None = option(None, "folder of a run, a grid or a frontier", required="run", reads="folder")
 
 
 @options
@@ -556,7 +595,7 @@ def with_defaults(earlier: dict[str, Any], config: Mapping[str, Any]) -> dict[st
 
 # In Python these may also be objects in memory: a model, rows.
 MODEL_OPTIONS = ("teacher", "base", "student", "model", "compare")
-ROW_OPTIONS = ("data", "validation", "supplementary")
+ROW_OPTIONS = ("data", "validation", "supplementary", "trim_vocabulary")
 
 
 def is_object(option: str, value: Any) -> bool:

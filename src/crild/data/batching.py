@@ -1,6 +1,7 @@
 """From tokenised rows to batches: dynamic padding, grouping by length, an order that is a function of its seed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,88 @@ class LengthGroupedSampler(Sampler[int]):
             yield from (batch + before).tolist()
 
 
+class StepBatches(Sampler[list[int]]):
+    """Divide the rows of each optimiser step among micro-batches and processes.
+
+    What a step sees is the same however it is divided: no row is left out or taken twice, and rows that are mixed with
+    each other stay together. So the division decides nothing but where a row is computed. Where a last step has fewer
+    rows than there are parts, a process without any gets the first part as a stand-in, which must not count.
+
+    Args:
+        sampler: the order of all rows; a step takes the next ``size`` of them.
+        size: rows of one step.
+        accumulation: micro-batches of a step; the last step of an epoch has as many as it needs.
+        partners: whom a row is mixed with, see `Recipe.partners`; ``None``: with nobody.
+        process, processes: whose micro-batches these are.
+    """
+
+    def __init__(
+        self,
+        sampler: Any,
+        size: int,
+        accumulation: int = 1,
+        partners: str | None = None,
+        process: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.sampler, self.size, self.accumulation, self.partners = sampler, size, accumulation, partners
+        self.process, self.processes = process, processes
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; called by the trainer."""
+        if hasattr(self.sampler, "set_epoch"):
+            self.sampler.set_epoch(epoch)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of an epoch."""
+        return -(-len(self.sampler) // self.size)
+
+    def micro_batches(self, rows: int) -> int:
+        """Return the micro-batches of a step over ``rows`` rows."""
+        return min(self.accumulation, -(-rows * self.accumulation // self.size))
+
+    def __len__(self) -> int:
+        last = len(self.sampler) % self.size
+        return len(self.sampler) // self.size * self.accumulation + (self.micro_batches(last) if last else 0)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = iter(self.sampler)
+        while rows := list(islice(order, self.size)):
+            parts = self.parts(len(rows))
+            for own in parts[self.process :: self.processes]:
+                yield [rows[i] for i in own or parts[0]]
+
+    def counted(self, step: int) -> list[bool]:
+        """Return which of this process's micro-batches count in step 0, 1, ... of an epoch; others are stand-ins."""
+        parts = self.parts(min(self.size, len(self.sampler) - step * self.size))
+        return [bool(own) for own in parts[self.process :: self.processes]]
+
+    def parts(self, rows: int) -> list[list[int]]:
+        """Return a step's rows, by their place in it: of each micro-batch those of each process."""
+        return divide(rows, self.micro_batches(rows) * self.processes, self.partners)
+
+
+def divide(rows: int, parts: int, partners: str | None) -> list[list[int]]:
+    """Return the numbers of ``rows`` rows in so many parts of like size, nobody apart from whom they are mixed with.
+
+    Partners within a part are those within all rows, see `crild.models.interpolation.Mixing`.
+    """
+    units = {None: rows, "neighbour": max(1, rows // 2), "reversed": -(-rows // 2)}[partners]
+    borders = [-(-units * part // parts) for part in range(parts + 1)]  # the first part is never empty
+    out: list[list[int]] = []
+    for start, end in pairwise(borders):
+        if start == end:
+            out.append([])
+        elif partners == "neighbour":  # pairs, and a last three
+            out.append(list(range(2 * start, rows if end == units else 2 * end)))
+        elif partners == "reversed":  # from both ends
+            out.append([*range(start, end), *range(max(end, rows - end), rows - start)])
+        else:
+            out.append(list(range(start, end)))
+    return out
+
+
 class Collator:
     """Pad the rows of a batch to its longest (or to ``length``); labels and logits become tensors."""
 
@@ -111,12 +194,18 @@ def padded_numbers(values: list[Any]) -> torch.Tensor:
 
 
 def batches_by_length(
-    rows: Dataset, collate: Callable[..., dict[str, torch.Tensor]], batch_size: int
+    rows: Dataset,
+    collate: Callable[..., dict[str, torch.Tensor]],
+    batch_size: int,
+    numbers: Iterable[int] | None = None,
 ) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor]]]:
-    """Yield (row numbers, batch) over all rows, short ones first: the fixed order of evaluation and prediction."""
+    """Yield (row numbers, batch) over all rows, short ones first: the fixed order of evaluation and prediction.
+
+    ``numbers``: of the batches that are wanted, counted from 0; by default all.
+    """
     order = np.argsort(np.asarray(rows["length"][:]), kind="stable")
-    for start in range(0, len(rows), batch_size):
-        chosen = order[start : start + batch_size]
+    for number in range(-(-len(rows) // batch_size)) if numbers is None else numbers:
+        chosen = order[number * batch_size : (number + 1) * batch_size]
         # A slice of the table, several times faster than its rows one by one.
         yield chosen, collate(list(as_rows(rows[chosen])))
 

@@ -188,11 +188,14 @@ def normalise(
         CrildError: a column is missing or holds something else than text.
     """
     columns = find_columns(rows.column_names, config, where, source, own)
+    for name in (columns.text, columns.pair):
+        if name and hasattr(rows.features[name], "decode_example"):  # a picture or a sound: reading one opens files
+            raise CrildError(f"{where}: column {name!r} does not hold text; name the one that does with --text")
     # Whole lists: a `datasets` column reads its table anew at every index.
     texts = [rows[name][:] for name in (columns.text, columns.pair) if name]
     for name, values in zip((columns.text, columns.pair), texts, strict=False):
         if any(not isinstance(value, str) for value in values if value is not None):
-            raise CrildError(f"{where}: column {name!r} does not hold text")
+            raise CrildError(f"{where}: column {name!r} does not hold text; name the one that does with --text")
     if columns.text == config.text and columns.text.lower() in LABELS and columns.label is None:
         distinct = len(set(texts[0]))
         if distinct <= min(MOST_CODED_CLASSES, len(rows) // 2):
@@ -206,8 +209,11 @@ def normalise(
         raw = lists_of_labels(rows, several, where)
     else:
         raw = rows[columns.label][:] if columns.label else [None] * len(rows)
-    if isinstance(feature, ClassLabel):
-        raw = [None if v is None or v < 0 else feature.int2str(v) for v in raw]
+    members = (each for value in raw for each in (value if isinstance(value, list) else [value]))
+    if any(isinstance(each, dict | list | bytes) for each in members):
+        raise CrildError(
+            f"{where}: column {columns.label!r} holds objects; a label is a word, a number, or a list of words"
+        )
     keep = [i for i, both in enumerate(zip(*texts, strict=True)) if all(text and text.strip() for text in both)]
     if len(keep) < len(rows):
         source.notes.append(f"{where}: {len(rows) - len(keep)} rows without text dropped")
@@ -222,7 +228,10 @@ def normalise(
     out["text"] = [texts[0][i] for i in keep]
     if len(texts) > 1:
         out["text_pair"] = [texts[1][i] for i in keep]
-    out["raw_label"] = [raw_label(raw[i], feature) for i in keep]
+    try:
+        out["raw_label"] = [raw_label(raw[i], feature) for i in keep]
+    except ValueError as error:  # of a number that stands for no class
+        raise CrildError(f"{where}: column {columns.label!r}: {error}") from None
     if columns.label is not None and all(label is None for label in out["raw_label"]):
         source.notes.append(f"{where}: column {columns.label!r} holds no label; rows count as unlabelled")
     return Dataset.from_dict(out)
@@ -259,5 +268,7 @@ def raw_label(value: Any, feature: Any = None) -> str | list[str] | None:
     """
     if isinstance(value, list):
         names = getattr(feature, "feature", None)  # of a list's members
-        return [names.int2str(v) if isinstance(names, ClassLabel) else str(v) for v in value]
+        return [label for label in (raw_label(each, names) for each in value) if isinstance(label, str)]
+    if isinstance(feature, ClassLabel):
+        return None if value is None or value < 0 else feature.int2str(value)
     return None if is_missing(value) else str(value)

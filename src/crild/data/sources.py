@@ -58,7 +58,7 @@ class Source:
 def read_source(name: str, revision: str | None = None) -> Source:
     """Read a GLUE folder, a CSV, TSV, JSONL, Parquet or text file, a folder of such files, a saved `datasets`
     directory, the demo's tweets (``demo`` or ``demo:1200``, see `crild.data.tweets`), or a hub name (``owner/name`` or
-    ``owner/name:configuration``).
+    ``owner/name:configuration``, both perhaps with ``@REVISION`` behind).
 
     Args:
         name: which of these.
@@ -78,18 +78,20 @@ def read_source(name: str, revision: str | None = None) -> Source:
         return source
     if path.is_dir():
         return read_folder(name, path)
-    if is_path(name) or not re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?|[\w-]+:[\w.-]+", name):
+    if is_path(name) or not re.fullmatch(r"([\w.-]+/[\w.-]+(:[\w.-]+)?|[\w-]+:[\w.-]+)(@[\w./-]+)?", name):
         raise CrildError(f"no such file or folder: {name}")
     return read_hub(name, revision)
 
 
 def read_hub(name: str, revision: str | None = None) -> Source:
     """Load a data set from the Hugging Face hub."""
-    repository, _, configuration = name.partition(":")
+    bare, revision = hub.pinned(name, revision)
+    repository, _, configuration = bare.partition(":")
     if reason := hub.absent(repository, "dataset", revision):
         raise CrildError(f"{reason}: {name}")
     try:
-        loaded = load_dataset(repository, configuration or None, revision=revision)
+        of_commit = hub.commit(repository, "dataset", revision) or revision
+        loaded = load_dataset(repository, configuration or None, revision=of_commit)
     except Exception as error:
         raise CrildError(
             f"{name}: no file or folder of that name, and no hub data set could be loaded ({first_line(error)})"
@@ -101,7 +103,10 @@ def read_folder(name: str, path: Path) -> Source:
     """Read a `datasets` directory, or a folder that holds one file a split."""
     if (path / "dataset_dict.json").exists() or (path / "dataset_info.json").exists():
         try:
+            refuse_outside(path)
             loaded = load_from_disk(str(path))
+        except CrildError:
+            raise
         except Exception as error:
             raise CrildError(f"{name}: not a readable `datasets` directory ({first_line(error)})") from None
         return Source(name, dict(loaded) if isinstance(loaded, DatasetDict) else {"train": loaded})
@@ -117,6 +122,14 @@ def read_folder(name: str, path: Path) -> Source:
             continue
         source.splits[split] = read_file(file, source)
     return source
+
+
+def refuse_outside(path: Path) -> None:
+    """Raise `CrildError` where a `datasets` directory names a file that is not in it."""
+    for state in path.rglob("state.json"):
+        for each in json.loads(state.read_text(encoding="utf-8"))["_data_files"]:
+            if Path(each["filename"]).name != each["filename"]:
+                raise CrildError(f"{state}: it names a file outside its folder, {each['filename']!r}")
 
 
 def read_file(path: Path, source: Source) -> Dataset:
@@ -148,13 +161,17 @@ def read_file(path: Path, source: Source) -> Dataset:
 def read_text(path: Path) -> str:
     """Return a file's text, without a byte order mark."""
     data = path.read_bytes()
+    if b"\0" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        line = data[: data.index(b"\0")].count(b"\n") + 1
+        raise CrildError(f"{path}: line {line} holds zero bytes, so it is no text; save the file as UTF-8 text")
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
+        encoding = "UTF-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "LATIN1"
         raise CrildError(
             f"{path}: line {line} is not UTF-8 text (byte 0x{data[error.start]:02x}); convert the file, for example "
-            f"with `iconv -f LATIN1 -t UTF-8`"
+            f"with `iconv -f {encoding} -t UTF-8`"
         ) from None
 
 
@@ -178,7 +195,7 @@ def csv_header(path: Path) -> list[str] | None:
     except UnicodeDecodeError:
         return None
     whole = line.count('"') % 2 == 0
-    return list(parse(path, line, delimiter_of(line)).rows.column_names) if whole else None
+    return list(parse(path, line, delimiter_of(line)).rows.column_names) if whole and "\0" not in line else None
 
 
 def read_tsv(path: Path, source: Source) -> Dataset:
@@ -243,8 +260,8 @@ def parse(path: Path, text: str, delimiter: str, quoted: bool = True) -> Table:
         first = (
             next(csv_rows(StringIO(text), delimiter=delimiter)) if quoted else text.partition("\n")[0].split(delimiter)
         )
-        names = [name.strip() for name in first]
-        if repeated := [name for name, count in Counter(names).items() if name and count > 1]:
+        names = [name.strip() or f"({place})" for place, name in enumerate(first, 1)]  # spreadsheets have such columns
+        if repeated := [name for name, count in Counter(names).items() if count > 1]:
             raise CrildError(f"{path}: column {repeated[0]!r} appears twice in the header")
         rows = csv.read_csv(
             BufferReader(data),
@@ -296,18 +313,40 @@ def read_jsonl(path: Path) -> Dataset:
     records: list[dict[str, Any]] = []
     try:
         if text.lstrip().startswith("["):
-            records = json.loads(text)
+            records = json.loads(text, parse_constant=number_of)
         else:
             for number, line in enumerate(text.split("\n"), 1):  # noqa: B007 (read in the message below)
                 if line.strip():
-                    records.append(json.loads(line))
-    except json.JSONDecodeError as error:
-        number = error.lineno if text.lstrip().startswith("[") else number
-        raise CrildError(f"{path}: line {number} is not valid JSON ({error.msg})") from None
+                    records.append(json.loads(line, parse_constant=number_of))
+    except (ValueError, RecursionError) as error:
+        why = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
+        why = "nested too deeply" if isinstance(error, RecursionError) else why
+        number = getattr(error, "lineno", 1) if text.lstrip().startswith("[") else number
+        raise CrildError(f"{path}: line {number} is not valid JSON ({why})") from None
     if not all(isinstance(record, dict) for record in records):
         raise CrildError(f'{path}: every line must be a JSON object such as {{"text": ..., "label": ...}}')
-    columns = dict.fromkeys(name for record in records for name in record)
+    names = dict.fromkeys(name for record in records for name in record)
+    columns = {name: [record.get(name) for record in records] for name in names}
     try:
-        return Dataset.from_dict({name: [record.get(name) for record in records] for name in columns})
-    except Exception as error:
-        raise CrildError(f"{path}: a column mixes kinds of values ({first_line(error)})") from None
+        return Dataset.from_dict(columns)
+    except Exception:
+        raise CrildError(f"{path}: {no_column(columns)}") from None
+
+
+def number_of(name: str) -> float | None:
+    """Return what a number stands for that JSON itself does not know: ``NaN`` is nothing, as ``null``."""
+    return None if name == "NaN" else float(name)
+
+
+def no_column(columns: dict[str, list[Any]]) -> str:
+    """Say which of some columns make no table, and why."""
+    for name, values in columns.items():
+        try:
+            Dataset.from_dict({name: values})
+        except UnicodeEncodeError:
+            return f"column {name!r} holds half of a character (such as \\ud83d), which is no text"
+        except OverflowError:
+            return f"column {name!r} holds a number of more than 64 bits; write it as text"
+        except Exception as error:
+            return f"column {name!r} mixes kinds of values ({first_line(error)}); write all of them as text"
+    return "its columns make no table"

@@ -13,7 +13,7 @@ from crild.data.columns import normalise, with_usual
 from crild.data.corruption import few, flip, unbalance
 from crild.data.glue import USUAL_LENGTH, GlueTask
 from crild.data.sources import Source, read_source
-from crild.data.splits import HOLD_OUT_SHARE, MOST_HELD_OUT, MOST_SELECTION, SELECTION_SHARE, carve
+from crild.data.splits import HOLD_OUT_SHARE, MOST_HELD_OUT, MOST_SELECTION, SELECTION_SHARE, carve, row_texts
 from crild.errors import CrildError
 from crild.tasks.base import TaskType
 from crild.tasks.labels import Labels
@@ -81,7 +81,23 @@ def load_task(config: TrainConfig, task_type: TaskType | None = None) -> Task:
     """
     task = split_task(config, task_type)
     task.task_type.refuse_untrainable(task.train["labels"][:], task.names, str(config.data))
+    for name, rows in task.validation.items():
+        refuse_strange(task, rows, f"{config.validation or config.data} ({name})")
     return task
+
+
+def refuse_strange(task: Task, rows: Dataset, where: str) -> None:
+    """Raise `CrildError` where rows to score on have labels, and none of them is one of the training rows'."""
+    if not task.task_type.named:
+        return
+    ours, theirs = (
+        {name for name, count in task.task_type.counts(each["labels"][:], task.names).items() if count}
+        for each in (task.train, rows)
+    )
+    if ours and theirs and not ours & theirs:
+        raise CrildError(
+            f"{where}: its labels {', '.join(sorted(theirs))} are none of the training rows' {', '.join(sorted(ours))}"
+        )
 
 
 def split_task(config: TrainConfig | SuspiciousConfig, task_type: TaskType | None = None) -> Task:
@@ -276,3 +292,19 @@ def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
     plain = replace(config, data=name, text=text, text_pair=pair, label=None)
     rows = normalise(rows, plain, where(source, split), source, own=False)
     return without_labels(rows, source)
+
+
+def other_texts(config: DataConfig) -> tuple[list[str], bool]:
+    """Read the texts of ``config.data`` but those of the rows that `load_rows` reads; all of it where nothing is left.
+
+    Returns:
+        Texts, each of a pair for itself; and whether they are others than those of `load_rows`.
+    """
+    source = read_source(named(config), config.data_revision)
+    found = None if config.validation else source.validation() or next(iter(source.splits.items()))
+    others = {name: rows for name, rows in source.splits.items() if found is None or name != found[0]}
+    parts = [
+        normalise(rows, config, where(source, name), source, own=False)
+        for name, rows in (others or source.splits).items()
+    ]
+    return [text for rows in parts for texts in row_texts(rows) for text in texts], bool(others)

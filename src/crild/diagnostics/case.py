@@ -3,31 +3,29 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from crild.config import DistillConfig, FinetuneConfig, TrainConfig, build
+from crild.config import TrainConfig
 from crild.data.batching import Collator, batches_by_length
 from crild.data.task import Task
 from crild.data.tokenise import tokenise
 from crild.diagnostics.passes import Losses, layer_vectors, logits_of
 from crild.diagnostics.rows import Batch
 from crild.errors import CrildError
-from crild.files import INPUTS
 from crild.inference import predict
 from crild.metrics import Measure
 from crild.models.architecture import longest
 from crild.models.shape import Shape
 from crild.objectives import Composition, compose, load_plugin
 from crild.run.folder import RunFolder
-from crild.run.identity import content
 from crild.run.inputs import read_task
 from crild.run.models import device
 from crild.run.origin import Origin
+from crild.run.reread import config_of, found_again
 from crild.run.targets import AGREEMENT
 from crild.tasks.base import TaskType
 
@@ -170,24 +168,25 @@ def needs_teacher(case: Case) -> str:
     return ""
 
 
-def open_case(name: str, path: str, count: int, seed: int) -> Case:
+def open_case(name: str, path: str, count: int, seed: int, plugin: str | None = None) -> Case:
     """Open a finished run.
 
     Args:
         name: how tables call it.
         path: its folder.
         count, seed: see `Case`.
+        plugin: the file that may be run where the run was made with one.
 
     Raises:
         CrildError: there is none, or none of its models is left.
     """
     run = RunFolder.open(path)
-    config: TrainConfig = build(FinetuneConfig if run.plan.method is None else DistillConfig, run.options)
+    config = config_of(run)
     models, notes = load_models(run)
     objective, matching = None, ""
     if {"teacher", "student"} <= set(models):
         try:
-            objective, matching = matched(run, config)
+            objective, matching = matched(run, config, plugin)
         except CrildError as error:
             notes.append(f"what it matched cannot be looked at: {error}")
     rows = task = None
@@ -224,11 +223,17 @@ def load_models(run: RunFolder) -> tuple[dict[str, PreTrainedModel], list[str]]:
     return models, notes
 
 
-def matched(run: RunFolder, config: TrainConfig) -> tuple[Composition | None, str]:
-    """Return what a run matched between teacher and student, and that in words."""
+def matched(run: RunFolder, config: TrainConfig, plugin: str | None) -> tuple[Composition | None, str]:
+    """Return what a run matched between teacher and student, and that in words.
+
+    Raises:
+        CrildError: it was made with a plugin, and ``plugin`` does not say that it may be run.
+    """
     ours, theirs = run.student.config, run.teacher.config
     if run.plan.matching is not None:
-        if plugin := getattr(config, "plugin", None):
+        if made_with := getattr(config, "plugin", None):
+            if plugin is None:  # a run's folder may come from anyone
+                raise CrildError(f"it was made with the plugin {made_with}, which --plugin {made_with} would run again")
             load_plugin(plugin)
         assert run.objective is not None
         layers = f", layer map {run.plan.matching.layer_map}" if run.plan.matching.layer_map else ""
@@ -281,26 +286,6 @@ def read_rows(
         chosen = np.random.default_rng((seed, len(splits))).permutation(changed)[: count * FIT[HELD_OUT]].tolist()
         corrupted, right = (tokenised(each.train.select(chosen)) for each in (task, clean))
     return task, Rows(splits, corrupted, right, Collator(run.tokenizer))
-
-
-def found_again(run: RunFolder, config: TrainConfig) -> TrainConfig:
-    """Return the options with the data's paths where they are now.
-
-    Raises:
-        CrildError: it is not there, or holds something else than it did.
-    """
-    for option in ("data", "validation"):
-        name = getattr(config, option)
-        if not name or name == "held-out":
-            continue
-        inside = run.path / INPUTS / Path(name).name  # given in memory; the folder may have been moved
-        if not Path(name).exists() and inside.exists():
-            config = replace(config, **{option: str(inside)})  # type: ignore[arg-type]
-        held, holds = run.facts.get("contents", {}).get(option), content(str(getattr(config, option)))
-        if held is not None and held != holds:
-            what = "holds something else than then" if Path(name).exists() else f"is not there (from {Path.cwd()})"
-            raise CrildError(f"--{option} {name} {what}")
-    return config
 
 
 def draw(rows: Dataset, count: int, *seed: int) -> Dataset:

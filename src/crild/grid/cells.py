@@ -11,8 +11,8 @@ from transformers import TrainerCallback
 
 from crild.config import DistillConfig, FinetuneConfig, as_dict, build
 from crild.console import into
-from crild.errors import CrildError
-from crild.grid.spec import Cell, slug
+from crild.errors import CrildError, InUse
+from crild.grid.spec import Cell, log_of
 from crild.run import start
 from crild.run.folder import RunFolder
 from crild.run.identity import Identity, names_files
@@ -69,6 +69,9 @@ def run_cell(
         callbacks, measured: as in `crild.run.start.run`.
         lets_through: exceptions of the callbacks' that are not the run's outcome, but the caller's.
         log: where its output goes, if not where `log_of` says.
+
+    Raises:
+        InUse: another process works on it.
     """
     folder = Path(root)
     log = log or log_of(folder, cell)
@@ -79,6 +82,8 @@ def run_cell(
             start.run(config, timed=False, may_idle=cell.shared, callbacks=callbacks, measured=measured)
             if cell.method != "teacher" and not keep_weights:
                 RunFolder(folder / cell.folder).drop_weights()
+        except InUse:
+            raise
         except lets_through:
             raise
         except CrildError as error:
@@ -94,11 +99,6 @@ def run_cell(
 def one_line(error: BaseException) -> str:
     """Return an exception's kind and message on one line that a table can hold."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-
-
-def log_of(root: Path, cell: Cell) -> Path:
-    """Return the file that a run's output goes to; it is there as soon as a worker has taken the run."""
-    return root / "logs" / f"{slug(cell.folder)}.log"
 
 
 def refuse_another_run(root: Path, cell: Cell) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,18 @@ import yaml
 from transformers import PreTrainedTokenizerBase
 
 from crild.console import about, say, warn
-from crild.files import check_folder, write_whole
+from crild.files import check_folder, room_in, write_whole
 from crild.grid.cells import Outcome, facts_of
 from crild.grid.formats import write_all
 from crild.grid.space import spelled
-from crild.grid.spec import CONTROL, Cell, Grid, Tuning, as_values, cells, make_grid, read_grid, select
+from crild.grid.spec import CONTROL, GRID, RESULTS, Cell, Grid, Tuning, as_values, cells, make_grid, read_grid, select
 from crild.grid.table import Summary, summarise
 from crild.grid.tuning import check_tuning, done_before, left_out, minutes_of, refuse_another, with_settings
 from crild.grid.workers import Pool, open_pool, share_threads
+from crild.processes import refuse_several
 from crild.randomness import own_random_state
 from crild.run.objects import described, exchanged, on_disk, option_of
 
-GRID, RESULTS = "grid.yaml", "results.json"
 MOST_PLANNED = 2  # runs whose time is estimated by timing some steps
 
 
@@ -59,6 +60,7 @@ def compare(
     Example:
         >>> crild.compare("experiments/smoke.yaml", output="grids/smoke", workers=2)
     """
+    refuse_several("crild.compare")
     folder = check_folder(os.fspath(output) if output else None, GRID, "grid").resolve()
     if not isinstance(grid, Mapping):
         return run_grid(read_grid(os.fspath(grid)), folder, workers, address, only)
@@ -82,17 +84,15 @@ def run_grid(grid: Grid, folder: Path, workers: str | int, address: str | None, 
     for cell in whole:
         refuse_another(folder, cell)
     threads = grid.threads or share_threads(workers)
-    pool = open_pool(workers, threads, address)
-    try:
+    with closing(open_pool(workers, threads, address)) as pool, room_in(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / GRID, yaml.safe_dump(as_values(grid), sort_keys=False, allow_unicode=True))
         outcomes = run_all(folder, grid, todo, pool)
-    finally:
-        pool.close()
     for cell in whole:  # a part of the grid joins what other parts have finished
         if cell.folder not in outcomes and (before := done_before(folder, cell)) is not None:
             outcomes[cell.folder] = before
-    return write_results(folder, grid, [cell for cell in whole if cell.folder in outcomes], outcomes)
+    with room_in(folder):
+        return write_results(folder, grid, [cell for cell in whole if cell.folder in outcomes], outcomes)
 
 
 def run_all(folder: Path, grid: Grid, todo: list[Cell], pool: Pool) -> dict[str, Outcome]:

@@ -55,8 +55,17 @@ def read_text(text: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for part in text.split(","):
         name, _, said = part.partition("=")
-        values[name] = said.strip() if ":" in said or not said else [yaml.safe_load(each) for each in said.split("|")]
+        values[name] = said.strip() if ":" in said or not said else [plain_value(each) for each in said.split("|")]
     return values
+
+
+def plain_value(text: str) -> Any:
+    """Return the number, switch or word that a text is to YAML."""
+    try:
+        value = yaml.safe_load(text)
+    except Exception:
+        value = text
+    return value if isinstance(value, bool | int | float) else text.strip()
 
 
 def suggest(trial: Any, name: str, choices: Range) -> Any:

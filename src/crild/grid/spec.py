@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from crild.config import DistillConfig, FinetuneConfig, build, option_names, read_yaml
+from crild.config import MOST_SEED, DistillConfig, FinetuneConfig, build, option_names, read_yaml, short
 from crild.errors import CrildError, nearest
 from crild.grid.space import Range, read_space
 from crild.methods import find_method
 
 CONTROL = "ft"
+GRID, RESULTS, TRIALS = "grid.yaml", "results.json", "trials.json"  # in a grid's folder, in a tuning's
 DECIDED_HERE = ("output", "seed", "data_seed", "control", "method", "cache")  # options that a grid sets itself
 DECIDED_BY_TUNE = ("epochs", "max_steps", "ild_epochs", "ild_batch_size", "kd_epochs", "kd_batch_size")
 SHARE = "stage_1_share"  # of all passes; searched beside options
@@ -162,7 +163,7 @@ def make_grid(values: Mapping[str, Any], where: str = "grid") -> Grid:
         elif name == "options":
             if not isinstance(value, dict):
                 raise CrildError(f"{where}: options holds lines of `option: value`")
-            grid.options = {key.replace("-", "_"): v for key, v in value.items()}
+            grid.options = {str(key).replace("-", "_"): v for key, v in value.items()}
         elif name in ("claim", "baseline"):
             setattr(grid, name, str(value))
         elif name == "keep_weights":
@@ -170,7 +171,7 @@ def make_grid(values: Mapping[str, Any], where: str = "grid") -> Grid:
         elif name == "tune":
             grid.tune = None if value is None else read_tune(value, f"{where}: {name}")
         elif value is not None:
-            grid.threads = whole_numbers(value, f"{where}: {name}")[0]
+            grid.threads = whole_numbers(value, f"{where}: {name}", at_least=1)[0]
     if not grid.tasks:
         raise CrildError(f"{where}: no tasks: give a list of data folders or files")
     if not grid.methods:
@@ -230,9 +231,7 @@ def read_tune(value: Any, where: str) -> Tune:
         if name not in known:
             raise CrildError(f"{where}: unknown entry {name!r}{nearest(str(name), known)}: it has {', '.join(known)}")
         if name != "search":
-            numbers[name] = whole_numbers(said, f"{where}: {name}")[0]
-            if numbers[name] < 1:
-                raise CrildError(f"{where}: {name}: give at least 1")
+            numbers[name] = whole_numbers(said, f"{where}: {name}", at_least=1)[0]
         elif not isinstance(said, dict):
             raise CrildError(f"{where}: search holds lines of `option: low:high` or `option: [values]`")
         else:
@@ -267,7 +266,7 @@ def options_by_name(value: Any, where: str) -> dict[str, dict[str, Any]]:
             options = {"data": options}
         if not isinstance(options, dict | None):
             raise CrildError(f"{where}: {key}: options are lines of `option: value`")
-        options = {name.replace("-", "_"): v for name, v in (options or {}).items()}
+        options = {str(name).replace("-", "_"): v for name, v in (options or {}).items()}
         name = str(key)
         if "/" in name:
             options.setdefault("data", name)
@@ -278,11 +277,13 @@ def options_by_name(value: Any, where: str) -> dict[str, dict[str, Any]]:
     return out
 
 
-def whole_numbers(value: Any, where: str) -> list[int]:
+def whole_numbers(value: Any, where: str, at_least: int = 0) -> list[int]:
     """Return a list of whole numbers; one number is a list of one."""
     numbers = value if isinstance(value, list) else [value]
-    if not numbers or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in numbers):
-        raise CrildError(f"{where}: {value!r} is not a list of whole numbers")
+    if not numbers or any(isinstance(n, bool) or not isinstance(n, int) for n in numbers):
+        raise CrildError(f"{where}: {short(value)} is not a list of whole numbers")
+    if wrong := [n for n in numbers if not at_least <= n <= MOST_SEED]:
+        raise CrildError(f"{where}: {wrong[0]} is out of range, it must be from {at_least} to {MOST_SEED}")
     if len(set(numbers)) < len(numbers) and where.endswith(" seeds"):
         raise CrildError(f"{where}: a seed is there twice")
     return numbers
@@ -367,6 +368,11 @@ def teacher_cell(task: str, condition: str, options: Mapping[str, Any], seed: in
     return Cell(task, condition, "teacher", seed, f"teachers/{slug(task)}-{key}", known)
 
 
+def log_of(root: Path, cell: Cell) -> Path:
+    """Return the file that a run's output goes to; it is there as soon as a worker has taken the run."""
+    return root / "logs" / f"{slug(cell.folder)}.log"
+
+
 def seed_at(numbers: list[int], place: int) -> int:
     """Return the data's or the teacher's seed beside the training seed in this place; one number is for all."""
     return numbers[place if len(numbers) > 1 else 0]
@@ -374,4 +380,5 @@ def seed_at(numbers: list[int], place: int) -> int:
 
 def slug(name: str) -> str:
     """Return a name that any file system takes."""
-    return re.sub(r"[^\w.+=-]+", "-", name).strip("-") or "x"
+    bare = re.sub(r"[^\w.+=-]+", "-", name).strip("-")
+    return bare if bare.strip(".") else "x"  # `..` would be the folder above

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -16,8 +17,8 @@ import torch
 
 from crild.console import quiet_libraries, say
 from crild.errors import CrildError, to_install
-from crild.grid.cells import Outcome, log_of, one_line
-from crild.grid.spec import Cell
+from crild.grid.cells import Outcome, one_line
+from crild.grid.spec import Cell, log_of
 from crild.grid.tuning import run_job
 
 Job = tuple[Cell, bool]
@@ -48,13 +49,20 @@ def open_pool(workers: str | int, threads: int, address: str | None = None) -> P
     Raises:
         CrildError: it is neither a number nor ``ray``, or Ray is not installed.
     """
+    refuse_workers(workers, address)
     if str(workers) == "ray":
         return RayPool(threads, address)
+    return ThisProcess(threads) if int(workers) == 1 else LocalProcesses(int(workers), threads)
+
+
+def refuse_workers(workers: str | int, address: str | None) -> None:
+    """Raise `CrildError` where ``--workers`` is neither a number nor ``ray``, or ``--address`` means nothing."""
+    if str(workers) == "ray":
+        return
     if address is not None:
         raise CrildError("--address is of a Ray cluster: add --workers ray")
-    if not str(workers).isdigit() or int(workers) < 1:
+    if not re.fullmatch("[1-9][0-9]*", str(workers)):
         raise CrildError(f"--workers {workers}: give a number of local processes, or ray")
-    return ThisProcess(threads) if int(workers) == 1 else LocalProcesses(int(workers), threads)
 
 
 def share_threads(workers: str | int) -> int:

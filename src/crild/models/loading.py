@@ -1,5 +1,7 @@
 """Loading encoders and tokenizers, and refusing those that crild cannot distil."""
 
+import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from crild import hub
+from crild.config import short
 from crild.data.tweets import model_folder
 from crild.errors import CrildError, first_line
 from crild.models.architecture import longest
@@ -45,32 +48,64 @@ PROBES = (
     "don't  UPPER-case\nnew_line",
     "日本語 🙂 unbelievably",
 )
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")  # a pickle is a program, which runs when it is read
+SAFE, PARTS = "model.safetensors", "model.safetensors.index.json"
+MOST = {  # of a configuration that is one: more would fill the memory before anything is found to be wrong
+    "num_hidden_layers": 1000,
+    "num_attention_heads": 1000,
+    "hidden_size": 100_000,
+    "intermediate_size": 1_000_000,
+    "vocab_size": 10_000_000,
+    "max_position_embeddings": 10_000_000,
+}
+os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # else transformers asks a service on the hub to convert
 AutoConfig.register(StaticConfig.model_type, StaticConfig)
 AutoModelForSequenceClassification.register(StaticConfig, StaticForSequenceClassification)
+
+
+def located(name: str, revision: str | None) -> tuple[str, str | None]:
+    """Return where a model is: the demo's encoder, a path, or a name on the hub and its revision."""
+    return hub.pinned(model_folder(name), revision)
+
+
+def of_commit(name: str, revision: str | None) -> str:
+    """Return the commit that a model on the hub is loaded from, the same for all its files; its revision if unknown."""
+    return (None if Path(name).exists() else hub.commit(name, "model", revision)) or revision or "main"
 
 
 def load_config(name: str, role: str, trust_remote_code: bool = False, revision: str | None = None) -> Any:
     """Load a model's configuration and refuse what is out of scope.
 
     Args:
-        name: folder, hub name, or ``demo`` for the demo's encoder.
+        name: folder, hub name (``owner/name`` or ``owner/name@REVISION``), or ``demo`` for the demo's encoder.
         role: how messages call it: ``teacher``, ``base``, ``student``.
         trust_remote_code, revision: as in transformers.
 
     Raises:
         CrildError: it is not there, or is no encoder for sequence classification.
     """
-    name = model_folder(name)
+    name, revision = located(name, revision)
     path = Path(name)
     if not path.exists() and is_path(name):
         raise CrildError(f"{role}: no such folder: {name}")
     if path.exists() and not (path / "config.json").exists():
         raise CrildError(f"{role}: {name} is not a saved model (it has no config.json)")
+    if not path.exists() and trust_remote_code and not hub.COMMIT.fullmatch(revision or ""):
+        raise CrildError(
+            f"{role}: --trust-remote-code runs what {name} holds on the hub, which may change: add --revision with the "
+            "commit (40 digits) whose code you have read"
+        )
     if not path.exists() and (reason := hub.absent(name, "model", revision)):
         raise CrildError(f"{role}: {reason}: {name}")
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, revision=revision or "main")
+        config = AutoConfig.from_pretrained(
+            name, trust_remote_code=trust_remote_code, revision=of_commit(name, revision)
+        )
     except Exception as error:
+        if not trust_remote_code and "trust_remote_code" in str(error):
+            raise CrildError(
+                f"{role}: {name} brings code of its own; --trust-remote-code runs it, if you have read it"
+            ) from None
         what = f"cannot load {name}" if path.exists() else f"no folder {name}, and it cannot be loaded from the hub"
         raise CrildError(f"{role}: {what} ({first_line(error)})") from None
     kind = config.model_type
@@ -90,7 +125,49 @@ def load_config(name: str, role: str, trust_remote_code: bool = False, revision:
     problem = getattr(config, "problem_type", None)
     if problem and problem not in {task_type.problem_type for task_type in TASK_TYPES.values()}:
         raise CrildError(f"{role}: {name} does {problem}, which crild does not distil")
+    for key, most in MOST.items() if kind != StaticConfig.model_type else ():
+        value = getattr(config, key, None)
+        if value is not None and not (isinstance(value, int) and 0 < value <= most):
+            raise CrildError(f"{role}: the configuration of {name} says {key}: {short(value)}, which no model has")
+    labels = getattr(config, "id2label", None) or {}
+    if list(labels) != list(range(len(labels))) or len(set(map(str, labels.values()))) < len(labels):
+        raise CrildError(
+            f"{role}: the configuration of {name} does not name its labels 0, 1, ... (id2label), each by a name of its "
+            "own; mend its config.json"
+        )
     return config
+
+
+def refuse_unsafe(path: Path, role: str) -> None:
+    """Raise `CrildError` where a folder's weights are not in safetensors files inside it.
+
+    Args:
+        path: of the folder.
+        role: how messages call it.
+    """
+    if (path / "adapter_config.json").exists():
+        raise CrildError(
+            f"{role}: {path} is an adapter of another model; merge it into that (`merge_and_unload`) first"
+        )
+    if (path / SAFE).exists():
+        if (path / SAFE).open("rb").read(8) == b"version ":
+            raise CrildError(
+                f"{role}: {path / SAFE} is what Git keeps in place of the weights; run `git lfs pull` there"
+            )
+    elif (path / PARTS).exists():
+        try:
+            parts = set(json.loads((path / PARTS).read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise CrildError(f"{role}: {path / PARTS} is not readable") from None
+        if wrong := [part for part in parts if Path(str(part)).name != part or not part.endswith(".safetensors")]:
+            raise CrildError(
+                f"{role}: {path / PARTS} names {wrong[0]!r}, which is outside its folder or no safetensors"
+            )
+    elif found := [name for name in PICKLES if (path / name).exists()]:
+        raise CrildError(
+            f"{role}: {path} holds its weights as a pickle ({found[0]}), which may run anything when it is read; if "
+            "you trust it, convert it: AutoModelForSequenceClassification.from_pretrained(old).save_pretrained(new)"
+        )
 
 
 def load_model(
@@ -114,8 +191,9 @@ def load_model(
     Raises:
         CrildError: it cannot be loaded.
     """
-    name = model_folder(name)
+    name, revision = located(name, revision)
     load_config(name, role, trust_remote_code, revision)
+    refuse_unsafe(Path(name), role)
     options = head | {"ignore_mismatched_sizes": True} if head is not None else {}
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
@@ -123,16 +201,25 @@ def load_model(
             dtype=torch.float32,
             output_loading_info=True,
             trust_remote_code=trust_remote_code,
-            revision=revision or "main",
+            revision=of_commit(name, revision),
+            use_safetensors=True,
             **options,
         )
     except Exception as error:
+        if "ignore_mismatched_sizes" in str(error):
+            raise CrildError(
+                f"{role}: the weights of {name} have other shapes than its config.json says; take both from one place"
+            ) from None
         raise CrildError(f"{role}: cannot load the weights of {name} ({first_line(error)})") from None
     prefix = f"{model.base_model_prefix}."
     fresh = set(info["missing_keys"]) | {key for key, *_ in info.get("mismatched_keys", ())}
     body = [key for key in fresh if key.startswith(prefix) and "pooler" not in key]
     if body:
         raise CrildError(f"{role}: the weights of {name} lack {len(body)} tensors, {sorted(body)[0]} among them")
+    if broken := next((key for key, each in model.state_dict().items() if not each.isfinite().all()), None):
+        raise CrildError(
+            f"{role}: the weights of {name} are broken: {broken} holds numbers that are none (NaN, infinite)"
+        )
     return Loaded(model, head_is_trained=not any(not key.startswith(prefix) for key in fresh))
 
 
@@ -156,7 +243,7 @@ def load_tokenizer(
     Raises:
         CrildError: there is none.
     """
-    name = model_folder(name)
+    name, revision = located(name, revision)
     path = Path(name)
     files = (
         "tokenizer.json",
@@ -169,16 +256,24 @@ def load_tokenizer(
         raise CrildError(f"{role}: {name} has no tokenizer; save one there with `tokenizer.save_pretrained(...)`")
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            name, trust_remote_code=trust_remote_code, revision=revision or "main"
+            name, trust_remote_code=trust_remote_code, revision=of_commit(name, revision)
         )
     except Exception as error:
         raise CrildError(f"{role}: cannot load the tokenizer of {name} ({first_line(error)})") from None
     if tokenizer.pad_token_id is None:
         raise CrildError(f"{role}: the tokenizer of {name} has no padding token")
+    known = getattr(load_config(name, role, trust_remote_code, revision), "vocab_size", None)
+    most = max(tokenizer.get_vocab().values(), default=0)
+    if known is not None and most >= known:
+        raise CrildError(
+            f"{role}: the tokenizer of {name} is another model's: its tokens go up to {most}, and the model has {known}"
+        )
     return tokenizer
 
 
-def load_tokenizer_or_path(name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+def load_tokenizer_or_path(
+    name: str, trust_remote_code: bool = False, revision: str | None = None
+) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a student that is given as a path.
 
     Raises:
@@ -188,8 +283,8 @@ def load_tokenizer_or_path(name: str, trust_remote_code: bool = False) -> PreTra
         raise CrildError(
             f"--student {name}: neither layers (3, first:3, last:3, every:2, 0,2,4), static, nor a folder of that name"
         )
-    load_config(name, "student", trust_remote_code)
-    return load_tokenizer(name, "student", trust_remote_code)
+    load_config(name, "student", trust_remote_code, revision)
+    return load_tokenizer(name, "student", trust_remote_code, revision)
 
 
 def check_same_tokenizer(

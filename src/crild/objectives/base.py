@@ -101,7 +101,7 @@ class Objective(nn.Module):
 
         The trainer asks for it before the forward pass, to divide by the count of *all* micro-batches.
         """
-        return {term: torch.tensor(len(mask), device=mask.device) for term in self.terms}
+        return {term: mask.any(1).sum() for term in self.terms}
 
 
 class PairObjective(Objective):
@@ -132,7 +132,7 @@ class PairObjective(Objective):
         found: dict[str, list[Tensor]] = {term: [] for term in self.terms}
         for s, t in pairs:
             for term, values in self.compare(ours[s], theirs[t], mask).items():
-                found[term].append((values * mask if self.per == "token" else values).sum())
+                found[term].append((values * (mask if self.per == "token" else mask.any(1))).sum())
         return {term: torch.stack(each) for term, each in found.items()}
 
     def forward(self, student: Features, target: Features, pairs: Pairs) -> dict[str, Term]:

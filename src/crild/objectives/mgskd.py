@@ -27,8 +27,8 @@ class GranularStructure(Objective):
     mean-pooled samples of the batch, head by head, smooth L1. Means are over a text, then over texts (samples:
     over triples), then over layers. Weights: samples 4, tokens 1, spans 1.
 
-    Samples are related within a (micro-)batch, so their term depends on which texts share one. Spans are words of
-    one text: not on interpolated inputs.
+    Samples are related within a process's (micro-)batch, so their term depends on which texts share one. Spans are
+    words of one text: not on interpolated inputs.
 
     Source: Liu et al. 2022 (MGSKD), section 3; selection of tokens as in the authors' script.
     """

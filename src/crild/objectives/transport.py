@@ -9,6 +9,7 @@ from torch import Tensor
 from crild.features import Features
 from crild.layers import Pairs
 from crild.objectives.base import Objective, PairObjective, Term
+from crild.processes import total
 
 
 class Transport(Objective):
@@ -19,7 +20,7 @@ class Transport(Objective):
     constant in it). Masses are uniform at first. After each forward pass in training, *cost attention*:
     ``c_i = sum_j F_ij d_ij / w_i`` and the new ``w_i`` proportional to ``1 / c_i``, likewise the teacher's; a layer
     whose cost is 0 keeps its mass. Masses are state: buffers, in checkpoints. Held-out losses are always taken with
-    uniform masses, so that they can be compared. The plan is the (micro-)batch's own.
+    uniform masses, so that they can be compared. The plan is the (micro-)batch's own, over all processes.
 
     Source: Li et al. 2020 (BERT-EMD), sections 3.2 and 3.3.
     """
@@ -43,7 +44,10 @@ class Transport(Objective):
         out: dict[str, Term] = {}
         for number, (term, sums) in enumerate(self.part.sums(student, target, pairs).items()):
             sums = sums.view(shape)
-            costs = (sums.detach() / counts[term].clamp(min=1)).double().cpu().numpy()
+            summed, count = sums.detach(), counts[term]
+            if self.training:  # else every process sees other rows of its own
+                summed, count = total(summed), total(count)
+            costs = (summed / count.clamp(min=1)).double().cpu().numpy()
             ours, theirs = (m[number].cpu().numpy() for m in (self.student_mass, self.teacher_mass))
             if not self.training:
                 ours, theirs = (np.full(n, 1.0 / n) for n in shape)

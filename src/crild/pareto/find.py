@@ -15,15 +15,17 @@ from crild.data.glue import USUAL_LENGTH
 from crild.data.task import load_unlabelled
 from crild.errors import CrildError
 from crild.files import check_folder, write_whole
-from crild.grid.run import GRID, RESULTS, run_grid
-from crild.grid.spec import DECIDED_HERE, Grid, cells, slug
+from crild.grid.run import run_grid
+from crild.grid.spec import DECIDED_HERE, GRID, RESULTS, Grid, cells, slug
+from crild.grid.workers import refuse_workers
 from crild.metrics import paired_interval
 from crild.models import loading
 from crild.models.shape import Shape
 from crild.pareto.candidates import Candidate, candidates
 from crild.pareto.picture import picture
-from crild.pareto.result import Frontier, Served, fastest, qualifies
+from crild.pareto.result import FOUND, UNTRAINED, Frontier, Served, fastest, qualifies
 from crild.pareto.timing import in_int8, milliseconds
+from crild.processes import refuse_several
 from crild.randomness import own_random_state
 from crild.run.classifier import Classifier
 from crild.run.folder import RunFolder
@@ -37,8 +39,8 @@ from crild.serving.rows import scored
 from crild.serving.session import Session
 from crild.serving.timing import threads_of_torch
 
-UNTRAINED, FOUND, PICTURE = "untrained.json", "frontier.json", "frontier.svg"
-VOCABULARIES = {"full": "", "auto": ", trimmed"}  # as `crild export --trim-vocabulary`, and in a name
+PICTURE = "frontier.svg"
+FULL, AUTO = "full", "auto"  # vocabularies; others are a number of tokens, see `crild export --trim-vocabulary`
 NOT_OF_RUNS = (*DECIDED_HERE, "teacher", "base", "student", "student_width")
 
 
@@ -66,6 +68,7 @@ def frontier(
     Raises:
         CrildError: it cannot be run, or no student could be trained.
     """
+    refuse_several("crild.frontier")
     refuse_missing(ExportConfig(quantize="int8"))
     with configured(
         FrontierConfig, config, options, tokenizer, lambda sound: check_folder(sound.output, GRID, "grid"), GRID
@@ -76,11 +79,33 @@ def frontier(
 def find(config: FrontierConfig) -> Frontier:
     """Find it as a configuration says; see `frontier`."""
     folder = check_folder(config.output, GRID, "grid").resolve()
-    vocabularies = read_vocabularies(config.vocabularies)
+    read_vocabularies(config.vocabularies)
+    refuse_workers(config.workers, config.address)
     options, source = models_of(config)
     shape = Shape.of(source.config)
     listed = candidates(config, {"layers": shape.layers, "width": shape.width})
     known = untrained(folder, config, listed, source)
+    with RunFolder(folder).locked():
+        return find_among(folder, config, options, listed, known)
+
+
+def find_among(
+    folder: Path,
+    config: FrontierConfig,
+    options: dict[str, Any],
+    listed: Sequence[Candidate],
+    known: dict[str, Served],
+) -> Frontier:
+    """Train and serve students, the fastest first, until one qualifies; no other process searches in the folder.
+
+    Args:
+        folder: of the search.
+        config: what was asked for.
+        options: those that all runs share.
+        listed: every student.
+        known: each of them with the time that it takes untrained.
+    """
+    vocabularies = read_vocabularies(config.vocabularies)
     todo, left_out = within_reach(config, listed, known)
     at_once = int(config.workers) if config.workers.isdigit() else len(todo)
     trained: list[Candidate] = []
@@ -109,8 +134,8 @@ def read_vocabularies(said: str) -> list[str]:
         CrildError: one is none.
     """
     listed = [each.strip() for each in said.split(",")]
-    if wrong := [each for each in listed if each not in VOCABULARIES]:
-        raise CrildError(f"--vocabularies: {wrong[0]!r} is none of {', '.join(VOCABULARIES)}")
+    if wrong := [each for each in listed if each not in (FULL, AUTO) and not each.isdigit()]:
+        raise CrildError(f"--vocabularies: {wrong[0]!r} is neither full, auto nor a number of tokens")
     return list(dict.fromkeys(listed))
 
 
@@ -233,14 +258,14 @@ def serve(folder: Path, run: RunFolder, student: Served, vocabulary: str) -> Ser
         folder: of it all.
         run: the finished one.
         student: what was known of it untrained.
-        vocabulary: of `VOCABULARIES`.
+        vocabulary: `FULL`, `AUTO` or a number of tokens.
     """
-    name = student.name + VOCABULARIES[vocabulary]
+    name = student.name + {FULL: "", AUTO: ", trimmed"}.get(vocabulary, f", {vocabulary} tokens")
     path = folder / "served" / slug(name)
     try:
         if not (path / "export.json").exists():
             say(f"{name}: serving it in int8")
-            trimmed = {} if vocabulary == "full" else {"trim_vocabulary": vocabulary}
+            trimmed = {} if vocabulary == FULL else {"trim_vocabulary": vocabulary}
             chosen = {"model": str(run.path), "output": str(path), "quantize": "int8", **trimmed}
             export(build(ExportConfig, chosen))
     except CrildError as error:

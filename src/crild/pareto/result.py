@@ -9,6 +9,7 @@ from crild.shown import Shown
 if TYPE_CHECKING:
     import pandas as pd
 
+UNTRAINED, FOUND = "untrained.json", "frontier.json"  # files of a search
 SAME = 1.05  # latencies closer than this are not told apart
 
 

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from crild.data.doctor import ANY_LENGTH, Checks, Finding, listed
 from crild.data.suspects import PRINTED, Suspect
+from crild.escaping import plain
 
 WIDTH = 80  # columns
 
@@ -17,19 +18,19 @@ def screen(checks: Checks, found: Sequence[Finding], notes: Sequence[str]) -> Ta
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for heading, text in facts(checks).items():
-        table.add_row(heading, Text(text))
+        table.add_row(heading, Text(plain(text)))
     table.add_row("")
     for text in notes:
-        table.add_row("note", Text(text))
+        table.add_row("note", Text(plain(text)))
     for each in found:
         if each.level == "warning":
-            table.add_row(Text("WARNING", style="yellow"), Text(each.text))
+            table.add_row(Text("WARNING", style="yellow"), Text(plain(each.text)))
     verdict = next((each.text for each in found if each.level == "hopeless"), None)
     if not found:
         verdict = "nothing wrong was found"
     elif verdict is None:
         verdict = f"{len(found)} warning{'s' if len(found) > 1 else ''}, nothing that forbids a run"
-    table.add_row("verdict", Text(verdict))
+    table.add_row("verdict", Text(plain(verdict)))
     return table
 
 
@@ -72,6 +73,6 @@ def suspects_table(suspects: Sequence[Suspect]) -> Table:
         table.add_column(heading, no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     for each in suspects[:PRINTED]:
-        text = " ".join(each.text.split())
-        table.add_row(str(each.row), Text(text), Text(each.label), Text(each.suggested), f"{each.score:.3f}")
+        label, suggested, text = (Text(plain(part)) for part in (each.label, each.suggested, each.text))
+        table.add_row(str(each.row), text, label, suggested, f"{each.score:.3f}")
     return table

@@ -9,6 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from crild.escaping import plain
+
 MOST_CLASSES = 5  # of a confusion matrix that fits; of more classes the most frequent mistakes are shown
 MOST_MISTAKES = 10
 MOST_DECIMAL = 99.95  # from here on a cost has no decimal
@@ -39,21 +41,23 @@ def titled(title: str, table: Table) -> Group:
 
 
 def summary(rows: Sequence[Row], metric: str, title: str) -> Group:
-    """Return a table of score with interval, parameters, size and latency; the latency also as a share of the first
-    row's."""
-    table = table_of("", "score", "95 % interval", "kept", "params", "MB", "ms", "time")
+    """Return a table of score with interval, parameters, size and latency; in the last column rows a second where they
+    are known, else the latency as a share of the first row's."""
     first = rows[0]
+    rate = "rows_a_second" in first.cost
+    table = table_of("", "score", "95 % interval", "kept", "params", "MB", "ms", "rows/s" if rate else "time")
+    of_first = (first.cost.get("latency_ms") or 0) / 100
     for row in rows:
         score, best = row.scores["score"], first.scores["score"]
         table.add_row(
-            Text(row.name),
+            Text(plain(row.name)),
             f"{score:.4f}",
             "{:.3f} - {:.3f}".format(*row.scores["interval"]) if "interval" in row.scores else "",
             f"{score / best:.1%}" if best > 0 else "-",
             cost(row, "parameters", 1e6, "M"),
             cost(row, "bytes", 1e6),
             cost(row, "latency_ms", 1.0),
-            cost(row, "latency_ms", (first.cost.get("latency_ms") or 0) / 100, "%"),
+            cost(row, "rows_a_second", 1.0) if rate else cost(row, "latency_ms", of_first, "%"),
         )
     return titled(f"{title}: {metric}", table)
 
@@ -92,23 +96,23 @@ def class_table(classes: Sequence[dict[str, Any]]) -> Group:
     table = table_of("", "precision", "recall", "F1", "rows")
     for each in classes:
         scores = (f"{each[name]:.3f}" for name in ("precision", "recall", "f1"))
-        table.add_row(Text(each["label"]), *scores, str(each["rows"]))
+        table.add_row(Text(plain(each["label"])), *scores, str(each["rows"]))
     return titled("each class", table)
 
 
 def confusion_table(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Group:
     """Return the rows of each class by answer; of many classes the most frequent mistakes."""
     if len(labels) <= MOST_CLASSES:
-        short = [name if len(name) <= WIDEST else f"{name[: WIDEST - 1]}…" for name in labels]
+        short = [name if len(name) <= WIDEST else f"{name[: WIDEST - 1]}…" for name in map(plain, labels)]
         table = table_of("label \\ answer", *short)
         for name, line in zip(labels, counts, strict=True):
-            table.add_row(Text(name), *map(str, line))
+            table.add_row(Text(plain(name)), *map(str, line))
         return titled("rows by label and answer", table)
     table = table_of("label, answer", "rows")
     wrong = [(line[j], labels[i], labels[j]) for i, line in enumerate(counts) for j in range(len(line)) if i != j]
     for count, label, answer in sorted(wrong, key=lambda each: -each[0])[:MOST_MISTAKES]:
         if count:
-            table.add_row(Text(f"{label}, {answer}"), str(count))
+            table.add_row(Text(plain(f"{label}, {answer}")), str(count))
     return titled("the most frequent mistakes", table)
 
 
@@ -123,8 +127,8 @@ def comparison_lines(result: Mapping[str, Any]) -> list[str]:
         f"{result['rows']} rows",
     ]
     for each in other["examples"]:
-        text = " | ".join(" ".join(each[name].split()) for name in ("text", "text_pair") if name in each)
-        said = ", ".join(f"{name} {shown(each[name])}" for name in ("label", "answer", "compared"))
+        text = " | ".join(plain(each[name]) for name in ("text", "text_pair") if name in each)
+        said = ", ".join(f"{name} {plain(shown(each[name]))}" for name in ("label", "answer", "compared"))
         lines += [f"  row {each['row']}: {said}", f"    {text if len(text) <= 74 else text[:73] + '…'}"]
     return lines
 

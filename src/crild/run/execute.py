@@ -19,15 +19,17 @@ from transformers import (
     TrainingArguments,
 )
 
+from crild.checkpoints import steps_done
 from crild.config import DistillConfig, FinetuneConfig
 from crild.config.trackers import parse_trackers
 from crild.console import about, say, warn
 from crild.data.augment import Augmented
-from crild.files import cached_array, load_array, load_weights, save_weights, write_whole
+from crild.files import cached_array, load_array, load_weights, room_in, save_weights, write_array, write_whole
 from crild.inference import bytes_on_disk, latencies, parameters, predict
 from crild.models.architecture import input_names
 from crild.models.head import copy_head, name_labels
 from crild.models.vocabulary import share_split, trim_model
+from crild.processes import on_main
 from crild.run.advice import after_run
 from crild.run.card import write_card
 from crild.run.estimate import TimeLeft
@@ -111,20 +113,23 @@ class Scorer:
         """
         if model is not self.teacher:
             read = read or self.inputs
-            return predict(model, read.split(name), read.tokenizer)
+            return predict(model, read.split(name), read.tokenizer, together=True)
         if name not in self._logits:
-            file = self._file(name)
-            if file is not None and file.exists():
-                self._logits[name] = load_array(file)
-            else:
-                self._logits[name] = predict(model, self.inputs.split(name), self.inputs.tokenizer)
+            known = on_main(lambda: self._known(name))
+            if known is None:
+                known = predict(model, self.inputs.split(name), self.inputs.tokenizer, together=True)
+            self._logits[name] = known
         return self._logits[name]
 
     def keep(self) -> None:
         """Write the teacher's logits into the shared cache; a run writes nothing before it has begun."""
         for name, logits in self._logits.items():
-            if (file := self._file(name)) is not None:
-                cached_array(file, lambda: logits)  # noqa: B023
+            if (file := self._file(name)) is not None and not file.exists():
+                write_array(file, logits)
+
+    def _known(self, name: str) -> np.ndarray | None:
+        file = self._file(name)
+        return load_array(file) if file is not None else None
 
     def _file(self, name: str) -> Path | None:
         return None if self.cache is None else logits_file(Path(self.cache), self.teacher, self.inputs.split(name))
@@ -142,16 +147,25 @@ class Scorer:
 def execute(prepared: Prepared) -> Result:
     """Run all stages, write the run directory, and return the result.
 
+    Every process of the run does the same; what is written is written by the first one, while the others wait.
+
     Raises:
         CrildError: another process works in the directory, or it has come to hold another run.
     """
     folder, config, models, plan = prepared.folder, prepared.config, prepared.models, prepared.plan
-    with folder.locked():
+    more: dict[str, Any] = {"given": dict(prepared.given)} if prepared.given else {}
+    more |= {"minutes": {k: round(v, 2) for k, v in prepared.minutes.items()}} if prepared.minutes else {}
+
+    def begin() -> Result | None:
         folder.refuse_another(prepared.identity)
         if folder.is_finished:  # by another process, in the meantime
             return folder.result
-        given = {"given": dict(prepared.given)} if prepared.given else {}
-        folder.start(prepared.identity, plan, {"seed": config.seed, "data_seed": config.data_seed, **given})
+        folder.start(prepared.identity, plan, {"seed": config.seed, "data_seed": config.data_seed, **more})
+        return None
+
+    with room_in(folder.path), folder.locked():
+        if (finished := on_main(begin)) is not None:
+            return finished
         clock = folder.clock()
         control = deepcopy(models.student) if plan.stage("control") else None
         trained: dict[str, PreTrainedModel | None] = {
@@ -172,15 +186,12 @@ def execute(prepared: Prepared) -> Result:
                     copy_head(model, models.teacher)
                 train_stage(prepared, stage, model, clock, fold_logits, left)
                 if stage.trains == "teacher":
-                    save_model(prepared, model, "teacher", prepared.inputs.tokenizer)
+                    on_main(lambda: save_model(prepared, models.teacher, "teacher", prepared.inputs.tokenizer))
             left.finish(stage.name, None if begun else (clock.seconds - before) / 60)
             if left.minutes() > LEAST_TOLD:
                 say(f"{about(left.minutes())} left")
         models.teacher.eval()
-        result = score(prepared, {name: model for name, model in trained.items() if model is not None}, clock)
-        clock.note()
-        folder.finish(result, config.keep_stages)
-    return result
+        return score(prepared, {name: model for name, model in trained.items() if model is not None}, clock)
 
 
 def train_stage(
@@ -198,12 +209,13 @@ def train_stage(
     """
     files, inputs, config, recipe = prepared.folder.stage(stage.name), prepared.inputs, prepared.config, stage.recipe
     objective = prepared.models.objective if recipe.uses_objective else None
-    if files.done.exists():
-        say(f"{stage.title}: finished before")
-        load_weights(files.weights, model)
-        if objective is not None and files.objective.exists():
-            load_weights(files.objective, objective)
-        return
+    if on_main(files.done.exists):
+        learned = objective is None or not objective.state_dict() or load_weights(files.objective, objective)
+        if learned and load_weights(files.weights, model):
+            say(f"{stage.title}: finished before")
+            return
+        warn(f"{stage.title}: the weights that it ended with are damaged; it begins anew")
+        on_main(files.done.unlink)
     files.path.mkdir(parents=True, exist_ok=True)
     rows: Dataset | Augmented = stage_rows(prepared, stage)
     held_out = inputs.selection
@@ -221,7 +233,7 @@ def train_stage(
     progress = StageProgress(stage.title, left.left.get(stage.name), left.minutes(without=stage.name))
     run = prepared.folder
     tracking = Tracking(parse_trackers(config.report_to), run.path.absolute().name, run.trackers, run.events)
-    with followed(tracking, stage.name, files.steps_done) as trackers:
+    with followed(tracking, stage.name, on_main(lambda: steps_done(files.path))) as trackers:
         trainer = StageTrainer(
             Distiller(model, recipe, prepared.models.teacher if needs_teacher else None, objective),
             rows,
@@ -234,20 +246,25 @@ def train_stage(
             score=prepared.scorer.target("selection").score if recipe.uses_logits else None,
             watch=watch_validation(prepared) if follows and recipe.uses_logits and stage.trains == "student" else None,
             precision=config.precision,
+            gradient_checkpointing=config.gradient_checkpointing,
             callbacks=[progress, ClockCallback(clock), *trackers.callbacks, *prepared.callbacks],
             trackers=trackers.arguments,
         )
         say(f"{stage.title}: {stage.rows} rows, {stage.steps} steps")
-        if steps := trainer.steps_done():
+        if steps := on_main(trainer.steps_done):
             say(f"{stage.title}: resuming from step {steps} of {stage.steps}")
         trainer.run()
     model.requires_grad_(True).eval()
-    if objective is not None and objective.state_dict():
-        save_weights(files.objective, objective)
-    save_weights(files.weights, model)
-    clock.note()
-    write_whole(files.done, json.dumps({"steps": stage.steps}) + "\n")
-    trainer.remove_checkpoints()
+
+    def save() -> None:
+        if objective is not None and objective.state_dict():
+            save_weights(files.objective, objective)
+        save_weights(files.weights, model)
+        clock.note()
+        write_whole(files.done, json.dumps({"steps": stage.steps}) + "\n")
+        trainer.remove_checkpoints()
+
+    on_main(save)
 
 
 class ClockCallback(TrainerCallback):
@@ -294,11 +311,11 @@ def with_teacher_logits(prepared: Prepared, rows: Dataset) -> Dataset:
     """Return the rows with the column ``teacher_logits``, computed once and kept in the run directory."""
     config, teacher = prepared.config, prepared.models.teacher
     folder = prepared.folder.cache(getattr(config, "cache", None))
-    path = logits_file(folder, teacher, rows, config.precision)
+    path = on_main(lambda: logits_file(folder, teacher, rows, config.precision))
 
     def answers() -> np.ndarray:
         say(f"the teacher answers {len(rows)} rows")
-        return predict(teacher, rows, prepared.inputs.tokenizer, precision=config.precision)
+        return predict(teacher, rows, prepared.inputs.tokenizer, precision=config.precision, together=True)
 
     logits = cached_array(path, answers)
     return rows.add_column("teacher_logits", logits.tolist())
@@ -323,12 +340,16 @@ def logits_of_fold(prepared: Prepared, stage: PlannedStage, clock: Clock, left: 
 
     def compute() -> np.ndarray:
         train_stage(prepared, stage, teacher, clock, {}, left)
-        return predict(teacher, own, inputs.tokenizer, precision=config.precision)
+        return predict(teacher, own, inputs.tokenizer, precision=config.precision, together=True)
 
     path = prepared.folder.cache(getattr(config, "cache", None)) / f"fold-logits-{name[:16]}.safetensors"
     logits = cached_array(path, compute)
-    for file in (files.done, files.weights):  # in this order: a stage that is done has its weights
-        file.unlink(missing_ok=True)
+
+    def forget() -> None:
+        for file in (files.done, files.weights):  # in this order: a stage that is done has its weights
+            file.unlink(missing_ok=True)
+
+    on_main(forget)
     return logits
 
 
@@ -360,18 +381,19 @@ def save_model(prepared: Prepared, model: PreTrainedModel, role: str, tokenizer:
         model.save_pretrained(path)
         tokenizer.save_pretrained(path)
 
-    prepared.folder.save_model(role, write)
+    with room_in(prepared.folder.path, sum(x.nbytes for x in model.state_dict().values())):
+        prepared.folder.save_model(role, write)
 
 
 # ---- scores ----
 
 
 def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) -> Result:
-    """Score and time all models, write every scored row, save control and student.
+    """Score and time all models, write every scored row, control, student and result; return the result.
 
     Where the student's vocabulary is trimmed, it and the control are trimmed first, and read with their own tokenizer.
     """
-    inputs, folder, scorer, config = prepared.inputs, prepared.folder, prepared.scorer, prepared.config
+    inputs, folder, scorer = prepared.inputs, prepared.folder, prepared.scorer
     read = dict.fromkeys(models, inputs)
     if (trimmed := prepared.models.trimmed) is not None:
         students = {name: model for name, model in models.items() if name != "teacher"}
@@ -382,6 +404,35 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
         for name, model in models.items()
     }
     selected = {name: scorer.logits(model, "selection", read[name]) for name, model in models.items()}
+
+    def write() -> Result:
+        result = written(prepared, models, read, logits, selected, clock)
+        clock.note()
+        folder.finish(result, prepared.config.keep_stages)
+        return result
+
+    return on_main(write)
+
+
+def written(
+    prepared: Prepared,
+    models: dict[str, PreTrainedModel],
+    read: dict[str, Inputs],
+    logits: dict[str, dict[str, np.ndarray]],
+    selected: dict[str, np.ndarray],
+    clock: Clock,
+) -> Result:
+    """Return the result of a run whose models have answered; all but it is written.
+
+    Args:
+        prepared: the run.
+        models: finished.
+        read: what each of them reads.
+        logits: their answers to each validation split.
+        selected: those to the selection split.
+        clock: of the run.
+    """
+    inputs, folder, scorer, config = prepared.inputs, prepared.folder, prepared.scorer, prepared.config
     target = scorer.target(inputs.scored_on)
     warnings = constant_answers(target, inputs, logits)
     scores = {name: target.score(of_splits[inputs.scored_on]) for name, of_splits in logits.items()}

@@ -1,4 +1,4 @@
-"""The run directory: the only place that knows the names of its files."""
+"""The run directory: the only place that knows the names of its files. Needs torch only where models are loaded."""
 
 import json
 import os
@@ -6,36 +6,45 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pandas as pd
-import torch
 import yaml
 from filelock import FileLock, Timeout
 
-from crild.errors import CrildError
-from crild.files import INPUTS, StageFolder, check_folder, load_weights, write_folder, write_frame, write_whole
-from crild.randomness import own_random_state
+from crild.errors import CrildError, InUse, first_line
+from crild.files import (
+    INPUTS,
+    StageFolder,
+    check_folder,
+    clear_parts,
+    load_weights,
+    write_folder,
+    write_frame,
+    write_whole,
+)
+from crild.processes import is_main, on_main
 from crild.run.identity import Identity, read_options, refuse
-from crild.run.plan import Plan
 from crild.run.result import Result
 
 if TYPE_CHECKING:
+    import pandas as pd
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from crild.objectives import Composition
+    from crild.run.plan import Plan
 
-CONFIG, FACTS, PLAN, RESULT, SECONDS, LOCK = (
-    "config.yaml", "run.json", "plan.json", "result.json", "seconds.json", ".lock",
+CONFIG, FACTS, PLAN, RESULT, SECONDS, LOCK, HOLDER = (
+    "config.yaml", "run.json", "plan.json", "result.json", "seconds.json", ".lock", "holder.lock",
 )  # fmt: skip
 PREDICTIONS, SELECTION, OBJECTIVE = "predictions.parquet", "selection.parquet", "objective.safetensors"
 DIAGNOSTICS, TRACKERS, TENSORBOARD = "diagnostics", "trackers.json", "tensorboard"
+T = TypeVar("T")
 PACKAGES = ("crild", "torch", "transformers", "datasets", "accelerate", "numpy", "scikit-learn")
 
 
@@ -84,18 +93,19 @@ class RunFolder:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """When it was started, its seeds, what its files held, versions and machine."""
-        facts: dict[str, Any] = json.loads((self.path / FACTS).read_text(encoding="utf-8"))
-        return facts
+        return read_json(self.path / FACTS, dict)
 
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> "Plan":
         """Its stages."""
-        return Plan.of(json.loads((self.path / PLAN).read_text(encoding="utf-8")))
+        from crild.run.plan import Plan
+
+        return read_json(self.path / PLAN, Plan.of)
 
     @cached_property
     def result(self) -> Result:
         """What it found."""
-        return replace(Result.of(json.loads((self.path / RESULT).read_text(encoding="utf-8"))), run=self)
+        return replace(read_json(self.path / RESULT, Result.of), run=self)
 
     @cached_property
     def teacher(self) -> "PreTrainedModel":
@@ -124,26 +134,27 @@ class RunFolder:
     @cached_property
     def objective(self) -> "Composition | None":
         """What the method's own term matches, with its learned state; ``None`` where the method has no such term."""
+        from crild.randomness import own_random_state
         from crild.run.models import compose_matching
 
         if self.plan.matching is None:
             return None
         with own_random_state():  # maps are drawn before they are loaded
             objective = compose_matching(self.plan.matching, self.student, self.teacher)
-        if (self.path / OBJECTIVE).exists():
-            load_weights(self.path / OBJECTIVE, objective)
+        if (self.path / OBJECTIVE).exists() and not load_weights(self.path / OBJECTIVE, objective):
+            raise CrildError(f"{self.path / OBJECTIVE}: the file is damaged")
         return objective.eval()
 
     @cached_property
-    def predictions(self) -> pd.DataFrame:
+    def predictions(self) -> "pd.DataFrame":
         """Every scored row: ``text``, perhaps ``text_pair``, ``label``, ``split``; of each model its answer, and the
         probabilities where there are classes."""
-        return pd.read_parquet(self.path / PREDICTIONS)
+        return read_parquet(self.path / PREDICTIONS)
 
     @cached_property
-    def selection_predictions(self) -> pd.DataFrame:
+    def selection_predictions(self) -> "pd.DataFrame":
         """The same for the selection rows."""
-        return pd.read_parquet(self.path / SELECTION)
+        return read_parquet(self.path / SELECTION)
 
     @property
     def diagnostics(self) -> dict[str, dict[str, Any]]:
@@ -218,42 +229,51 @@ class RunFolder:
     def identity(self, known: Identity) -> Identity:
         """Return the identity of the run in the folder; options that it did not know stand for what it did."""
         facts = self.path / FACTS
-        contents = json.loads(facts.read_text(encoding="utf-8")).get("contents", {}) if facts.exists() else {}
+        contents = read_json(facts, dict).get("contents", {}) if facts.exists() else {}
         return Identity(read_options(self.path / CONFIG, known.options), contents)
 
     def refuse_in_use(self) -> None:
-        """Raise `CrildError` where another process works in the folder."""
+        """Raise `InUse` where another process works in the folder."""
         if (self.path / LOCK).exists():
-            with self.locked():
+            with self._locked():
                 pass
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out; the lock goes with the process, however it ends.
+        """Keep other runs' processes out; the lock goes with the process that has it, however it ends.
 
         Raises:
-            CrildError: another one is in.
+            InUse: another one is in.
         """
+        with ExitStack() as stack:
+            on_main(lambda: stack.enter_context(self._locked()))
+            yield
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / LOCK)
-        holder = self.path / "holder.lock"
+        holder = self.path / HOLDER
         try:
             lock.acquire(timeout=0)
         except Timeout:
             who = json.loads(holder.read_text(encoding="utf-8")) if holder.exists() else {}
-            raise CrildError(
+            raise InUse(
                 f"--output {self.path}: in use by process {who.get('process', 'unknown')}, started "
                 f"{who.get('started', 'just now')}; wait for it, or choose another folder"
             ) from None
         try:
+            clear_parts(self.path)
             started = datetime.now(UTC).isoformat(timespec="seconds")
-            write_whole(holder, json.dumps({"process": os.getpid(), "started": started}) + "\n")
+            write_whole(
+                holder, json.dumps({"process": os.getpid(), "started": started, "host": platform.node()}) + "\n"
+            )
             yield
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
 
-    def start(self, identity: Identity, plan: Plan, more: Mapping[str, Any]) -> None:
+    def start(self, identity: Identity, plan: "Plan", more: Mapping[str, Any]) -> None:
         """Write what is to be run, what its files hold, versions, and more facts; a run that goes on keeps its own."""
         if not (self.path / FACTS).exists():
             facts = {"started": datetime.now(UTC).isoformat(timespec="seconds"), **more, "contents": identity.contents}
@@ -288,7 +308,7 @@ class RunFolder:
         """Fill the folder of a model, whole or not at all."""
         write_folder(self.model(role), fill)
 
-    def write_frame(self, frame: pd.DataFrame, selection: bool = False) -> None:
+    def write_frame(self, frame: "pd.DataFrame", selection: bool = False) -> None:
         """Write the scored rows, or the selection rows."""
         write_frame(self.path / (SELECTION if selection else PREDICTIONS), frame)
 
@@ -304,7 +324,7 @@ class RunFolder:
     def drop_stages(self) -> None:
         """Delete the weights of every stage; what was measured stays."""
         for weights in self.path.glob("stages/*/*.safetensors"):
-            weights.unlink()
+            weights.unlink(missing_ok=True)  # two grids may share a folder
 
     def drop_weights(self) -> None:
         """Delete the weights of student and control, and of every stage; what was measured stays."""
@@ -332,7 +352,41 @@ class Clock:
 
     def note(self) -> None:
         """Write them down, so that a killed run's are not lost."""
+        if not is_main():
+            return
         write_whole(self.path, json.dumps({"seconds": round(self.seconds, 2)}) + "\n")
+
+
+def read_json(path: Path, make: Callable[[Any], T]) -> T:
+    """Return what is made of a JSON file of a run.
+
+    Raises:
+        CrildError: it is not there, or is not what crild wrote.
+    """
+    try:
+        return make(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise CrildError(unreadable(path, error)) from None
+
+
+def read_parquet(path: Path) -> "pd.DataFrame":
+    """Return the rows in a file of a run.
+
+    Raises:
+        CrildError: as `read_json` does.
+    """
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except Exception as error:
+        raise CrildError(unreadable(path, error)) from None
+
+
+def unreadable(path: Path, error: Exception) -> str:
+    """Say that a file of a run is broken, and the way out."""
+    what = "is not there" if isinstance(error, FileNotFoundError) else f"is not as crild wrote it ({first_line(error)})"
+    return f"{path} {what}: the run is broken; run it again in another folder"
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -342,6 +396,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def environment() -> dict[str, Any]:
     """Return versions and machine."""
+    import torch
+
     return {
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "machine": {

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from crild.config import MODEL_OPTIONS, ROW_OPTIONS, configure, is_object
 from crild.data.sources import SPLITS
 from crild.errors import CrildError, first_line
-from crild.files import INPUTS
+from crild.files import INPUTS, room_in
 from crild.run.identity import content
 
 DIGITS = 16  # of a hash, in the name of a file
@@ -207,7 +207,8 @@ def write_once(folder: Path, kind: str, suffix: str, fill: Fill) -> tuple[Path, 
     part = Path(mkdtemp(dir=folder, suffix=".part"))
     try:
         filled = part / f"{kind}{suffix}"
-        fill(filled)
+        with room_in(folder):
+            fill(filled)
         path = folder / f"{kind}-{content(str(filled))[:DIGITS]}{suffix}"
         if path.exists():
             return path, False

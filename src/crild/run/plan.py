@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from crild.config import DistillConfig, FinetuneConfig, StageSettings, TrainConfig, stage_settings
-from crild.config.student import STATIC
+from crild.config.student import is_static
 from crild.data.augment import parse_rewrites
 from crild.errors import CrildError
 from crild.methods import Method, Recipe, find_method
 from crild.objectives import OBJECTIVES, default_map, parse_features
+from crild.processes import launched
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def stages_of(config: DistillConfig, facts: Facts) -> Plan:
         on_labels = phase.preset_key == "finetune"
         augmented = round(facts.rows * config.augment_ratio) if rewrites and not on_labels else 0
         count = facts.labelled if on_labels else facts.rows + facts.supplementary * joins + augmented
-        settings = stage_settings(config, phase.preset_key, count, config.student == STATIC)
+        settings = stage_settings(config, phase.preset_key, count, is_static(config.student))
         if method.released and not on_labels:
             # Padding acts on relations alone, where it is not masked.
             length = facts.max_length if recipe.intermediate_weight else None
@@ -233,7 +234,7 @@ def fine_tuning(
     config: TrainConfig, which: Literal["teacher", "control", "fold"], title: str, rows: int
 ) -> PlannedStage:
     """Return the stage that fine-tunes a teacher, or the student without a teacher, on labels."""
-    static = which == "control" and getattr(config, "student", None) == STATIC
+    static = which == "control" and isinstance(config, DistillConfig) and is_static(config.student)
     settings = stage_settings(config, "finetune", rows, static)
     return PlannedStage(which, title, which, "labelled", rows, settings, Recipe(task=1.0))
 
@@ -303,8 +304,9 @@ def refuse_contradictions(
 
 
 def check_batches(plan: Plan) -> None:
-    """Refuse micro-batches that do not divide a stage's batch, or that leave nothing to interpolate."""
-    least, features = 1, ""
+    """Refuse micro-batches that do not divide a stage's batch, or that leave a process nothing to interpolate."""
+    least, features, several = 1, "", launched()
+    shared = f" on each of {several} processes" if several > 1 else ""
     if plan.matching:
         features = plan.matching.features
         least = max(OBJECTIVES[name].least_rows for name, _ in parse_features(features))
@@ -312,11 +314,14 @@ def check_batches(plan: Plan) -> None:
         size, parts = stage.settings.batch_size, stage.settings.accumulation
         if size % parts:
             raise CrildError(f"--accumulation {parts} does not divide the batch size {size} of the {stage.title} stage")
-        if stage.recipe.interpolates and size // parts == 1:
+        own = size // parts // several
+        if own < 1:
+            raise CrildError(f"batch size {size} of the {stage.title} stage is too small for {several} processes")
+        if stage.recipe.interpolates and own == 1:
             who = f"method {plan.method}" if stage.recipe.interpolate else "--kd-inputs interpolated"
-            raise CrildError(f"{who} mixes rows of a micro-batch, which needs at least 2 of them")
-        if stage.recipe.intermediate_weight and size // parts < least:
-            raise CrildError(f"{features} relates rows of a micro-batch, which needs at least {least} of them")
+            raise CrildError(f"{who} mixes rows of a micro-batch, which needs at least 2 of them{shared}")
+        if stage.recipe.intermediate_weight and own < least:
+            raise CrildError(f"{features} relates rows of a micro-batch, which needs at least {least} of them{shared}")
 
 
 # ---- which options act ----
@@ -325,7 +330,8 @@ def check_batches(plan: Plan) -> None:
 ELSEWHERE = {
     "data", "text", "text_pair", "label", "label_map", "task", "metric", "max_length", "validation", "data_seed",
     "data_revision", "revision", "trust_remote_code", "train_rows", "imbalance", "label_noise", "base", "output",
-    "preset", "precision", "seed", "save_steps", "control", "teacher", "student", "student_width", "student_heads",
+    "preset", "precision", "gradient_checkpointing", "seed", "save_minutes", "save_steps", "control", "teacher",
+    "student", "student_width", "student_heads",
     "student_weights", "student_head", "vocabulary", "method", "plugin", "cache", "track_validation", "keep_stages",
     "report_to",
 }  # fmt: skip

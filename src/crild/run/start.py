@@ -12,16 +12,18 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from crild.config import DistillConfig, FinetuneConfig, takes
-from crild.config.student import parse_vocabulary, student_path
+from crild.config.student import parse_vocabulary, refuse_static, student_path
 from crild.config.trackers import parse_trackers
 from crild.console import about, say, warn
 from crild.errors import CrildError
-from crild.files import check_folder
+from crild.files import check_folder, writable_folder
 from crild.inference import parameters
 from crild.methods import find_method
 from crild.models.loading import load_tokenizer_or_path
 from crild.models.vocabulary import refuse_without_skeletoken
 from crild.objectives import OBJECTIVES, load_plugin, parse_features
+from crild.processes import agree, count, is_main, main_first, on_main
+from crild.processes import start as find_each_other
 from crild.randomness import own_random_state
 from crild.run import advice
 from crild.run.estimate import estimate_minutes
@@ -29,7 +31,7 @@ from crild.run.execute import Prepared, Scorer, execute
 from crild.run.folder import CONFIG, RunFolder
 from crild.run.identity import Identity
 from crild.run.inputs import read_inputs
-from crild.run.models import distillation_models, teacher_models
+from crild.run.models import Models, distillation_models, teacher_models
 from crild.run.objects import configured
 from crild.run.origin import read_origin
 from crild.run.plan import Facts, idle_options, matching_of, plan_distillation, plan_finetuning, refuse_idle
@@ -110,8 +112,11 @@ def run_given(
     callbacks: Sequence[TrainerCallback],
 ) -> Result:
     """Run what a function of the public API was given: options, of which some may be objects in memory."""
-    with configured(
-        cls, config, options, tokenizer, lambda sound: check_folder(sound.output, CONFIG, "crild run"), CONFIG
+    find_each_other()
+    with main_first(
+        configured(
+            cls, config, options, tokenizer, lambda sound: check_folder(sound.output, CONFIG, "crild run"), CONFIG
+        )
     ) as (whole, about):
         return run(whole, callbacks=callbacks, given=about)
 
@@ -136,10 +141,13 @@ def run(
         given: one line on each option that was an object in memory.
     """
     config, folder = open_folder(config)
-    if folder.is_finished:
+    finished = on_main(lambda: folder.result if folder.is_finished else None)
+    if finished is not None:
         say(f"{folder.path} holds this run, finished; here is its result")
-        return folder.result
-    prepared = announce(prepare(config, folder, may_idle), timed)
+        return finished
+    prepared = prepare(config, folder, may_idle)
+    agree("data, teacher or options", (prepared.identity, prepared.plan.to_dict()))
+    prepared = announce(prepared, timed)
     return execute(replace(prepared, callbacks=tuple(callbacks), measured=measured, given=given))
 
 
@@ -149,25 +157,35 @@ def open_folder(config: Config) -> tuple[Config, RunFolder]:
     Raises:
         CrildError: the folder holds another run, or is in use.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise CrildError("a run uses one process and one device for now: start it without torchrun")
+    find_each_other()
     config = resolve(config)
     if not config.output:
         raise CrildError("--output is missing: the folder of the crild run")
-    folder = RunFolder(os.path.expanduser(config.output))
-    folder.refuse_another(Identity.of(config))
-    folder.refuse_in_use()
+    folder, identity = RunFolder(os.path.expanduser(config.output)), Identity.of(config)
+
+    def look() -> None:
+        folder.refuse_another(identity)
+        folder.refuse_in_use()
+
+    on_main(look)
     return config, folder
 
 
 def resolve(config: Config) -> Config:
-    """Return the options with preset and precision decided."""
+    """Return the options with preset and precision decided.
+
+    Raises:
+        CrildError: there is no GPU for a precision that needs one.
+    """
     on_gpu = torch.cuda.is_available()
     preset = config.preset or ("paper" if on_gpu else "quick")
     precision = config.precision
     if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if on_gpu else torch.backends.mkldnn.is_available() and cpu_has_bf16()
+        on_cpu = torch.backends.mkldnn.is_available() and cpu_has_bf16()
+        fast = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else on_cpu
         precision = "bf16" if fast else "fp32"
+    if precision == "fp16" and not on_gpu:
+        raise CrildError("--precision fp16 is for GPUs, and there is none: use bf16 or fp32")
     return replace(config, preset=preset, precision=precision)
 
 
@@ -190,6 +208,8 @@ def prepare(config: Any, folder: RunFolder, may_idle: Collection[str] = ()) -> P
 def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Collection[str] = ()) -> Prepared:
     """Prepare a distillation."""
     parse_trackers(config.report_to)
+    if config.cache:
+        writable_folder("--cache", config.cache)
     if config.plugin:
         load_plugin(config.plugin)
     if config.vocabulary:
@@ -197,18 +217,21 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Col
         refuse_without_skeletoken("--vocabulary")
     method = find_method(config.method)
     matching = matching_of(config, method)
+    if matching is not None:
+        refuse_static(config.student)  # before models and data are read
     texts = Facts(teacher_is_trained=False, supplementary=1000 if config.supplementary else 0)
     refuse_idle(config, idle_options(config, texts), may_idle)  # what acts in no run at all, before anything is read
     parts = [OBJECTIVES[name] for name, _ in parse_features(matching.features)] if matching else []
     student = student_path(config.student)
     if student:
-        load_tokenizer_or_path(student, config.trust_remote_code)
+        load_tokenizer_or_path(student, config.trust_remote_code, config.revision)
     others = [name for name in (config.base, student) if name]
     missing = "--teacher is missing: a fine-tuned classifier, or an encoder to fine-tune first"
     origin = read_origin(config, config.teacher, others, missing)
     words = any(part.needs_words for part in parts)
     inputs = read_inputs(config, origin, words, config.supplementary, config.augment, config.cross_fit)
     models = distillation_models(config, origin, inputs, matching)
+    refuse_checkpointing(config, models)
     facts = Facts(
         rows=len(inputs.train),
         labelled=len(inputs.train) - inputs.checks.unlabelled,
@@ -231,11 +254,19 @@ def prepare_finetuning(config: FinetuneConfig, folder: RunFolder, may_idle: Coll
     origin = read_origin(config, None, [], "--base is missing: a pre-trained encoder")
     inputs = read_inputs(config, origin, words=False, supplementary=None)
     models = teacher_models(config, origin, inputs)
+    refuse_checkpointing(config, models)
     rows = len(inputs.train)
     facts = Facts(rows, rows - inputs.checks.unlabelled, 0, inputs.max_length, inputs.task.task_type.name, False)
     plan = plan_finetuning(config, facts)
     scorer = Scorer(inputs, models.teacher, config.metric)
     return Prepared(config, Identity.of(config), folder, inputs, models, plan, scorer)
+
+
+def refuse_checkpointing(config: Config, models: Models) -> None:
+    """Raise `CrildError` where activations are to be computed again by a model that cannot do so."""
+    for model in (models.student, None if models.teacher_is_trained else models.teacher):
+        if config.gradient_checkpointing and model is not None and not model.supports_gradient_checkpointing:
+            raise CrildError(f"--gradient-checkpointing: a {type(model).__name__} cannot do so; leave it out")
 
 
 def planned_minutes(config: Config, may_idle: Collection[str] = ()) -> dict[str, float]:
@@ -270,12 +301,12 @@ def check_teacher(prepared: Prepared) -> Prepared:
 def with_minutes(prepared: Prepared) -> Prepared:
     """Return the run with about how long it takes, from some steps that are timed now."""
     minutes = estimate_minutes(prepared.plan, prepared.inputs, prepared.models, prepared.config.precision)
-    return replace(prepared, minutes=minutes)
+    return replace(prepared, minutes={name: each / count() for name, each in minutes.items()})
 
 
 def announce(prepared: Prepared, timed: bool = True) -> Prepared:
     """Print what the data holds and what will run; ``timed``: also about how long, from some steps."""
-    if timed:
+    if timed and is_main():
         prepared = with_minutes(prepared)
     warn_of(prepared)
     for name, text in outline(prepared).items():
@@ -320,7 +351,8 @@ def outline(prepared: Prepared) -> dict[str, str]:
     )
     lines["method"] = f"{plan.method}, {plan.schedule}: {stages}" if plan.method else stages
     if prepared.minutes:
-        lines["time"] = f"{about(sum(prepared.minutes.values()))} ({config.preset} preset, {config.precision})"
+        shared = f", {count()} processes" if count() > 1 else ""
+        lines["time"] = f"{about(sum(prepared.minutes.values()))} ({config.preset} preset, {config.precision}{shared})"
     return lines | {"output": str(prepared.folder.path)}
 
 

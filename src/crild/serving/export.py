@@ -32,6 +32,7 @@ from crild.serving.result import Export
 from crild.serving.rows import ScoredRows, read_rows
 from crild.serving.session import MODEL, Session
 from crild.serving.timing import threads_of_torch
+from crild.serving.vocabulary import about_vocabulary, too_few, trimmed
 
 PROOF = "export.json"  # tells whose folder it is
 SERVED = "served"  # in a run's folder
@@ -74,6 +75,7 @@ class Job:
         config: its options.
         run: of the model, where it is a run's.
         classifier: the model in PyTorch, on the CPU.
+        exported: what is written: the same, or it with a trimmed vocabulary.
         teacher: of the run; ``None`` where there is none, or it is not there any more.
         rows: to report on.
         selection: to choose on; ``None`` where nothing is chosen.
@@ -85,6 +87,7 @@ class Job:
     config: ExportConfig
     run: RunFolder | None
     classifier: Classifier
+    exported: Classifier
     teacher: Classifier | None
     rows: ScoredRows
     selection: ScoredRows | None
@@ -137,8 +140,10 @@ def read(config: ExportConfig, run: RunFolder | None, output: Path) -> Job:
         except CrildError as error:
             notes.append(f"the run's teacher is not compared ({error})")
     rows, selection, more = read_rows(config, classifier, run, teacher)
+    exported, about = trimmed(config, classifier, run)
+    notes += [*more, *about]
     length = classifier.length(config.max_length)
-    return Job(config, run, classifier, teacher, rows, selection, length, output, (*notes, *more))
+    return Job(config, run, classifier, exported, teacher, rows, selection, length, output, tuple(notes))
 
 
 def on_cpu(classifier: Classifier) -> Classifier:
@@ -148,17 +153,17 @@ def on_cpu(classifier: Classifier) -> Classifier:
 
 def fill(job: Job, folder: Path, threads: int) -> Export:
     """Write everything into a folder, and return the proof."""
-    write_tokenizer(folder, job.classifier.tokenizer, job.length)
+    write_tokenizer(folder, job.exported.tokenizer, job.length)
     sample = sample_inputs(job)
-    write_about(folder, job.classifier, job.length, job.config.format, sample)
+    write_about(folder, job.exported, job.length, job.config.format, sample)
     say(f"exporting {job.classifier.path} to {job.config.format}")
     if job.config.format == "openvino":
-        openvino.write_openvino(job.classifier.model, sample, folder / job.file)
+        openvino.write_openvino(job.exported.model, sample, folder / job.file)
         found = prove(job, folder, threads)
     elif job.to_int8:
         found = quantised(job, folder, sample, threads)
     else:
-        onnx.save(onnx.to_onnx(job.classifier.model, sample), folder / job.file)
+        onnx.save(onnx.to_onnx(job.exported.model, sample), folder / job.file)
         found = prove(job, folder, threads)
     found = with_confidence(found, job.run, job.classifier.task_type, job.selection, Session(folder, threads))
     write_confidence(folder, found.temperature, found.cascade.threshold if found.cascade else None)
@@ -170,14 +175,14 @@ def fill(job: Job, folder: Path, threads: int) -> Export:
 def sample_inputs(job: Job) -> dict[str, Tensor]:
     """Return inputs (3, 11) of the model, from real texts, to trace it with."""
     few = job.rows.rows.select(np.resize(np.arange(len(job.rows.rows)), SAMPLE_ROWS).tolist())
-    tokenizer, model = job.classifier.tokenizer, job.classifier.model
+    tokenizer, model = job.exported.tokenizer, job.exported.model
     tokenised = tokenise(few, tokenizer, SAMPLE_LENGTH).remove_columns("labels")
     return model_inputs(Collator(tokenizer, SAMPLE_LENGTH)([tokenised[i] for i in range(SAMPLE_ROWS)]), model)
 
 
 def quantised(job: Job, folder: Path, sample: dict[str, Tensor], threads: int) -> Export:
     """Write the model in 8 bits, by the scheme that the selection rows choose; keep fp32 where that loses too much."""
-    classifier, rows = job.classifier, job.selection
+    classifier, rows = job.exported, job.selection
     assert rows is not None
     program = onnx.to_onnx(classifier.model, sample)
     ends = onnx.end_nodes(program, classifier.model)
@@ -200,7 +205,7 @@ def quantised(job: Job, folder: Path, sample: dict[str, Tensor], threads: int) -
         fp32_difference=exact.largest,
         schemes=tuple(each.to_dict() for each in tried),
     )
-    if -found.difference <= job.config.tolerance:
+    if found.lost_to_int8 <= job.config.tolerance:
         remove_model(folder / FP32)
         return found
     return replace(found, fp32_file=FP32, notes=(*found.notes, too_much(found, job.config.tolerance)))
@@ -209,8 +214,8 @@ def quantised(job: Job, folder: Path, sample: dict[str, Tensor], threads: int) -
 def too_much(found: Export, tolerance: float) -> str:
     """Return a warning about an int8 file that loses more than it may, with what to do."""
     return (
-        f"int8 loses {-found.difference:.4f} of the score, more than --tolerance {tolerance:g}: serve {FP32}, which is "
-        "kept beside it, or export with --quantize none"
+        f"int8 loses {found.lost_to_int8:.4f} of the score, more than --tolerance {tolerance:g}: serve {FP32}, which "
+        "is kept beside it, or export with --quantize none"
     )
 
 
@@ -223,9 +228,15 @@ def prove(job: Job, folder: Path, threads: int) -> Export:
     classifier, rows, session = job.classifier, job.rows, Session(folder, threads)
     task_type = classifier.task_type
     logits, others = classifier.logits(rows.rows, job.length), session.logits(rows.texts)
-    found = compare(task_type, rows, logits, others)
+    found = exact = compare(task_type, rows, logits, others)
+    vocabulary, notes = None, list(job.notes)
+    if job.exported is not classifier:
+        exact = compare(task_type, rows, job.exported.logits(rows.rows, job.length), others)
+        vocabulary = about_vocabulary(classifier, job.exported, rows, exact.before)
+        if (lost := round(found.before - exact.before, 9)) > job.config.tolerance:
+            notes.append(too_few(vocabulary, lost, job.config.tolerance))
     if not job.to_int8:
-        refuse_difference(found.largest, classifier)
+        refuse_difference(exact.largest, classifier)
     say("timing the models, which take turns")
     classifiers = ({"teacher": job.teacher} if job.teacher else {}) | {"before": classifier}
     times = measure_times(classifiers, session, rows, job.length)
@@ -253,7 +264,7 @@ def prove(job: Job, folder: Path, threads: int) -> Export:
         agreement=found.agreement,
         agreement_metric=task_type.agreement,
         largest_difference=found.largest,
-        fp32_difference=found.largest,
+        fp32_difference=exact.largest,
         bytes_before=sizes["before"],
         bytes=sizes["served"],
         speedup_batch1=speedups["before"][1],
@@ -264,7 +275,8 @@ def prove(job: Job, folder: Path, threads: int) -> Export:
         threads=threads,
         processor=processor(),
         models={name: cost(sizes[name], scores.get(name), *(times[size][name] for size in BATCHES)) for name in sizes},
-        notes=job.notes,
+        vocabulary=vocabulary,
+        notes=tuple(notes),
     )
 
 

@@ -128,7 +128,8 @@ def choose(source: Path, ends: Sequence[str], judge: Judge, tolerance: float) ->
             quantise(source, scheme, ends, path)
             tried.append(Tried(scheme, judge(path), path, path.stat().st_size))
             found = tried[-1].found
-            say(f"int8 {scheme.name}: agreement {found.agreement:.4f}, score {-found.lost:+.4f} on the selection rows")
+            change = found.after - found.before
+            say(f"int8 {scheme.name}: agreement {found.agreement:.4f}, score {change:+.4f} on the selection rows")
         if tried[start:]:
             best = min(tried[start:], key=lambda each: (-each.found.agreement, each.found.rms))
             if best.found.lost <= tolerance:

@@ -32,6 +32,8 @@ def to_onnx(model: PreTrainedModel, sample: dict[str, Tensor]) -> "onnx_ir.Model
     try:
         with silent():
             exported = OnnxExporter().export(model.eval(), dict(sample), OnnxConfig(dynamic=True))
+    except OSError:  # a full disk
+        raise
     except Exception as error:  # whatever torch or the exporter stumble over
         raise refusal(model, "ONNX", error) from None
     import onnx_ir

@@ -18,6 +18,8 @@ def refuse_missing(config: ExportConfig) -> None:
         raise CrildError("--quantize int8 is for --format onnx; OpenVINO's file is in fp32")
     if missing := [name for name in NEEDS[config.format] if find_spec(name) is None]:
         raise CrildError(f"--format {config.format} needs {', '.join(missing)}: {to_install(EXTRAS[config.format])}")
+    if config.trim_vocabulary and find_spec("skeletoken") is None:
+        raise CrildError(f"--trim-vocabulary needs skeletoken: {to_install('serve')}")
 
 
 def warn_of_version() -> None:

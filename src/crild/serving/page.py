@@ -116,7 +116,8 @@ def cells(found: Export) -> list[list[str]]:
 
 def served_name(found: Export) -> str:
     """Return what the exported model is called in a table."""
-    return f"served, {'ONNX' if found.format == 'onnx' else 'OpenVINO'} {'int8' if found.scheme else 'fp32'}"
+    how = ["ONNX" if found.format == "onnx" else "OpenVINO", "int8" if found.scheme else "fp32"]
+    return f"served, {' '.join(how)}{', trimmed' if found.vocabulary else ''}"
 
 
 def remarks(found: Export) -> list[str]:
@@ -126,7 +127,12 @@ def remarks(found: Export) -> list[str]:
         f"score {found.difference:+.4f} (95 % interval {low:+.4f} to {high:+.4f}, paired by row), agreement "
         f"{found.agreement:.4f} ({found.agreement_metric})",
         f"logits differ by at most {found.largest_difference:.2g}"
-        + (f"; by {found.fp32_difference:.1g} before they were quantised" if found.scheme else ""),
+        + (
+            f"; the file in fp32 differed by {found.fp32_difference:.1g} before it was quantised"
+            if found.scheme
+            else ""
+        ),
+        *vocabulary_lines(found),
         f"{found.speedup_batch1:.1f} x as fast as the PyTorch model at batch 1, {found.speedup_batch32:.1f} x at 32; "
         f"{found.bytes / found.bytes_before:.2f} of its bytes",
     ]
@@ -138,6 +144,17 @@ def remarks(found: Export) -> list[str]:
     threads = f"{found.threads} {'thread' if found.threads == 1 else 'threads'}"
     lines.append(f"times: medians, models taking turns, {threads} of {plain(found.processor)}")
     return lines
+
+
+def vocabulary_lines(found: Export) -> list[str]:
+    """Return what is left of a trimmed vocabulary, and what that costs alone."""
+    kept = found.vocabulary
+    if kept is None:
+        return []
+    return [
+        f"vocabulary: {kept.kept:,} of {kept.before:,} tokens; {kept.split_further:.1%} of the tokens of these rows "
+        f"are split further; with that alone the score is {kept.score:.4f}"
+    ]
 
 
 def cascade_lines(found: Export) -> list[str]:

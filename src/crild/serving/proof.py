@@ -41,8 +41,8 @@ class Compared:
 
     @property
     def lost(self) -> float:
-        """Score."""
-        return self.before - self.after
+        """Score; what is lost in binary fractions alone is not."""
+        return round(self.before - self.after, 9)
 
 
 def compare(task_type: TaskType, rows: ScoredRows, logits: np.ndarray, others: np.ndarray) -> Compared:

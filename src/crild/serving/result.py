@@ -29,6 +29,23 @@ class Cost:
     score: float | None = None
 
 
+@dataclass(frozen=True)
+class Vocabulary:
+    """A trimmed vocabulary.
+
+    Attributes:
+        kept: tokens.
+        before: tokens that there were.
+        split_further: share of the tokens of the reported rows that are read in pieces now, or no longer known.
+        score: of the trimmed model in PyTorch, on these rows.
+    """
+
+    kept: int
+    before: int
+    split_further: float
+    score: float
+
+
 @dataclass(frozen=True, repr=False)
 class Export(Shown, Mapping[str, Any]):
     """An exported model and its proof. It also reads as a dictionary: ``exported["speedup_batch1"]``.
@@ -46,7 +63,8 @@ class Export(Shown, Mapping[str, Any]):
         difference_interval: 95 %, paired by row.
         agreement: of the two models' answers, in ``agreement_metric``.
         largest_difference: of any logit.
-        fp32_difference: the largest of the exported model before it was quantised, on the selection rows.
+        fp32_difference: the largest between the exported model in fp32 and the PyTorch model with the same vocabulary;
+            where it is quantised, on the selection rows.
         bytes_before, bytes: of the weights.
         speedup_batch1, speedup_batch32: time of the PyTorch model over that of the exported one, means over short and
             long texts.
@@ -57,6 +75,7 @@ class Export(Shown, Mapping[str, Any]):
         models: costs of ``teacher``, ``before`` and ``served``.
         schemes: that were tried, and how they did on the selection rows.
         fp32_file: kept beside an int8 file that loses more than the tolerance.
+        vocabulary: where it is trimmed.
         temperature: that logits are divided by, so that confidences fit the selection rows; 1 where there are none.
         cascade: of a run's student with its teacher behind it, on the run's own rows; ``None`` without a teacher.
         notes: what the user should know.
@@ -89,6 +108,7 @@ class Export(Shown, Mapping[str, Any]):
     teacher_speedup_batch32: float | None = None
     schemes: tuple[dict[str, Any], ...] = ()
     fp32_file: str | None = None
+    vocabulary: Vocabulary | None = None
     temperature: float = 1.0
     cascade: Cascade | None = None
     notes: tuple[str, ...] = ()
@@ -97,6 +117,11 @@ class Export(Shown, Mapping[str, Any]):
     def difference(self) -> float:
         """The score after less that before."""
         return self.score_after - self.score_before
+
+    @property
+    def lost_to_int8(self) -> float:
+        """Score that quantising alone lost."""
+        return round((self.vocabulary.score if self.vocabulary else self.score_before) - self.score_after, 9)
 
     @property
     def title(self) -> str:
@@ -139,6 +164,8 @@ class Export(Shown, Mapping[str, Any]):
         plain = {name: value for name, value in values.items() if name in known}
         if "cascade" in plain:
             plain["cascade"] = Cascade(**plain["cascade"])
+        if "vocabulary" in plain:
+            plain["vocabulary"] = Vocabulary(**plain["vocabulary"])
         return cls(
             **{"scheme": None} | plain | {"models": {name: Cost(**each) for name, each in values["models"].items()}}
         )

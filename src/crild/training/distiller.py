@@ -86,7 +86,8 @@ class Distiller(nn.Module):
     def counts(self, batch: dict[str, Tensor], lam: float | None) -> dict[str, Tensor]:
         """Return each term's count in ``batch``, without running a model."""
         step = self.step(batch, lam)
-        return {name: count for term in TERMS if term.acts(step) for name, count in term.count(step).items()}
+        counts = {name: count for term in TERMS if term.acts(step) for name, count in term.count(step).items()}
+        return counts if step.counts else {name: 0 * count for name, count in counts.items()}
 
     def forward(
         self,
@@ -114,6 +115,8 @@ class Distiller(nn.Module):
         for term in TERMS:
             if term.acts(step):
                 found = term.value(step)
+                if not step.counts:
+                    found = {name: (0 * total, 0 * count) for name, (total, count) in found.items()}
                 terms |= found
                 each = term.weights(self.recipe, progress, inside)
                 weights |= {name: each[name] for name in found}

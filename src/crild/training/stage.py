@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -24,14 +25,19 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from crild.checkpoints import KEPT as CHECKPOINTS
+from crild.checkpoints import checkpoints, flaw, seal, step_of
 from crild.config import StageSettings
+from crild.console import warn
 from crild.data.augment import Augmented
 from crild.data.batching import Collator, LengthGroupedSampler
 from crild.errors import CrildError
-from crild.files import StageFolder, write_whole
+from crild.files import StageFolder, room_in, whole
+from crild.processes import is_main, launched, on_main, wait
 from crild.training.arguments import StageArguments
 from crild.training.distiller import Distiller
-from crild.training.trainer import DistillerTrainer, add_terms
+from crild.training.divergence import diverged, lost_term, lost_weight
+from crild.training.trainer import DistillerTrainer, add_terms, everywhere
 
 INCOMPLETE = "incomplete"
 KEPT = "kept."
@@ -53,10 +59,49 @@ class _Rhythm(TrainerCallback):
         due = settings.eval_steps is not None and step % settings.eval_steps == 0
         last = step >= state.max_steps
         control.should_evaluate = ends_epoch or due or last
-        control.should_save = step % settings.save_steps == 0
+        control.should_save = trainer.checkpoints_due.at(step)
         control.should_log = step % LOG_EVERY == 0 or last
         if control.should_save or control.should_log:
             trainer.flush()
+
+
+class CheckpointsDue:
+    """When to write a checkpoint: every so many steps, or minutes; in the latter case the first process's clock counts.
+
+    To ask it at every step would let all processes wait for each other, so they ask when half of the time that is left
+    should have passed.
+
+    Args:
+        settings: of the stage.
+        clock: seconds.
+    """
+
+    def __init__(self, settings: StageSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self.settings, self.clock = settings, clock
+        self.next_look = 0
+        self.before: tuple[int, float] | None = None  # step and time of the last look
+        self.saved = clock()
+
+    def at(self, step: int) -> bool:
+        """Return whether one is due after a step; every process asks after every step."""
+        if self.settings.save_steps is not None:
+            return step % self.settings.save_steps == 0
+        if step < self.next_look:
+            return False
+        due, steps = on_main(lambda: self._look(step))
+        self.next_look = step + steps
+        return due
+
+    def _look(self, step: int) -> tuple[bool, int]:
+        now, period = self.clock(), 60 * self.settings.save_minutes
+        due = now - self.saved >= period
+        if due:
+            self.saved = now
+        since, began = self.before or (step - 1, now)
+        self.before = (step, now)
+        seconds = (now - began) / (step - since)
+        left = period - (now - self.saved)
+        return due, max(1, int(left / 2 / seconds)) if seconds else 1
 
 
 class StageTrainer(DistillerTrainer):
@@ -75,7 +120,8 @@ class StageTrainer(DistillerTrainer):
         score: metric of logits on ``held_out``; if given, the student ends with the weights of ``settings.keep``, else
             with the last.
         watch: a score of the student that is logged at every evaluation as ``validation``, and chooses nothing.
-        precision: ``fp32`` or ``bf16``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        gradient_checkpointing: compute activations again in the backward pass.
         callbacks: for progress bars.
         trackers: what `TrainingArguments` are told of trackers; by default there are none.
     """
@@ -93,16 +139,19 @@ class StageTrainer(DistillerTrainer):
         score: Score | None = None,
         watch: Callable[[PreTrainedModel], float] | None = None,
         precision: str = "fp32",
+        gradient_checkpointing: bool = False,
         callbacks: list[TrainerCallback] | None = None,
         trackers: Mapping[str, Any] = MappingProxyType({"report_to": "none"}),
     ) -> None:
         self.settings, self.folder, self.score, self.watch = settings, folder, score, watch
+        self.checkpoints_due = CheckpointsDue(settings)
         self.pending: list[dict[str, Any]] = []
         self.epoch_terms: dict[str, tuple[float, float]] = {}  # (sum, count) since the last evaluation
+        self.start: dict[str, float] = {}  # every term on the held-out rows before the first step
         self.kept: dict[str, Tensor] | None = None  # the student's weights, best or averaged until now
         args = StageArguments(
             output_dir=str(folder),
-            per_device_train_batch_size=settings.batch_size // settings.accumulation,
+            per_device_train_batch_size=max(1, settings.batch_size // settings.accumulation // launched()),
             per_device_eval_batch_size=64,
             gradient_accumulation_steps=settings.accumulation,
             learning_rate=settings.learning_rate,
@@ -110,6 +159,9 @@ class StageTrainer(DistillerTrainer):
             num_train_epochs=settings.epochs,
             max_steps=settings.steps(len(train)),
             bf16=precision == "bf16",
+            fp16=precision == "fp16",
+            gradient_checkpointing=gradient_checkpointing,
+            gradient_checkpointing_kwargs={"use_reentrant": False} if gradient_checkpointing else None,
             seed=seed,
             logging_strategy="no",
             eval_strategy="no",
@@ -133,7 +185,8 @@ class StageTrainer(DistillerTrainer):
         """Train to the end, from the newest complete checkpoint if there is one; the student ends as the one kept.
 
         Raises:
-            CrildError: the device's memory does not hold a micro-batch.
+            CrildError: the device's memory does not hold a micro-batch, or the stage diverges; the last checkpoint,
+                from before that, is kept.
         """
         try:
             self._run()
@@ -141,27 +194,57 @@ class StageTrainer(DistillerTrainer):
             raise CrildError(out_of_memory(self.stage, self.settings)) from None
 
     def _run(self) -> None:
-        shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
-        checkpoint, done = next(reversed(self.checkpoints()), None), self.steps_done()
-        steps = trim_log(StageFolder(self.folder).steps, done)
-        history = trim_log(StageFolder(self.folder).history, done)
-        evaluated = history[-1]["step"] if history else 0
-        for entry in steps:
-            if entry["step"] > evaluated:
-                self._add_to_epoch({k: (t["value"] * t["count"], t["count"]) for k, t in entry["terms"].items()})
+        checkpoint, done, self.start, self.epoch_terms = on_main(self._go_on)
         if checkpoint and done >= self.args.max_steps:  # killed after the last step; `train` would take another one
             self._load_from_checkpoint(str(checkpoint))
         else:
-            if not history:
+            if not self.start:
                 self.evaluate()  # where the stage starts from: what a falling loss falls from
             self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self.flush()
+        self.refuse_divergence(self.state.global_step, lost_weight(self.distiller))
         if self.kept is not None:
             self.distiller.student.load_state_dict(self.kept)
 
+    def _go_on(self) -> tuple[Path | None, int, dict[str, float], dict[str, tuple[float, float]]]:
+        """Clear up what a kill has left.
+
+        Returns:
+            The newest whole checkpoint; its step; the terms that the stage began with, if it did; those since it was
+            last evaluated.
+        """
+        shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
+        checkpoint = self.newest()
+        done = step_of(checkpoint) if checkpoint else 0
+        history = trim_log(StageFolder(self.folder).history, done)
+        for entry in trim_log(StageFolder(self.folder).steps, done, after=history[-1]["step"] if history else 0):
+            numbers = {name: (t["value"] * t["count"], t["count"]) for name, t in entry["terms"].items()}
+            add_numbers(self.epoch_terms, numbers)
+        return checkpoint, done, history[0]["held_out"] if history else {}, self.epoch_terms
+
+    def newest(self) -> Path | None:
+        """Return the newest checkpoint that is whole, to go on from; damaged ones are removed, and it is said.
+
+        It is for the first process alone.
+        """
+        damaged = []
+        for path in reversed(self.checkpoints()):
+            if (wrong := flaw(path)) is None:
+                break
+            damaged.append((path, wrong))
+        else:
+            path = None
+        for each, wrong in damaged:
+            onward = f"going on from step {step_of(path)}" if path else "the stage begins anew"
+            warn(f"stage {self.stage}: {each.name} is damaged ({wrong}); {onward}")
+        if damaged:
+            self.remove([each for each, _ in damaged])
+        return path
+
     def steps_done(self) -> int:
         """Return the optimiser steps that are safe in a checkpoint."""
-        return StageFolder(self.folder).steps_done
+        newest = self.newest()
+        return step_of(newest) if newest else 0
 
     def remove_checkpoints(self) -> None:
         """Delete the stage's checkpoints; its result is saved."""
@@ -177,9 +260,14 @@ class StageTrainer(DistillerTrainer):
 
     def checkpoints(self) -> list[Path]:
         """Return the stage's complete checkpoints, oldest first."""
-        return StageFolder(self.folder).checkpoints
+        return checkpoints(self.folder)
 
     # ---- one step ----
+
+    @property
+    def step_size(self) -> int:
+        """Rows of an optimiser step, over all micro-batches and processes."""
+        return self.settings.batch_size
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         rows: Any = self.train_dataset
@@ -206,26 +294,45 @@ class StageTrainer(DistillerTrainer):
             )
         add_terms(self.pending[-1]["sums"], output["terms"])
 
-    def flush(self) -> None:
-        """Write the pending steps to ``steps.jsonl``: every term by name, value and weight."""
-        pending, self.pending = self.pending, []
-        if not pending or not self.is_world_process_zero():
-            return
-        with (StageFolder(self.folder).steps).open("a") as log:
-            for entry in pending:
-                sums, weights = entry.pop("sums"), entry.pop("weights")
-                terms = {}
-                numbers = {name: pair.tolist() for name, pair in sums.items()}
-                for name, (total, count) in numbers.items():
-                    terms[name] = {"value": total / max(count, 1), "weight": weights[name], "count": count}
-                self._add_to_epoch(numbers)
-                loss = sum(t["value"] * t["weight"] for t in terms.values())
-                print(json.dumps({**entry, "loss": loss, "terms": terms}), file=log)
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log; what was logged is in the stage's own files, and neither memory nor checkpoints grow with it."""
+        super().log(logs, start_time)
+        self.state.log_history.clear()
 
-    def _add_to_epoch(self, sums: dict[str, tuple[float, float]]) -> None:
-        for name, (total, count) in sums.items():
-            before = self.epoch_terms.get(name, (0.0, 0.0))
-            self.epoch_terms[name] = (before[0] + total, before[1] + count)
+    def flush(self) -> None:
+        """Write the pending steps to ``steps.jsonl``: every term by name, value and weight.
+
+        Raises:
+            CrildError: one of them shows that the stage has diverged.
+        """
+        pending, self.pending = self.pending, []
+        pairs = everywhere({f"{i} {name}": x for i, entry in enumerate(pending) for name, x in entry["sums"].items()})
+        lines: list[str] = []
+        together: dict[str, tuple[float, float]] = {}
+        for i, entry in enumerate(pending):
+            names, weights = entry.pop("sums"), entry.pop("weights")
+            numbers = {name: (float(x[0]), float(x[1])) for name in names for x in [pairs[f"{i} {name}"].tolist()]}
+            terms = {
+                name: {"value": total / max(count, 1), "weight": weights[name], "count": count}
+                for name, (total, count) in numbers.items()
+            }
+            add_numbers(self.epoch_terms, numbers)
+            add_numbers(together, numbers)
+            loss = sum(t["value"] * t["weight"] for t in terms.values())
+            lines.append(json.dumps({**entry, "loss": loss, "terms": terms}) + "\n")
+        if lines and is_main():
+            with StageFolder(self.folder).steps.open("a") as log:
+                log.writelines(lines)
+        if pending:
+            self.refuse_divergence(pending[-1]["step"], lost_term(means_of(together), self.start))
+
+    def refuse_divergence(self, step: int, what: str | None) -> None:
+        """Raise `CrildError` where something has diverged; asked where numbers are there anyway, not at every step."""
+        if what is not None:
+            kept = self.checkpoints()
+            half = self.args.bf16 or self.args.fp16
+            safe = step_of(kept[-1]) if kept else 0
+            raise CrildError(diverged(self.stage, step, what, safe, self.settings, half))
 
     # ---- held-out evaluation ----
 
@@ -233,24 +340,28 @@ class StageTrainer(DistillerTrainer):
         """Measure every term, and the score where the stage has one, on the held-out split; keep the best student."""
         self.flush()
         held_out, _, logits = self.measure(self.eval_dataset)
+        if not self.state.global_step:
+            self.start = held_out
+        self.refuse_divergence(self.state.global_step, lost_term(held_out, self.start))
         entry: dict[str, Any] = {
             "stage": self.stage,
             "step": self.state.global_step,
             "epoch": round(self.state.epoch or 0.0, 4),
-            "train": {name: total / max(count, 1) for name, (total, count) in self.epoch_terms.items()},
+            "train": means_of(self.epoch_terms),
             "held_out": held_out,
         }
         self.epoch_terms = {}
         if self.score is not None and logits is not None and self.state.global_step:
             entry["score"] = self.score(logits)
             if self.watch is not None:
+                self.collect()
                 entry["validation"] = self.watch(self.distiller.student)
             # Of equals the later one: a small selection split often ties, and the later student has learned more.
             best = self.state.best_metric is None or entry["score"] >= self.state.best_metric
             if best and self.settings.keep == "best":
                 self.state.best_metric = entry["score"]
                 self.kept = self.weights()
-        if self.is_world_process_zero():
+        if is_main():
             with (StageFolder(self.folder).history).open("a") as log:
                 print(json.dumps(entry), file=log)
         scores = {f"eval_{name}": entry[name] for name in ("score", "validation") if name in entry}
@@ -265,6 +376,7 @@ class StageTrainer(DistillerTrainer):
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the student's weights as they are now."""
+        self.collect()
         return {k: v.detach().cpu().clone() for k, v in self.distiller.student.state_dict().items()}
 
     def average(self, step: int) -> None:
@@ -292,18 +404,34 @@ class StageTrainer(DistillerTrainer):
         self.kept = kept or None
         super().load_beside({name: x for name, x in tensors.items() if not name.startswith(KEPT)})
 
+    def _bytes(self) -> int:
+        """Return about how many bytes a checkpoint has."""
+        moments = [x for each in self.optimizer.state.values() for x in each.values()]  # type: ignore[union-attr]
+        tensors = (*self.student.state_dict().values(), *self.beside().values(), *moments)
+        return sum(x.nbytes for x in tensors if isinstance(x, Tensor))
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint under another name and rename it when it is complete."""
+        """Write a checkpoint under another name and rename it when it is complete; never one of lost weights."""
+        self.collect()
+        self.refuse_divergence(self.state.global_step, lost_weight(self.distiller))
         name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         self.args.output_dir = str(self.folder / INCOMPLETE)
-        try:
-            super()._save_checkpoint(model, trial)
-        finally:
-            self.args.output_dir = str(self.folder)
-        if self.is_world_process_zero():
-            older = [path for path in self.checkpoints() if path.name != name]
+        with room_in(self.folder, self._bytes()):
+            try:
+                super()._save_checkpoint(model, trial)
+            except Exception:  # a full disk has room again for what else there is to write
+                shutil.rmtree(self.folder / INCOMPLETE, ignore_errors=True)
+                raise
+            finally:
+                self.args.output_dir = str(self.folder)
+
+        def complete() -> None:
+            seal(self.folder / INCOMPLETE / name)
             os.replace(self.folder / INCOMPLETE / name, self.folder / name)
-            self.remove(older)
+            self.remove(self.checkpoints()[:-CHECKPOINTS])
+
+        wait()  # every process has written its part
+        on_main(complete)
 
 
 def out_of_memory(stage: str, settings: StageSettings) -> str:
@@ -312,22 +440,40 @@ def out_of_memory(stage: str, settings: StageSettings) -> str:
     more = next((n for n in range(parts + 1, size + 1) if size % n == 0), None)
     cure = f"add --accumulation {more} (the same steps, {size // more} rows at a time)" if more else "use the CPU"
     return (
-        f"stage {stage}: out of GPU memory at batch size {size} ({size // parts} rows at a time): {cure}, or lower "
-        "--max-length"
+        f"stage {stage}: out of GPU memory at batch size {size} ({size // parts} rows at a time): {cure}, add "
+        "--gradient-checkpointing, or lower --max-length"
     )
 
 
-def trim_log(path: Path, step: int) -> list[dict[str, Any]]:
-    """Drop the lines of a log that are later than ``step``, for a resumed stage writes them again; return the rest."""
+def add_numbers(sums: dict[str, tuple[float, float]], more: Mapping[str, Sequence[float]]) -> None:
+    """Add each term's (sum, count) to the running one."""
+    for name, (total, count) in more.items():
+        before = sums.get(name, (0.0, 0.0))
+        sums[name] = (before[0] + total, before[1] + count)
+
+
+def means_of(sums: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """Return each term's mean; 0 where nothing was counted."""
+    return {name: total / max(count, 1) for name, (total, count) in sums.items()}
+
+
+def trim_log(path: Path, step: int, after: int = -1) -> list[dict[str, Any]]:
+    """Drop the lines of a log that are later than ``step``, for a resumed stage writes them again.
+
+    Returns:
+        Of the others those that are later than ``after``: a log is long.
+    """
     if not path.exists():
         return []
     kept = []
-    for line in path.read_text().splitlines():
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:  # a line that was cut off when the run was killed
-            break
-        if entry["step"] <= step:
-            kept.append(entry)
-    write_whole(path, "".join(json.dumps(entry) + "\n" for entry in kept))
+    with whole(path) as part, path.open(encoding="utf-8") as log, part.open("w", encoding="utf-8") as out:
+        for line in log:
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:  # a line that was cut off when the run was killed
+                break
+            if entry["step"] <= step:
+                out.write(line.rstrip("\n") + "\n")
+            if after < entry["step"] <= step:
+                kept.append(entry)
     return kept

@@ -21,6 +21,7 @@ from crild.objectives import Composition, Term
 from crild.tasks.base import TaskType, known
 
 CONSISTENCY = "consistency/"
+STAND_IN = "stand_in"  # in a batch whose rows are another process's: nothing of it counts
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Step:
         recipe: what the stage minimises.
         models: who takes part; `count` needs the objective alone.
         batch: model inputs (B, L), ``labels`` (B,) or (B, C), perhaps ``teacher_logits`` (B, C), ``fold_logits``
-            (B, C) with NaN where a row is in no fold, and ``words`` (B, L).
+            (B, C) with NaN where a row is in no fold, ``words`` (B, L), and `STAND_IN`.
         lam: the step's interpolation weight.
     """
 
@@ -66,6 +67,11 @@ class Step:
         """The frozen teacher."""
         assert self.models.teacher is not None, "this recipe needs a teacher"
         return self.models.teacher
+
+    @property
+    def counts(self) -> bool:
+        """Whether the batch counts, and does not stand in for one that would be empty."""
+        return STAND_IN not in self.batch
 
     @property
     def labelled(self) -> Tensor:
@@ -97,6 +103,8 @@ class Step:
         with torch.no_grad():
             seen = capture(self.teacher, self.batch, needs, self.objective.layers("teacher"), self.mixing)
         mask = seen.mask if self.recipe.masked else torch.ones_like(seen.mask)
+        if not self.counts:
+            mask = torch.zeros_like(mask)
         return replace(seen, mask=mask, words=self.batch.get("words"))
 
     @cached_property

@@ -1,24 +1,33 @@
 """`DistillerTrainer`: the stock `transformers.Trainer` with exact term means, every term logged, bit-exact resume."""
 
+import os
 import time
 import zlib
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate import DistributedType, PartialState
+from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, set_model_state_dict
+from torch.utils.data import DataLoader
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PredictionOutput, TrainOutput, speed_metrics
 
-from crild.data.batching import Collator, LengthGroupedSampler, batches_by_length
+from crild import processes
+from crild.data.batching import Collator, LengthGroupedSampler, StepBatches, batches_by_length
+from crild.errors import CrildError
 from crild.inference import predict
 from crild.models.interpolation import draw_lambda
 from crild.objectives import Term
 from crild.training.arguments import StageArguments
 from crild.training.distiller import Distiller
+from crild.training.terms import STAND_IN
 
 BESIDE = "distiller.safetensors"  # of a checkpoint: what the student's own file does not hold
 STUDENT = "student."
@@ -39,10 +48,10 @@ class _Hooks(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         trainer, epoch = self.trainer, int((state.epoch or 0.0) + 1e-6)
-        trainer.distiller.start_epoch(*stream(trainer.seed, trainer.stage, "layers", epoch))
+        trainer.trained.start_epoch(*stream(trainer.seed, trainer.stage, "layers", epoch))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self.trainer.distiller.after_step()
+        self.trainer.trained.after_step()
 
 
 class DistillerTrainer(Trainer):
@@ -51,6 +60,13 @@ class DistillerTrainer(Trainer):
     Every random choice is a function of (seed, stage, step or epoch): dropout is re-seeded at each step, the order of
     rows and the interpolation weight have streams of their own. So a run that was killed and started again ends with
     the same weights as one that ran through.
+
+    The rows of a step are the same however many micro-batches and processes share them, terms are divided by their
+    counts over all of these, and whoever is mixed with whom shares one. So the division changes nothing but the masks
+    of dropout, which are drawn for each micro-batch of each process.
+
+    Where parameters are sharded (FSDP), a twin of the distiller is: the distiller itself stays whole, and has the
+    twin's weights after training and wherever they are saved or asked for answers.
 
     Every term is in the log under its own name (``hidden``, ``consistency/hidden``, ``kd``, ...), as the mean since the
     last entry; those of held-out rows as ``eval_hidden`` and so on. What is saved is the student alone, as
@@ -83,6 +99,8 @@ class DistillerTrainer(Trainer):
         self._micro = 0
         args._n_gpu = min(args.n_gpu, 1)  # one device a process
         args.remove_unused_columns = False  # the collator takes what it knows
+        if args.ddp_find_unused_parameters is None:
+            args.ddp_find_unused_parameters = False  # what is out of reach is frozen
         super().__init__(
             model=distiller,
             args=args,
@@ -93,6 +111,11 @@ class DistillerTrainer(Trainer):
             **options,
         )
         self.loss_is_scaled_for_ga = True
+        self.trained = distiller
+        if self.is_fsdp_enabled:
+            self.trained = deepcopy(distiller)
+            self.model = self.model_wrapped = self.trained
+            distiller.to(args.device)
         distiller.move_teacher(args.device)
 
     @property
@@ -103,14 +126,50 @@ class DistillerTrainer(Trainer):
     def train(self, *args: Any, **options: Any) -> TrainOutput:
         """Train the stage; see `transformers.Trainer.train`."""
         unreachable = self.freeze_unreachable()
+        if self.is_fsdp_enabled:
+            self.distribute()
         try:
-            return super().train(*args, **options)
+            output = super().train(*args, **options)
+            self.collect()
+            return output
         finally:
             for parameter in unreachable:
                 parameter.requires_grad_(True)
 
+    def create_accelerator_and_postprocess(self) -> None:
+        """Create the accelerator; it shards parameters on a CPU as well, and keeps them in full precision.
+
+        Raises:
+            CrildError: parameters are to be sharded in a way that does not go with several passes a step.
+        """
+        state = self.args.distributed_state
+        if state is not None and state.distributed_type == DistributedType.MULTI_CPU and is_sharded(self.args):
+            PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU  # or accelerate passes it over
+        super().create_accelerator_and_postprocess()
+        if self.is_fsdp_enabled:
+            plugin = self.accelerator.state.fsdp_plugin
+            if plugin.fsdp_version != 2:
+                raise CrildError("FSDP version 1 is not supported: use accelerate launch --use_fsdp --fsdp_version 2")
+            plugin.cpu_ram_efficient_loading = False
+            plugin.mixed_precision_policy = None  # passes run in autocast, as everywhere else
+        if self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3:
+            raise CrildError("DeepSpeed's ZeRO stage 3 is not supported: use stage 2, or FSDP")
+
+    def distribute(self) -> None:
+        """Give the twin that is sharded the distiller's weights, and what of them is frozen."""
+        learns = {name: p.requires_grad for name, p in self.distiller.named_parameters()}
+        for name, parameter in self.trained.named_parameters():
+            parameter.requires_grad_(learns[name])
+        set_model_state_dict(self.trained, self.distiller.state_dict(), options=StateDictOptions(full_state_dict=True))
+
+    def collect(self) -> None:
+        """Give the distiller the weights of the twin that is sharded; every process has to call it."""
+        if self.is_fsdp_enabled:
+            whole = get_model_state_dict(self.trained, options=StateDictOptions(full_state_dict=True))
+            self.distiller.load_state_dict(whole)
+
     def freeze_unreachable(self) -> list[nn.Parameter]:
-        """Freeze the student's parameters that no term of this stage depends on, found by one backward pass.
+        """Freeze the parameters that no term of this stage depends on, found by one backward pass.
 
         In stage 1 that is the head; under Q/K/V features of the last layer also what follows them.
 
@@ -122,7 +181,7 @@ class DistillerTrainer(Trainer):
         state = {name: x.clone() for name, x in self.distiller.named_buffers()}
         self.distiller.train()
         self.distiller(batch, lam=0.5, progress=1.0)["loss"].backward()
-        learns = [p for p in self.student.parameters() if p.requires_grad]
+        learns = [p for p in self.distiller.parameters() if p.requires_grad]
         unreachable = [parameter for parameter in learns if parameter.grad is None]
         for parameter in unreachable:
             parameter.requires_grad_(False)
@@ -132,6 +191,33 @@ class DistillerTrainer(Trainer):
         return unreachable
 
     # ---- one step ----
+
+    @property
+    def step_size(self) -> int:
+        """Rows of an optimiser step, over all micro-batches and processes."""
+        return self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Return this process's micro-batches; the stock ones repeat rows where processes do not share them evenly."""
+        args, rows, recipe = self.args, self.train_dataset, self.distiller.recipe
+        self.batches = StepBatches(
+            self._get_train_sampler(),
+            self.step_size,
+            args.gradient_accumulation_steps,
+            recipe.partners if recipe.interpolates else None,
+            args.process_index,
+            args.world_size,
+        )
+        loader: DataLoader = DataLoader(
+            rows,  # type: ignore[arg-type]
+            batch_sampler=self.batches,
+            collate_fn=self.data_collator,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+        )
+        return prepare_data_loader(loader, args.device, num_processes=1, process_index=0, put_on_device=True)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         strategy = self.args.train_sampling_strategy
@@ -143,9 +229,7 @@ class DistillerTrainer(Trainer):
 
     def sampler(self, lengths: Any, **how: bool) -> LengthGroupedSampler:
         """Return the stage's order of rows; ``how`` as in `LengthGroupedSampler`."""
-        args = self.args
-        size = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-        return LengthGroupedSampler(lengths, size, *stream(self.seed, self.stage, "order"), **how)
+        return LengthGroupedSampler(lengths, self.step_size, *stream(self.seed, self.stage, "order"), **how)
 
     def lam(self, step: int) -> float | None:
         """Return the interpolation weight of an optimiser step."""
@@ -160,17 +244,14 @@ class DistillerTrainer(Trainer):
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
         """Fetch the step's micro-batches, and count every term over all of them and all processes."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        counted = self.batches.counted(self.state.global_step % self.batches.steps)
+        batches = [x if counts else {**x, STAND_IN: True} for x, counts in zip(batches, counted, strict=True)]
         self._micro = 0
         if num_batches == 1 and self.args.world_size == 1:
             return batches, None
         lam = self.lam(self.state.global_step)
         counts = [self.distiller.counts(batch, lam) for batch in batches]
-        totals = {k: sum(c[k] for c in counts).to(device) for k in counts[0]}  # type: ignore[union-attr]
-        if self.args.world_size > 1:
-            totals = self.accelerator.reduce(totals, "sum")
-            # DistributedDataParallel averages gradients over processes: undo it.
-            totals = {k: n / self.args.world_size for k, n in totals.items()}
-        return batches, totals
+        return batches, everywhere({k: sum(c[k] for c in counts).to(device) for k in counts[0]})  # type: ignore[union-attr]
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -185,7 +266,8 @@ class DistillerTrainer(Trainer):
         lam, progress = self.lam(step), self.progress(step)
         output = model(inputs, lam=lam, progress=progress, totals=num_items_in_batch)
         self.note(step, lam, progress, output)
-        return (output["loss"], output) if return_outputs else output["loss"]
+        loss = output["loss"] * self.args.world_size  # gradients are averaged over processes: the mean of these, a sum
+        return (loss, output) if return_outputs else loss
 
     # ---- log ----
 
@@ -197,9 +279,7 @@ class DistillerTrainer(Trainer):
         """Log, with every term's mean over the steps since the last entry where the training loss is logged."""
         if "loss" in logs:
             sums, self.unlogged = self.unlogged, {}
-            if self.args.world_size > 1:
-                sums = self.accelerator.reduce(sums, "sum")
-            logs |= means(sums)
+            logs |= means(everywhere(sums))
         super().log(logs, start_time)
 
     # ---- held-out rows ----
@@ -213,27 +293,40 @@ class DistillerTrainer(Trainer):
         """Return every term on ``rows``, their weighted sum, and the student's logits where a term looks at them.
 
         Interpolation weights and partners are the same at every call, weights are those of the stage's end, and all
-        passes are in fp32, whatever precision training runs in: so values can be compared. Every process measures all
-        rows.
+        passes are in fp32, whatever precision training runs in: so values can be compared. Every process measures a
+        part of the batches, and all of them get what all have found.
         """
         sums: dict[str, Tensor] = {}
         weights: dict[str, float] = {}
-        logits = None
+        answers: list[tuple[np.ndarray, np.ndarray]] = []
         # The class's own method: the trainer wraps the module's in autocast under bf16. A sharded module needs its own.
         run = self.model_wrapped if self.is_fsdp_enabled else lambda *a, **k: Distiller.forward(self.distiller, *a, **k)
-        training = self.distiller.training
-        self.distiller.eval()
+        training = self.trained.training
+        self.trained.eval()
         size = self.args.per_device_eval_batch_size
-        for number, (chosen, unplaced) in enumerate(batches_by_length(rows, self.data_collator, size)):
+        numbers = list(processes.share(every := range(-(-len(rows) // size))))
+        own = len(numbers)
+        if self.is_fsdp_enabled and own < -(-len(every) // processes.count()):  # every process takes part in every pass
+            numbers.append(0)
+        for number, (chosen, unplaced) in zip(
+            numbers, batches_by_length(rows, self.data_collator, size, numbers), strict=True
+        ):
             output = run(self._prepare_inputs(unplaced), lam=self.lam(-number - 1 + 2**31), progress=1.0)
+            if own == 0:
+                continue
+            own -= 1
             add_terms(sums, output["terms"])
             weights |= output["weights"]
             if output["logits"] is not None:
-                values = output["logits"].float().cpu().numpy()
-                logits = np.zeros((len(rows), values.shape[-1]), np.float32) if logits is None else logits
-                logits[chosen] = values
-        self.distiller.train(training)
-        terms = means(sums)
+                answers.append((chosen, output["logits"].float().cpu().numpy()))
+        self.trained.train(training)
+        parts = processes.gathered(({name: pair.tolist() for name, pair in sums.items()}, weights, answers))
+        weights = next((found for _, found, _ in parts if found), {})
+        terms = {name: ratio(*(sum(of[name][i] for of, _, _ in parts if of) for i in (0, 1))) for name in weights}
+        logits = None
+        for chosen, values in (each for _, _, part in parts for each in part):
+            logits = np.zeros((len(rows), values.shape[-1]), np.float32) if logits is None else logits
+            logits[chosen] = values
         return terms, sum(weights[name] * value for name, value in terms.items()), logits
 
     def evaluate(
@@ -275,8 +368,9 @@ class DistillerTrainer(Trainer):
 
     def logits(self, rows: Dataset) -> np.ndarray:
         """Return the student's logits (rows, C) on plain inputs."""
+        self.collect()
         collator: Any = self.data_collator
-        return predict(self.student, rows, collator.tokenizer, self.args.per_device_eval_batch_size)
+        return predict(self.student, rows, collator.tokenizer, self.args.per_device_eval_batch_size, together=True)
 
     def metrics_of(self, rows: Dataset, logits: np.ndarray) -> dict[str, float]:
         """Return `compute_metrics` of the labelled rows; nothing where there are none."""
@@ -288,12 +382,22 @@ class DistillerTrainer(Trainer):
 
     # ---- files ----
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the student, so that `from_pretrained` loads it; every process has to call it."""
+        if not self.is_fsdp_enabled:
+            super().save_model(output_dir, _internal_call)
+            return
+        self.collect()
+        self._save(output_dir)
+        if self.args.push_to_hub and not _internal_call:
+            self.push_to_hub(commit_message="Model save", revision=self.args.hub_revision)
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         if not self.args.should_save:
             return
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        if state_dict is not None:  # gathered from a sharded distiller
+        if state_dict is not None:  # gathered by DeepSpeed
             state_dict = {k.removeprefix(STUDENT): v for k, v in state_dict.items() if k.startswith(STUDENT)}
         self.student.save_pretrained(folder, state_dict=state_dict)
         if self.processing_class is not None:
@@ -306,19 +410,29 @@ class DistillerTrainer(Trainer):
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
-        if self.args.should_save and not self.is_fsdp_enabled:
+        if self.args.should_save:
             state = {name: tensor.contiguous() for name, tensor in self.beside().items()}
             save_file(state, Path(output_dir) / BESIDE, metadata={"format": "pt"})
 
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            folder = Path(checkpoint)
+            whole, sharded = ((folder / name).exists() for name in ("optimizer.pt", "optimizer_0"))
+            if whole if self.is_fsdp_enabled else sharded:  # it would start without the optimiser's moments
+                raise CrildError(f"{folder} was written with{'out' if whole else ''} FSDP: go on as it was begun, or "
+                                 "delete it")  # fmt: skip
+            if self.is_deepspeed_enabled and (folder / BESIDE).exists():  # it has loaded the weights itself
+                self.load_beside(load_file(folder / BESIDE))
+        super()._load_optimizer_and_scheduler(checkpoint)
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        if self.is_fsdp_enabled:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-            return
         folder, student = Path(resume_from_checkpoint), self.student
         saved = type(student).from_pretrained(folder, dtype=student.dtype).state_dict()
         student.load_state_dict(saved)
         if (folder / BESIDE).exists():  # not where the model alone was to be saved
             self.load_beside(load_file(folder / BESIDE))
+        if self.is_fsdp_enabled:
+            self.distribute()
 
     def load_beside(self, tensors: dict[str, Tensor]) -> None:
         """Take the tensors that `beside` gave."""
@@ -326,11 +440,13 @@ class DistillerTrainer(Trainer):
         assert not found.unexpected_keys, found.unexpected_keys
 
     def _load_best_model(self) -> None:
-        if self.is_fsdp_enabled:
-            super()._load_best_model()
-        else:
-            assert self.state.best_model_checkpoint is not None
-            self._load_from_checkpoint(self.state.best_model_checkpoint)
+        assert self.state.best_model_checkpoint is not None
+        self._load_from_checkpoint(self.state.best_model_checkpoint)
+
+
+def is_sharded(args: TrainingArguments) -> bool:
+    """Whether parameters are to be sharded: as the arguments say, or `accelerate launch --use_fsdp`."""
+    return args.fsdp_plugin_args is not None or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
 def add_terms(sums: dict[str, Tensor], terms: dict[str, Term]) -> None:
@@ -340,6 +456,19 @@ def add_terms(sums: dict[str, Tensor], terms: dict[str, Term]) -> None:
         sums[name] = sums[name] + pair if name in sums else pair
 
 
+def everywhere(numbers: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the sum over processes of tensors of one shape, in one message."""
+    if processes.count() == 1 or not numbers:
+        return numbers
+    summed = processes.total(torch.stack([x.double() for x in numbers.values()])).float()
+    return dict(zip(numbers, summed, strict=True))
+
+
 def means(sums: dict[str, Tensor]) -> dict[str, float]:
     """Return each term's mean; 0 where nothing was counted."""
-    return {name: float(pair[0] / pair[1].clamp(min=1)) for name, pair in sums.items()}
+    return {name: ratio(*pair.tolist()) for name, pair in sums.items()}
+
+
+def ratio(summed: float, counted: float) -> float:
+    """Return a term's mean; 0 where nothing was counted."""
+    return summed / max(counted, 1)
