@@ -135,19 +135,20 @@ def version() -> str:
     return __version__
 
 
-def begin(what: str, data: DataConfig | None = None) -> None:
+def begin(what: str, data: DataConfig | None = None, known_later: bool = False) -> None:
     """Say at once what is going on; then load the libraries, which takes seconds, and keep them quiet.
 
     Args:
         what: is going on.
         data: whose columns are looked at before torch is loaded.
+        known_later: a model that is a run knows the columns that nobody names.
     """
     if is_main():
         print(f"crild {version()}: {what}", file=sys.stderr, flush=True)
     if data is not None:
         from crild.data.columns import refuse_columns
 
-        refuse_columns(data)
+        refuse_columns(data, known_later)
     from crild.console import quiet_libraries
 
     quiet_libraries()
@@ -292,7 +293,7 @@ def tune(config: TuneConfig, switches: Any) -> int:
 
 def evaluate(config: EvaluateConfig, switches: Any) -> int:
     """`crild evaluate MODEL --data PATH`."""
-    begin(f"reading {config.data}", None if config.validation else config)  # else data is not read
+    begin(f"reading {config.data}", None if config.validation else config, True)  # else data is not read
     from crild.console import warn
     from crild.scoring import evaluate as score
 
@@ -343,7 +344,7 @@ def export(config: ExportConfig, switches: Any) -> int:
     from crild.serving.packages import refuse_missing
 
     refuse_missing(config)
-    begin(f"exporting {config.model}", config if config.data and not config.validation else None)
+    begin(f"exporting {config.model}", config if config.data and not config.validation else None, True)
     from crild.serving.export import export as serve
     from crild.serving.page import screen
 
