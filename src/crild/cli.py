@@ -3,6 +3,7 @@
 A mistake in options is told before torch is loaded, which takes seconds. Only this module silences libraries.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -69,7 +70,9 @@ def told(error: Exception) -> str:
     """Return what an error says, in one line of which beginning and end are there however long its names are."""
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None:
-        text = f"{error.filename}: {(error.strerror or '').lower()}"
+        text = f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        text += "; make room, and the same command goes on"
     text = plain(text)
     return text if len(text) <= MOST_TOLD else f"{text[: MOST_TOLD // 2]} ... {text[-MOST_TOLD // 2 :]}"
 

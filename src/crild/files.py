@@ -1,30 +1,51 @@
 """Files that appear whole or not at all, folders that a user may write to, and the files of one stage."""
 
+import errno
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from crild.errors import CrildError
+from crild.errors import CrildError, first_line
 from crild.paths import is_writable
 
 INPUTS = "inputs"  # folder of what was given in memory
 
 
+@contextmanager
+def whole(path: Path, suffix: str = ".part") -> Iterator[Path]:
+    """Give another name to write a file under, and rename it in the end; what failed leaves nothing.
+
+    Raises:
+        OSError: it cannot be written, for want of space or rights; it names the file, whichever library wrote it.
+    """
+    part = path.with_name(path.name + suffix)
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, SafetensorError) or (isinstance(error, OSError) and error.filename is None):
+            why = getattr(error, "strerror", None) or first_line(error)
+            raise OSError(getattr(error, "errno", errno.EIO), why, str(path)) from None
+        raise
+
+
 def write_whole(path: Path, text: str) -> None:
-    """Write a file under another name and rename it, so that it is never seen half-written."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    """Write a file so that it is never seen half-written."""
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
@@ -34,16 +55,15 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
         path: ends in ``.csv``, ``.jsonl`` or ``.parquet``.
         frame: the table.
     """
-    part = path.with_name(path.name + ".part")
-    match path.suffix.lower():
-        case ".csv":
-            plain = frame.map(lambda value: json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value)
-            plain.to_csv(part, index=False)
-        case ".jsonl":
-            frame.to_json(part, orient="records", lines=True, force_ascii=False)
-        case _:
-            frame.to_parquet(part, index=False)
-    os.replace(part, path)
+    with whole(path) as part:
+        match path.suffix.lower():
+            case ".csv":
+                plain = frame.map(lambda x: json.dumps(x, ensure_ascii=False) if isinstance(x, list) else x)
+                plain.to_csv(part, index=False)
+            case ".jsonl":
+                frame.to_json(part, orient="records", lines=True, force_ascii=False)
+            case _:
+                frame.to_parquet(part, index=False)
 
 
 def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
@@ -65,10 +85,9 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
 
 def save_weights(path: Path, model: nn.Module) -> None:
     """Save a module's tensors, whole or not at all."""
-    part = path.with_name(path.name + ".part")
     state = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
-    save_file(state, part, metadata={"format": "pt"})
-    os.replace(part, path)
+    with whole(path) as part:
+        save_file(state, part, metadata={"format": "pt"})
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -80,9 +99,8 @@ def cached_array(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
     """Return the array in a safetensors file, computed and written once."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")  # runs may share the cache
-        save_file({"array": torch.from_numpy(compute())}, part)
-        os.replace(part, path)
+        with whole(path, f".{os.getpid()}.part") as part:  # runs may share the cache
+            save_file({"array": torch.from_numpy(compute())}, part)
     return load_array(path)
 
 
