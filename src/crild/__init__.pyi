@@ -183,9 +183,11 @@ def distill(
     epochs: int | None = None,
     max_steps: int | None = None,
     accumulation: int = 1,
-    save_steps: int = 100,
+    save_minutes: float = 5.0,
+    save_steps: int | None = None,
     keep: Literal['best', 'last', 'average'] = 'best',
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'auto',
+    gradient_checkpointing: bool = False,
     seed: int = 42,
     finetune_epochs: int | None = None,
     finetune_learning_rate: float | None = None,
@@ -275,9 +277,11 @@ def distill(
         epochs: epochs of every stage that has no own setting (default: the preset's)
         max_steps: a cap on the optimiser steps of each stage (default: none)
         accumulation: micro-batches of one optimiser step; more of them need less memory
-        save_steps: steps between checkpoints, which a killed stage resumes from
+        save_minutes: minutes between checkpoints, which a killed stage resumes from
+        save_steps: steps between checkpoints instead of minutes (default: as --save-minutes says)
         keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
-        precision: of training passes; scores are always fp32
+        precision: of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are always fp32
+        gradient_checkpointing: compute activations again in the backward pass: less memory, about a third more time
         seed: seed of training
         finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
         finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
@@ -443,9 +447,11 @@ def finetune(
     epochs: int | None = None,
     max_steps: int | None = None,
     accumulation: int = 1,
-    save_steps: int = 100,
+    save_minutes: float = 5.0,
+    save_steps: int | None = None,
     keep: Literal['best', 'last', 'average'] = 'best',
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'auto',
+    gradient_checkpointing: bool = False,
     seed: int = 42,
     finetune_epochs: int | None = None,
     finetune_learning_rate: float | None = None,
@@ -489,9 +495,11 @@ def finetune(
         epochs: epochs of every stage that has no own setting (default: the preset's)
         max_steps: a cap on the optimiser steps of each stage (default: none)
         accumulation: micro-batches of one optimiser step; more of them need less memory
-        save_steps: steps between checkpoints, which a killed stage resumes from
+        save_minutes: minutes between checkpoints, which a killed stage resumes from
+        save_steps: steps between checkpoints instead of minutes (default: as --save-minutes says)
         keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
-        precision: of training passes; scores are always fp32
+        precision: of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are always fp32
+        gradient_checkpointing: compute activations again in the backward pass: less memory, about a third more time
         seed: seed of training
         finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
         finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
@@ -547,9 +555,11 @@ def frontier(
     epochs: int | None = None,
     max_steps: int | None = None,
     accumulation: int = 1,
-    save_steps: int = 100,
+    save_minutes: float = 5.0,
+    save_steps: int | None = None,
     keep: Literal['best', 'last', 'average'] = 'best',
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'auto',
+    gradient_checkpointing: bool = False,
     seed: int = 42,
     finetune_epochs: int | None = None,
     finetune_learning_rate: float | None = None,
@@ -634,9 +644,11 @@ def frontier(
         epochs: epochs of every stage that has no own setting (default: the preset's)
         max_steps: a cap on the optimiser steps of each stage (default: none)
         accumulation: micro-batches of one optimiser step; more of them need less memory
-        save_steps: steps between checkpoints, which a killed stage resumes from
+        save_minutes: minutes between checkpoints, which a killed stage resumes from
+        save_steps: steps between checkpoints instead of minutes (default: as --save-minutes says)
         keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
-        precision: of training passes; scores are always fp32
+        precision: of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are always fp32
+        gradient_checkpointing: compute activations again in the backward pass: less memory, about a third more time
         seed: seed of training
         finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
         finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
@@ -855,9 +867,11 @@ def tune(
     epochs: int | None = None,
     max_steps: int | None = None,
     accumulation: int = 1,
-    save_steps: int = 100,
+    save_minutes: float = 5.0,
+    save_steps: int | None = None,
     keep: Literal['best', 'last', 'average'] = 'best',
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'auto',
+    gradient_checkpointing: bool = False,
     seed: int = 42,
     finetune_epochs: int | None = None,
     finetune_learning_rate: float | None = None,
@@ -943,9 +957,11 @@ def tune(
         epochs: epochs of every stage that has no own setting (default: the preset's)
         max_steps: a cap on the optimiser steps of each stage (default: none)
         accumulation: micro-batches of one optimiser step; more of them need less memory
-        save_steps: steps between checkpoints, which a killed stage resumes from
+        save_minutes: minutes between checkpoints, which a killed stage resumes from
+        save_steps: steps between checkpoints instead of minutes (default: as --save-minutes says)
         keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
-        precision: of training passes; scores are always fp32
+        precision: of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are always fp32
+        gradient_checkpointing: compute activations again in the backward pass: less memory, about a third more time
         seed: seed of training
         finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
         finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
