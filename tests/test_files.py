@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from torch import nn
 
+from crild.errors import CrildError
 from crild.files import cached_array, load_array, save_weights, write_folder, write_frame, write_whole
 from tests.conftest import complaint
 
@@ -40,9 +41,9 @@ WRITERS = {
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_full_disk_leaves_what_was_there_and_nothing_else(name, tmp_path, full_disk):
     write_whole(tmp_path / "before", "precious")
-    with pytest.raises(OSError, match="File too large") as error:
+    with pytest.raises((OSError, CrildError), match="File too large|the disk is full") as error:
         WRITERS[name](tmp_path / "file")
-    assert error.value.filename is not None
+    assert str(tmp_path) in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["before"]
 
 
@@ -56,5 +57,5 @@ def test_an_array_is_computed_once(tmp_path):
 def test_answers_that_do_not_fit_on_the_disk_are_one_line(cli, tiny_teacher, film_data, tmp_path, full_disk):
     code, _, err = cli("predict", tiny_teacher, "--data", film_data, "--output", tmp_path / "a.csv")
     assert code == 2, err
-    assert complaint(err).endswith("a.csv: File too large; make room, and the same command goes on")
+    assert complaint(err).endswith("a.csv: file too large; make room, and the same command goes on")
     assert not list(tmp_path.iterdir())

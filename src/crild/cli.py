@@ -36,6 +36,7 @@ from crild.config.student import student_path
 from crild.config.trackers import parse_trackers
 from crild.errors import CrildError, nearest
 from crild.escaping import plain
+from crild.files import FULL
 from crild.methods import METHODS, find_method
 from crild.processes import GONE, is_first_to_fail, is_main, launched, leave, lost_another, refuse_several
 
@@ -157,7 +158,8 @@ def begin(what: str, data: DataConfig | None = None, known_later: bool = False) 
 def failure(error: Exception) -> str | None:
     """Return what the user is told of an error; ``None``: it is crild's own mistake."""
     if isinstance(error, OSError) and error.filename is not None:  # a full disk, missing rights, too long a name
-        return f"{error.filename}: {(error.strerror or '').lower()}"
+        cure = "; make room, and the same command goes on" if error.errno in FULL else ""
+        return f"{error.filename}: {(error.strerror or '').lower()}{cure}"
     if isinstance(error, (CrildError, OSError)):
         return str(error)
     return GONE if launched() > 1 and lost_another(error) else None
