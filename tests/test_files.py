@@ -41,7 +41,7 @@ WRITERS = {
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_full_disk_leaves_what_was_there_and_nothing_else(name, tmp_path, full_disk):
     write_whole(tmp_path / "before", "precious")
-    with pytest.raises((OSError, CrildError), match="File too large|the disk is full") as error:
+    with pytest.raises((OSError, CrildError), match=r"File too large|the disk is full") as error:
         WRITERS[name](tmp_path / "file")
     assert str(tmp_path) in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["before"]
