@@ -9,10 +9,10 @@ import pytest
 from scipy.special import softmax
 
 import crild
+from crild.run.folder import PROOF
 from crild.run.predictions import RunRows
 from crild.run.targets import AGREEMENT
 from crild.serving.confidence import with_confidence
-from crild.serving.export import PROOF
 from crild.serving.folder import write_confidence
 from crild.serving.page import write_pages
 from crild.serving.result import Export
