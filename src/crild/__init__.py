@@ -5,8 +5,8 @@
     result = crild.distill(teacher="./my-bert", data="tweets.csv", student=3, method="cr-ild", output="runs/tweets")
 
 The public API: `distill`, `finetune`, `check`, `suspicious`, `evaluate`, `predict`, `export`, `compare`, `frontier`,
-`tune`, `diagnose`, `status`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's student
-with its teacher behind it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
+`tune`, `diagnose`, `report`, `status`, their configurations, `RunFolder` (opens a finished run), `cascade` (a run's
+student with its teacher behind it), `DistillationTrainer` with `DistillationArguments` (a stage of a method as a
 `transformers.Trainer`), `objective` (to add one of your own), `quiet`, and `CrildError`. The package
 `crild.diagnostics` has the functions that `diagnose` applies to a run.
 """
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from crild.pareto.find import frontier
     from crild.run.cascade import cascade
     from crild.run.folder import RunFolder
+    from crild.run.report import report
     from crild.run.start import distill, finetune
     from crild.scoring import evaluate, predict
     from crild.search import tune
@@ -75,6 +76,7 @@ __all__ = [
     "objective",
     "predict",
     "quiet",
+    "report",
     "status",
     "suspicious",
     "tune",
@@ -107,6 +109,7 @@ _HOME = {
     "objective": "crild.objectives",
     "predict": "crild.scoring",
     "quiet": "crild.console",
+    "report": "crild.run.report",
     "status": "crild.watching",
     "suspicious": "crild.checking",
     "tune": "crild.search",

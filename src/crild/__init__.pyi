@@ -34,9 +34,10 @@ from crild.run.cascade import cascade as cascade
 from crild.grid.run import compare as compare
 from crild.objectives import objective as objective
 from crild.console import quiet as quiet
+from crild.run.report import report as report
 
 __version__: str
-__all__ = ['CheckConfig', 'CrildError', 'DiagnoseConfig', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'ExportConfig', 'FinetuneConfig', 'FrontierConfig', 'PredictConfig', 'RunFolder', 'StatusConfig', 'SuspiciousConfig', 'TuneConfig', 'cascade', 'check', 'compare', 'diagnose', 'distill', 'evaluate', 'export', 'finetune', 'frontier', 'objective', 'predict', 'quiet', 'status', 'suspicious', 'tune']
+__all__ = ['CheckConfig', 'CrildError', 'DiagnoseConfig', 'DistillConfig', 'DistillationArguments', 'DistillationTrainer', 'EvaluateConfig', 'ExportConfig', 'FinetuneConfig', 'FrontierConfig', 'PredictConfig', 'RunFolder', 'StatusConfig', 'SuspiciousConfig', 'TuneConfig', 'cascade', 'check', 'compare', 'diagnose', 'distill', 'evaluate', 'export', 'finetune', 'frontier', 'objective', 'predict', 'quiet', 'report', 'status', 'suspicious', 'tune']
 
 def check(
     config: CheckConfig | None = None,

@@ -31,6 +31,15 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(-log_softmax(logits, axis=-1)[np.arange(len(labels)), labels.astype(int)].mean())
 
 
+def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> tuple[np.ndarray, ...]:
+    """Return mean confidence, accuracy and rows of each bin of `expected_calibration_error` that has rows."""
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    rows = np.bincount(place, minlength=bins)
+    there = rows > 0
+    means = (np.bincount(place, values, minlength=bins)[there] / rows[there] for values in (confidence, correct))
+    return (*means, rows[there])
+
+
 def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
     """Return the mean distance of confidence and accuracy, over bins of equal width weighted by their rows.
 

@@ -25,8 +25,11 @@ def step_of(checkpoint: Path) -> int:
 
 def seal(checkpoint: Path) -> None:
     """Note bytes and SHA-256 of every file of a checkpoint that is complete."""
-    files = sorted(file for file in checkpoint.iterdir() if file.is_file())
-    sums = {file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)} for file in files}
+    files = sorted(file for file in checkpoint.rglob("*") if file.is_file())  # a sharded optimiser has a folder
+    sums = {
+        file.relative_to(checkpoint).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256(file)}
+        for file in files
+    }
     (checkpoint / SUMS).write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
 
 

@@ -27,6 +27,7 @@ from crild.config import (
     MethodsConfig,
     PlayConfig,
     PredictConfig,
+    ReportConfig,
     StatusConfig,
     TuneConfig,
 )
@@ -35,6 +36,7 @@ from crild.config.student import student_path
 from crild.config.trackers import parse_trackers
 from crild.errors import CrildError, nearest
 from crild.escaping import plain
+from crild.files import FULL
 from crild.methods import METHODS, find_method
 from crild.processes import GONE, is_first_to_fail, is_main, launched, leave, lost_another, refuse_several
 
@@ -156,7 +158,8 @@ def begin(what: str, data: DataConfig | None = None, known_later: bool = False) 
 def failure(error: Exception) -> str | None:
     """Return what the user is told of an error; ``None``: it is crild's own mistake."""
     if isinstance(error, OSError) and error.filename is not None:  # a full disk, missing rights, too long a name
-        return f"{error.filename}: {(error.strerror or '').lower()}"
+        cure = "; make room, and the same command goes on" if error.errno in FULL else ""
+        return f"{error.filename}: {(error.strerror or '').lower()}{cure}"
     if isinstance(error, (CrildError, OSError)):
         return str(error)
     return GONE if launched() > 1 and lost_another(error) else None
@@ -166,7 +169,7 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     """Print a result: JSON, or the summary table and where things are."""
     from rich.console import Console
 
-    from crild.report.table import LEGEND, result_rows, summary
+    from crild.reporting.table import LEGEND, result_rows, summary
 
     if as_json:
         print(json.dumps(result, indent=2))
@@ -304,7 +307,7 @@ def evaluate(config: EvaluateConfig, switches: Any) -> int:
         return 0
     from rich.console import Console
 
-    from crild.report.table import class_table, comparison_lines, confusion_table
+    from crild.reporting.table import class_table, comparison_lines, confusion_table
 
     low, high = result["interval"]
     print(f"{result['metric']} {result['score']:.4f} (95 % interval {low:.4f} to {high:.4f}) on {result['rows']} rows")
@@ -374,7 +377,7 @@ def check(config: CheckConfig, switches: Any) -> int:
         return 0
     from rich.console import Console
 
-    from crild.report.check import WIDTH, screen, suspects_table
+    from crild.reporting.check import WIDTH, screen, suspects_table
 
     out = Console(highlight=False, width=WIDTH)
     out.print(screen(found.checks, found.findings, found.notes))
@@ -400,6 +403,17 @@ def diagnose(config: DiagnoseConfig, switches: Any) -> int:
     for remark in found.remarks:
         warn(remark)
     print("every figure: " + ", ".join(f"{run.path}/diagnostics" for run in found.runs))
+    return 0
+
+
+def report(config: ReportConfig, switches: Any) -> int:
+    """`crild report RUN`."""
+    begin(f"reading {config.run}")
+    from crild.run.report import report as write
+
+    assert config.run is not None
+    path = write(config.run)
+    print(json.dumps({"report": str(path)}, indent=2) if switches.json else path)
     return 0
 
 
@@ -493,6 +507,7 @@ VERBS = {
     "diagnose": Verb(
         "look at finished runs: gaps, noise, curvature, layers, loss surfaces", DiagnoseConfig, diagnose, "runs"
     ),
+    "report": Verb("write the page that shows a finished run, anew", ReportConfig, report, "run"),
     "play": Verb("try a finished run's models in the browser, side by side", PlayConfig, play, "run", ()),
     "status": Verb("say how far a run, a grid or a frontier is, and what it goes on from", StatusConfig, status, "run"),
     "methods": Verb("list the methods, or explain one", MethodsConfig, methods, "name"),

@@ -163,7 +163,7 @@ def show_demo(result: dict[str, Any]) -> None:
     """Print the demo's table and what to do next."""
     from rich.console import Console
 
-    from crild.report.table import Row, constant_row, summary
+    from crild.reporting.table import Row, constant_row, summary
 
     rows = [Row(name, result[key], result[key]) for key, name in (TRAINED | SERVED).items()]
     rows += constant_row(result)

@@ -24,9 +24,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 INPUTS = "inputs"  # folder of what was given in memory
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # In the words of safetensors and of torch, which say it without a number.
-FULL_SAID = ("No space left on device", "PytorchStreamWriter failed", "unexpected pos", "iostream error")
+FULL_SAID = (
+    "No space left on device",
+    "PytorchStreamWriter failed",
+    "unexpected pos",
+    "iostream error",
+    "File too large",
+)
 MEGABYTE = 1_000_000
 
 
@@ -35,13 +41,18 @@ def whole(path: Path) -> Iterator[Path]:
     """Give another name to write a file under; renamed, it is never seen half-written, and what failed leaves nothing.
 
     The name is this process's own: several may write the same file, as runs do that share a cache.
+
+    Raises:
+        OSError: it cannot be written, for want of space or rights; it names the file.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield part
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 
 

@@ -1,15 +1,17 @@
 """The HTML table in a real browser, from disk, with the network off."""
 
-import json
-from shutil import which
-
 import pytest
 
-from crild.grid.formats import html
+from crild.grid.noise import Noise
+from crild.grid.page import html
 from crild.grid.table import summarise
 
 NASTY = "<img src=x onerror=alert(1)>&\"'"
 SCORES = {"teacher": 0.9, "ft": 0.05, "cr-ild": 0.8, "kd": -0.2, "pkd": 0.75, "ted": None, "m10": 0.1, "m9": 0.6}
+
+NOISES = [
+    Noise(NASTY, "full", m, (0.0, 0.1, 0.2), (0.8, 0.7, 0.5), (0.8, 0.6, 0.4), (0.8, 0.75, 0.6)) for m in ("kd", "pkd")
+]
 
 
 def records():
@@ -27,37 +29,19 @@ def records():
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Chromium on the page, without a network; its log holds every request."""
-    from selenium import webdriver
-
     page = tmp_path_factory.mktemp("page") / "table.html"
     methods = [m for m in SCORES if m != "teacher"]
-    page.write_text(html(summarise(records(), NASTY, "cr-ild", methods)), encoding="utf-8")
-    options = webdriver.ChromeOptions()
-    options.binary_location = which("chromium")
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",  # CI is root
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        f"--user-data-dir={page.parent / 'profile'}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(which("chromedriver")))
-    try:
-        driver.execute_cdp_cmd("Network.enable", {})
-        offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-        driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+    page.write_text(html(summarise(records(), NASTY, "cr-ild", methods), NOISES), encoding="utf-8")
+    from tools.browser import chromium
+
+    with chromium() as driver:
         driver.get(page.as_uri())
         yield driver
-    finally:
-        driver.quit()
 
 
 def table(browser):
     """The first block's table and its headings by name."""
-    found = browser.find_element("css selector", "section table.sortable")
+    found = browser.find_element("css selector", "#block-1 table.sortable")
     return found, {h.text.strip(" ▲▼"): h for h in found.find_elements("css selector", "thead th")}
 
 
@@ -139,8 +123,14 @@ def test_no_error_and_no_request(browser):
 
     with pytest.raises(NoAlertPresentException):
         _ = browser.switch_to.alert
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    page = browser.current_url
-    assert [each["request"]["url"] for each in asked if each["documentURL"] == page] == [page]
+    from tools.browser import requests
+
+    assert requests(browser) == [browser.current_url]
     assert browser.get_log("browser") == []
+
+
+def test_nothing_is_wrong_with_its_pictures(browser):
+    from tools.browser_check import plots
+
+    assert len(browser.find_elements("css selector", "svg.plot")) == 4  # ranks, scores of both blocks, noise of one
+    assert plots(browser) == []

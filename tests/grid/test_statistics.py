@@ -12,10 +12,12 @@ from crild.grid.statistics import (
     adjusted_p,
     average_ranks,
     compare_all,
+    critical_difference,
     critical_t,
     null_maxima,
     paired_t,
     rank,
+    together,
 )
 
 SIMULATIONS = 2000
@@ -196,3 +198,16 @@ def test_average_ranks():
     nothing = average_ranks({("t", "c"): {"a": 1.0}, ("u", "c"): {"b": 1.0}}, ["a", "b"])
     assert (nothing.average, nothing.counted) == ({}, ())
     assert average_ranks({}, ["a"]).unranked == ("a",)
+
+
+def test_the_critical_difference_is_demsars():
+    """Demsar 2006, section 3.2.3: four classifiers on 14 data sets, CD 1.25."""
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)
+
+
+def test_joined_are_longest_runs_of_which_no_two_are_told_apart():
+    values = {"a": 1.0, "b": 2.0, "c": 3.5, "d": 3.6, "e": 9.0}
+    assert together(list(values), lambda x, y: abs(values[x] - values[y]) > 2) == [(0, 1), (1, 3)]
+    assert together(list(values), lambda x, y: False) == [(0, 4)]
+    assert together(list(values), lambda x, y: True) == []
+    assert together("abc", lambda x, y: {x, y} == {"a", "c"}) == [(0, 1), (1, 2)]

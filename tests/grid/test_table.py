@@ -5,7 +5,8 @@ import math
 import pytest
 
 from crild.errors import CrildError
-from crild.grid.formats import csv_text, html, latex, markdown
+from crild.grid.formats import csv_text, latex, markdown
+from crild.grid.page import html
 from crild.grid.statistics import NO_SPREAD, TEST, TOO_FEW
 from crild.grid.table import Failure, error_of, natural, summarise
 from tests.grid.records import CLAIM, FIVE, METHODS, grid, rows, run, several, shown

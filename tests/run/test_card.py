@@ -1,7 +1,9 @@
 """The model card: valid for the hub, what the score was measured on, and nothing of this machine."""
 
 import json
+import re
 import shutil
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -47,6 +49,18 @@ def test_the_hub_reads_the_metadata(whole):
     assert {"crild", "knowledge-distillation", "cr-ild"} == set(data.tags)
     assert data.metrics[0] == "accuracy"
     assert ModelCard(str(whole[1])).data.to_dict() == data.to_dict()
+
+
+def test_its_picture_is_in_the_folder(whole):
+    folder, read = whole
+    names = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", read.text)
+    assert names == ["scores.svg"]
+    root = ElementTree.parse(folder / "run/student/scores.svg").getroot()
+    said = " ".join(root.itertext())
+    result = json.loads((folder / "run/result.json").read_text())
+    for role, name in (("teacher", "teacher"), ("control", "student without teacher"), ("student", "student")):
+        assert f"{name}: {result[role]['score']:.4f}" in said
+    assert not [each for each in root.iter() if "href" in each.attrib]  # it needs nothing else
 
 
 def test_evaluation_results_are_the_runs(whole):

@@ -17,11 +17,13 @@ from crild.inference import predict
 from crild.methods import Recipe
 from crild.objectives import OBJECTIVES
 from crild.run import execute, start
+from crild.run.folder import RunFolder
 from crild.run.models import fresh_classifier
 from crild.training.distiller import Distiller
 from crild.training.stage import StageTrainer
 from crild.training.terms import Step
 from tests.conftest import WORDS, complaint, save_tiny, tiny_tokenizer, write_jsonl
+from tests.run.finished import finished
 from tests.runs import QUICK, history, prepared, run_distill, sha256
 
 
@@ -344,6 +346,9 @@ def test_a_run_end_to_end(cli, tmp_path, tiny_teacher, film_data):
     assert result["control"]["score"] >= 0
     assert result["selection"]["score"] >= 0
     assert sorted(p.name for p in (run / "stages").iterdir()) == ["control", "ild", "kd"]
+    page = (run / "report.html").read_text()
+    assert f"it scores {result['student']['score']:.4f}, its teacher {result['teacher']['score']:.4f}" in page
+    assert "Gap at the end" in page
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["preset"] == "quick"
     assert config["seed"] == 42
@@ -502,3 +507,13 @@ def test_latencies_are_measured_where_they_are_wanted(tiny_teacher, film_data, t
     result = start.run(config, timed=False, measured=False)
     assert "latency_ms" not in result["student"]
     assert "latency_ms" not in result["teacher"]
+
+
+def test_a_report_that_fails_loses_no_run(tmp_path, caplog):
+    """It is written when the result is there already; what goes wrong is said."""
+    run = finished(tmp_path / "run", rows=20)
+    (run.path / "predictions.parquet").write_text("no table")
+    execute.show(RunFolder(run.path))
+    (record,) = caplog.records
+    assert "its report could not be written (ArrowInvalid: " in record.getMessage()
+    assert not (run.path / "report.html").exists()

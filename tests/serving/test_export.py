@@ -135,7 +135,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(cli, pieces, film_data, tmp_
     monkeypatch.setattr(graphs, "save", save)
     code, out, err = cli("export", pieces, "--data", film_data, "--output", tmp_path / "out")
     assert (code, out) == (2, "")
-    assert "No space left on device" in complaint(err)
+    assert f"{tmp_path / 'out.part'}: the disk is full (" in complaint(err)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,7 @@ import torch
 
 import crild
 from crild.errors import CrildError
-from crild.report.table import result_rows
+from crild.reporting.table import result_rows
 from crild.tasks.registry import TASK_TYPES, task_type_of_labels
 from tests.conftest import WORDS, save_tiny, write_jsonl
 

@@ -39,7 +39,7 @@ def test_nothing_imports_what_it_must_never_import(contract):
         ("objectives", "objectives/rows", "from crild.models.loading import load_model"),
         ("training", "training/distiller", "from crild.methods.registry import METHODS"),
         ("grid", "grid/statistics", "def f():\n    import crild.demo"),
-        ("readers", "report/table", "import crild.training.trainer"),
+        ("readers", "reporting/table", "import crild.training.trainer"),
     ],
 )
 def test_an_import_that_must_not_be_is_found(contract, module, line, tmp_path):

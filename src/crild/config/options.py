@@ -555,6 +555,13 @@ class DiagnoseConfig:
 
 
 @options
+class ReportConfig:
+    """Run"""
+
+    run: Place | None = option(None, "folder of a finished run", required="run", reads="folder")
+
+
+@options
 class PlayConfig:
     """Run, and where its page is"""
 

@@ -1,4 +1,4 @@
-"""The table of a grid as terminal text, Markdown, LaTeX, CSV and one HTML page.
+"""The table of a grid as terminal text, Markdown, LaTeX and CSV.
 
 All of it is a function of the summary alone: no dates, no paths, no timings but what a tuning took, so the same runs
 give the same bytes.
@@ -9,19 +9,16 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from textwrap import fill
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from crild.escaping import escape_markdown, plain
-from crild.files import write_whole
 from crild.grid.space import spelled
 from crild.grid.statistics import TEST
 from crild.grid.table import Block, Found, Row, Summary
@@ -53,17 +50,6 @@ class Column(Generic[R]):
     heading: str
     text: Callable[[R], str]
     value: Callable[[R], float | None] | None = None
-
-
-def write_all(summary: Summary, folder: Path) -> list[Path]:
-    """Write ``table.md``, ``table.tex``, ``table.csv`` and ``table.html``, and ``settings.csv`` of a tuned grid; return
-    their paths."""
-    texts = {"table.md": markdown, "table.tex": latex, "table.csv": csv_text, "table.html": html}
-    if summary.tunings:
-        texts["settings.csv"] = settings_csv
-    for name, render in texts.items():
-        write_whole(folder / name, render(summary))
-    return [folder / name for name in texts]
 
 
 def columns(summary: Summary, metric: str | None, narrow: bool = False) -> list[Column[Row]]:
@@ -344,84 +330,3 @@ def csv_cell(value: Any) -> Any:
         return value
     text = plain(value)
     return "'" + text if text.startswith(FORMULA) else text
-
-
-def html(summary: Summary) -> str:
-    """Return one page that needs nothing else: its style and script are inside."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["plain"] = plain
-    page = environment.get_template("page.html.j2")
-    return page.render(
-        claim=summary.claim,
-        notes=summary.notes,
-        overview=html_table("Overview", overview(summary), overview_rows(summary)),
-        blocks=[html_block(summary, block) for block in summary.blocks],
-        settings=html_table(SETTINGS, SETTINGS_COLUMNS, summary.tunings),
-        test=TEST,
-    )
-
-
-def html_table(title: str, shown: Sequence[Column[R]], rows: Sequence[R]) -> dict[str, Any]:
-    """Return what the page needs of a table: headings, and cells with the number that they are sorted by."""
-    return {
-        "title": title,
-        "headings": [(column.heading, column.value is not None) for column in shown],
-        "rows": [
-            (
-                getattr(row, "role", "method"),
-                [(c.text(row), None if c.value is None else sort_value(c.value(row))) for c in shown],
-            )
-            for row in rows
-        ],
-    }
-
-
-def sort_value(value: float | None) -> str:
-    """Return a number in full; empty where there is none."""
-    return "" if value is None else repr(value)
-
-
-def html_block(summary: Summary, block: Block) -> dict[str, Any]:
-    """Return what the page needs of a block."""
-    size: Column[Row] = Column(
-        "parameters", lambda r: "-" if r.parameters is None else f"{r.parameters:,.0f}", lambda r: r.parameters
-    )
-    seeds = sorted({seed for row in block.rows for seed in row.seeds})
-    names = block.comparison.methods if block.comparison.pairs else ()
-    return {
-        "table": html_table(block.name, [*columns(summary, block.metric), size], block.rows),
-        "notes": block.notes,
-        "pairs_title": pair_summary(block),
-        "pairs": pair_lines(block),
-        "failures": failure_lines(block),
-        "seeds": html_table("", [Column("method", label), *(seed_column(seed) for seed in seeds)], block.rows),
-        "matrix": [(first, [matrix_cell(block, first, second) for second in names]) for first in names],
-        "names": names,
-    }
-
-
-def seed_column(seed: int) -> Column[Row]:
-    """Return the column of one seed; several teachers of a seed share a cell."""
-
-    def scores(row: Row) -> list[float]:
-        return [score for of_seed, score in zip(row.seeds, row.scores, strict=True) if of_seed == seed]
-
-    return Column(
-        f"seed {seed}",
-        lambda r: ", ".join(decimals(score) for score in scores(r)) or "-",
-        lambda r: scores(r)[0] if scores(r) else None,
-    )
-
-
-def matrix_cell(block: Block, first: str, second: str) -> tuple[str, bool]:
-    """Return the text of a pair, and whether it is told apart."""
-    pair = block.comparison.find(first, second)
-    if pair is None:
-        return "", False
-    return f"{signed(pair.difference)} (p {p_text(pair.p)})", pair.told_apart

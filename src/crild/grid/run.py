@@ -13,7 +13,8 @@ from transformers import PreTrainedTokenizerBase
 from crild.console import about, say, warn
 from crild.files import check_folder, room_in, write_whole
 from crild.grid.cells import Outcome, facts_of
-from crild.grid.formats import write_all
+from crild.grid.noise import noise_of
+from crild.grid.page import write_all
 from crild.grid.space import spelled
 from crild.grid.spec import CONTROL, GRID, RESULTS, Cell, Grid, Tuning, as_values, cells, make_grid, read_grid, select
 from crild.grid.table import Summary, summarise
@@ -276,5 +277,5 @@ def write_results(folder: Path, grid: Grid, todo: list[Cell], outcomes: Mapping[
         contents |= {"tuning": tuned, "left_out": out}
     write_whole(folder / RESULTS, json.dumps(contents, indent=1) + "\n")
     summary = summarise(rows, grid.claim, grid.baseline, methods, tuned, out)
-    write_all(summary, folder)
+    write_all(summary, folder, noise_of(students, folder))
     return summary

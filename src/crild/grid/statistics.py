@@ -1,6 +1,6 @@
 """Which methods are told apart: paired over seeds, all pairs of a task and condition at once; average ranks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -201,6 +201,27 @@ def rank(means: Mapping[str, float]) -> dict[str, float]:
     """Return ranks by method: 1 is the highest mean; equal ones (up to rounding) share theirs."""
     values = np.round(np.array(list(means.values())), 12)
     return {m: float(r) for m, r in zip(means, stats.rankdata(-values), strict=True)}
+
+
+def together(names: Sequence[str], apart: Callable[[str, str], bool]) -> list[tuple[int, int]]:
+    """Return first and last place of every longest run of names, in this order, of which no two are told apart."""
+    found: list[tuple[int, int]] = []
+    for first in range(len(names)):
+        last = first
+        while last + 1 < len(names) and not any(apart(each, names[last + 1]) for each in names[first : last + 1]):
+            last += 1
+        if last > first and (not found or last > found[-1][1]):
+            found.append((first, last))
+    return found
+
+
+def critical_difference(methods: int, blocks: int) -> float:
+    """Return by how much average ranks must differ to be told apart: Nemenyi's test at `ALPHA`.
+
+    Source: Demsar 2006, section 3.2.2.
+    """
+    quantile = stats.studentized_range.isf(ALPHA, methods, np.inf) / np.sqrt(2)
+    return float(quantile * np.sqrt(methods * (methods + 1) / (6 * blocks)))
 
 
 def average_ranks(means: Mapping[tuple[str, str], Mapping[str, float]], methods: Sequence[str]) -> Ranks:

@@ -22,13 +22,16 @@ from crild.escaping import escape_markdown
 from crild.files import write_whole
 from crild.methods import find_method
 from crild.paths import is_path
+from crild.reporting.page import standalone
 from crild.run.inputs import Inputs
+from crild.run.picture import scores_picture
 from crild.run.result import Result, Scores
 from crild.run.targets import AGREEMENT
 
 TITLES = {"classification": "Text classifier", "regression": "Text scorer", "multi-label": "Text tagger"}
 HUB_METRICS = {"macro_f1": "f1", "micro_f1": "f1", "matthews": "matthews_correlation", "pearson": "pearsonr",
                "spearman": "spearmanr"}  # fmt: skip
+PICTURE = "scores.svg"
 LICENCE = ("license", "license_name", "license_link")
 
 
@@ -70,6 +73,8 @@ def write_card(
         tags=["crild", "knowledge-distillation", result["method"]],
         **licence,
     )
+    picture = scores_picture(result)
+    write_whole(folder / PICTURE, standalone(picture))
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True
     )
@@ -82,6 +87,8 @@ def write_card(
         student=student,
         teacher=teacher,
         table=cost_table(result.models["control"], student, teacher),
+        picture=PICTURE,
+        picture_says=picture.title,
         classes=classes,
         agreement=result.metric == AGREEMENT,
         shared=inputs.checks.shared,

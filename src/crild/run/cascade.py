@@ -11,7 +11,7 @@ from crild.calibration import expected_calibration_error, fit_temperature
 from crild.errors import CrildError
 from crild.metrics import Measure, paired_interval
 from crild.run.folder import RunFolder
-from crild.run.predictions import RunRows
+from crild.run.predictions import RunRows, confidences
 from crild.shown import Shown
 from crild.tasks.base import TaskType
 from crild.tasks.registry import TASK_TYPES
@@ -248,10 +248,7 @@ def cascade_of(
 
 def calibration_error(task_type: TaskType, logits: np.ndarray, truth: np.ndarray) -> float:
     """Return the expected calibration error of answers; where a row answers for each class, every class counts."""
-    correct = (task_type.answers(logits) == truth).reshape(-1)
-    confidence = task_type.confidence(logits.reshape(-1, 1) if truth.ndim == 2 else logits)
-    assert confidence is not None
-    return expected_calibration_error(confidence, correct)
+    return expected_calibration_error(*confidences(task_type, logits, truth))
 
 
 def cascade(run: str | os.PathLike[str] | RunFolder) -> Cascade:

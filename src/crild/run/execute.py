@@ -39,6 +39,7 @@ from crild.run.inputs import Inputs
 from crild.run.models import Models, fold_teacher
 from crild.run.plan import Plan, PlannedStage
 from crild.run.predictions import predictions_frame
+from crild.run.report import write_report
 from crild.run.result import Result, Scores
 from crild.run.targets import Target, target_of
 from crild.training.distiller import Distiller
@@ -160,7 +161,9 @@ def execute(prepared: Prepared) -> Result:
         folder.refuse_another(prepared.identity)
         if folder.is_finished:  # by another process, in the meantime
             return folder.result
-        folder.start(prepared.identity, plan, {"seed": config.seed, "data_seed": config.data_seed, **more})
+        labels = dict(prepared.inputs.checks.labels)
+        facts = {"seed": config.seed, "data_seed": config.data_seed, "labels": labels, **more}
+        folder.start(prepared.identity, plan, facts)
         return None
 
     with room_in(folder.path), folder.locked():
@@ -192,6 +195,16 @@ def execute(prepared: Prepared) -> Result:
                 say(f"{about(left.minutes())} left")
         models.teacher.eval()
         return score(prepared, {name: model for name, model in trained.items() if model is not None}, clock)
+
+
+def show(folder: RunFolder) -> None:
+    """Write the report of a run that is finished: whatever goes wrong there, the run is not lost."""
+    try:
+        write_report(folder)
+    except Exception as error:
+        warn(
+            f"its report could not be written ({type(error).__name__}: {error}); crild report {folder.path} tries again"
+        )
 
 
 def train_stage(
@@ -409,6 +422,7 @@ def score(prepared: Prepared, models: dict[str, PreTrainedModel], clock: Clock) 
         result = written(prepared, models, read, logits, selected, clock)
         clock.note()
         folder.finish(result, prepared.config.keep_stages)
+        show(folder)
         return result
 
     return on_main(write)

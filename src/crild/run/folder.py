@@ -44,6 +44,8 @@ CONFIG, FACTS, PLAN, RESULT, SECONDS, LOCK, HOLDER = (
 )  # fmt: skip
 PREDICTIONS, SELECTION, OBJECTIVE = "predictions.parquet", "selection.parquet", "objective.safetensors"
 DIAGNOSTICS, TRACKERS, TENSORBOARD = "diagnostics", "trackers.json", "tensorboard"
+REPORT = "report.html"
+SERVED, PROOF = "served", "export.json"  # folder of an export, and the file that tells it
 T = TypeVar("T")
 PACKAGES = ("crild", "torch", "transformers", "datasets", "accelerate", "numpy", "scikit-learn")
 
@@ -163,6 +165,12 @@ class RunFolder:
         return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
     @property
+    def export(self) -> dict[str, Any] | None:
+        """The proof of its export, as `crild.export` wrote it; ``None`` without one."""
+        path = self.path / SERVED / PROOF
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    @property
     def classifier_path(self) -> Path:
         """Where the model is that the run was for: the student, or the teacher of a fine-tuning.
 
@@ -203,6 +211,11 @@ class RunFolder:
         path.parent.mkdir(exist_ok=True)
         write_whole(path, json.dumps(figures, indent=1, allow_nan=False) + "\n")
         return path
+
+    def write_report(self, page: str) -> Path:
+        """Write the page that shows the run; return the file."""
+        write_whole(self.path / REPORT, page)
+        return self.path / REPORT
 
     # ---- a run that is going on ----
 

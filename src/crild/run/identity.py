@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 HUB = "hub:"
-SHIPPED_BESIDE = {".md", ".gitattributes", ".lock"}  # files of a model's folder that change nothing that is computed
+SHIPPED_BESIDE = {".md", ".svg", ".gitattributes", ".lock"}  # files of a model's folder: they change no result
 
 
 def content(name: str, repo_type: str = "model", revision: str | None = None) -> str:

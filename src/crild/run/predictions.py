@@ -42,6 +42,14 @@ def predictions_frame(
     return pd.DataFrame(columns)
 
 
+def confidences(task_type: TaskType, logits: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how sure each answer is, and whether it is right; where a row answers for each class, each counts."""
+    correct = (task_type.answers(logits) == truth).reshape(-1)
+    confidence = task_type.confidence(logits.reshape(-1, 1) if truth.ndim == 2 else logits)
+    assert confidence is not None
+    return confidence, correct
+
+
 @dataclass(frozen=True)
 class RunRows:
     """The rows of a finished run, and what answers to them are scored against.
@@ -69,6 +77,11 @@ class RunRows:
     def answers(self, frame: pd.DataFrame, model: str) -> np.ndarray:
         """Return what a model answered to the rows of a frame: (n,) or (n, C)."""
         return self.task_type.coded(frame[model], self.names)
+
+    def probabilities(self, frame: pd.DataFrame, model: str) -> np.ndarray | None:
+        """Return a model's probabilities of the rows of a frame (n, C); ``None`` where an answer is a number."""
+        column = f"{model}_probabilities"
+        return np.stack(list(frame[column])) if column in frame else None
 
     @classmethod
     def of(cls, run: RunFolder) -> "RunRows":

@@ -42,7 +42,7 @@ def found_again(run: RunFolder, config: TrainConfig, options: Sequence[str] = DA
             config = replace(config, **{option: str(inside)})  # type: ignore[arg-type]
         held = run.facts.get("contents", {}).get(option)
         if held is not None and held.startswith(HUB):  # what is read is what was: the commit, where it was known
-            config = replace(config, **{option: held.removeprefix(HUB)})  # type: ignore[arg-type]
+            config = replace(config, **{option: held.removeprefix(HUB)})
             continue
         holds = content(str(getattr(config, option)))
         if held is not None and held != holds:

@@ -15,13 +15,13 @@ from crild.console import say, warn
 from crild.data.batching import Collator
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
-from crild.files import check_folder, write_folder, write_whole
+from crild.files import check_folder, room_in, write_folder, write_whole
 from crild.metrics import paired_interval
 from crild.models.architecture import model_inputs
 from crild.randomness import own_random_state
 from crild.run.card import write_section
 from crild.run.classifier import Classifier, load_classifier, run_of
-from crild.run.folder import RunFolder
+from crild.run.folder import PROOF, SERVED, RunFolder
 from crild.run.objects import configured
 from crild.serving import int8, onnx, openvino, page
 from crild.serving.confidence import with_confidence
@@ -34,8 +34,6 @@ from crild.serving.session import MODEL, Session
 from crild.serving.timing import threads_of_torch
 from crild.serving.vocabulary import about_vocabulary, too_few, trimmed
 
-PROOF = "export.json"  # tells whose folder it is
-SERVED = "served"  # in a run's folder
 MOST_DIFFERENCE = 1e-4  # of a logit in fp32
 SAMPLE_ROWS, SAMPLE_LENGTH = 3, 11  # of what a graph is traced with: sizes that occur nowhere else in it
 
@@ -120,7 +118,7 @@ def write_export(config: ExportConfig) -> Export:
     warn_of_version()
     job = read(config, run, output)
     found: list[Export] = []
-    with threads_of_torch(config.threads) as threads:
+    with room_in(output.absolute().parent), threads_of_torch(config.threads) as threads:
         write_folder(output, lambda folder: found.append(fill(job, folder, threads)))
     for note in found[0].notes:
         warn(note)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from crild.escaping import escape_markdown, plain
 from crild.files import write_whole
-from crild.report.table import table_of, titled
+from crild.reporting.table import table_of, titled
 from crild.serving.result import Export
 from crild.serving.session import ABOUT
 

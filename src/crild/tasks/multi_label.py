@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from crild.errors import CrildError
-from crild.metrics import Measure, class_scores
+from crild.metrics import class_scores, shared_share
 from crild.tasks.base import LEAST, TaskType, Term
 from crild.tasks.labels import Labels, is_missing
 
@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 HALF = 0.0  # the logit of probability 1/2
 
 
-def f1(average: str) -> Measure:
-    """Return the F1 over all labels of all rows (``micro``), or its mean over classes (``macro``)."""
+def micro_f1(truth: np.ndarray, output: np.ndarray) -> float:
+    """Return the F1 over all labels of all rows."""
+    return shared_share(truth, output)
 
-    def measure(truth: np.ndarray, output: np.ndarray) -> float:
-        from sklearn.metrics import f1_score  # see `crild.metrics`
 
-        return float(f1_score(truth, output, average=average, zero_division=0))
-
-    return measure
+def macro_f1(truth: np.ndarray, output: np.ndarray) -> float:
+    """Return the mean F1 over classes."""
+    return shared_share(truth, output, by_class=True)
 
 
 def subset_accuracy(truth: np.ndarray, output: np.ndarray) -> float:
@@ -45,8 +44,8 @@ class MultiLabel(TaskType):
     default_metric = "micro_f1"
     agreement = "subset_accuracy"
     metrics = {  # noqa: RUF012 (never changed in place)
-        "micro_f1": f1("micro"),
-        "macro_f1": f1("macro"),
+        "micro_f1": micro_f1,
+        "macro_f1": macro_f1,
         "subset_accuracy": subset_accuracy,
     }
 

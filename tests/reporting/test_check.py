@@ -7,7 +7,7 @@ from rich.console import Console
 
 from crild.data.doctor import Cut, check_data, findings
 from crild.data.suspects import Suspect
-from crild.report.check import WIDTH, screen, suspects_table
+from crild.reporting.check import WIDTH, screen, suspects_table
 from tests.data.patients import graded, healthy, listed, task_of
 
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from crild.methods import METHODS
-from crild.report.table import (
+from crild.reporting.table import (
     LEGEND,
     Row,
     class_table,
