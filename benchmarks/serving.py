@@ -7,7 +7,7 @@ served. Then all take turns in one process, with the same number of threads. Som
 times differ by more than 5 %, the machine was not quiet enough, that part of the table is inconclusive, and the exit
 code is 3. The same command goes on where it stopped, and measures such a part again.
 
-    python -m benchmarks.serving [--quick] [--threads 2] [--runs FOLDER] [--output benchmarks/results/serving.json]
+    python -m benchmarks.serving [--quick] [--threads 2] [--runs runs/serving] [--output FILE]
 
 Then `python -m tools.serving_picture` draws docs/serving.svg.
 """
@@ -53,6 +53,7 @@ LIMITS = (0.95, 1.05)  # of a model's time to its own
 TEACHER = "6 layers, full, PyTorch"
 TWICE = (TEACHER, "3 layers, trimmed, ONNX int8")
 INCONCLUSIVE = 3  # exit code
+FIGURES = Path("benchmarks/results/serving.json")
 
 Run = Callable[[dict[str, np.ndarray]], np.ndarray]
 """From inputs (B, L) to logits (B, C)."""
@@ -207,6 +208,7 @@ def long_texts(texts: Sequence[str]) -> list[str]:
 def markdown(result: dict[str, Any]) -> str:
     """Return the page beside the JSON file."""
     cells, machine, versions = result["cells"], result["machine"], result["versions"]
+    tokens = {each["vocabulary"]: each["tokens"] for each in result["models"].values()}
     unsure = [cell for cell, each in cells.items() if not each["conclusive"]]
     ratios = [ratio for each in cells.values() for ratio in each["controls"].values()]
     tried = max(each["tried"] for each in cells.values())
@@ -227,7 +229,7 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         "## Times as fast as the teacher in PyTorch",
         "",
-        "Batch x tokens. With 7,000 tokens of vocabulary (*trimmed*) a model is smaller, and as fast.",
+        f"Batch x tokens. *Full*: {tokens['full']:,} tokens of vocabulary; *trimmed*: {tokens['trimmed']:,}.",
         "",
         *table(result, lambda name, cell: f"{cells[cell]['ms'][TEACHER] / cells[cell]['ms'][name]:.1f}"),
         "",
@@ -316,9 +318,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two depths, two cells, students that learned nothing")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--runs", default="runs/serving", help="folder of what is trained and written")
-    parser.add_argument("--output", default="benchmarks/results/serving.json")
+    parser.add_argument("--runs", help="folder of what is trained and written")
+    parser.add_argument("--output", help="of the figures, beside a page of them")
     options = parser.parse_args()
+    options.runs = options.runs or ("runs/serving-quick" if options.quick else "runs/serving")
+    options.output = options.output or (f"{options.runs}/serving.json" if options.quick else str(FIGURES))
     quiet_libraries()
     with threads_of_torch(options.threads):
         result = measure(options)

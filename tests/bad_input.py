@@ -658,7 +658,7 @@ OPTIONS = {
     "width of a path": distill(
         "not for one of its own PATH", student=lambda t: save_tiny(t.path / "s", layers=2), student_width="16"
     ),
-    "width of a static student": distill("or a static one", student="static", student_width="16"),
+    "width of a static student": distill("or a static one", method="kd", student="static", student_width="16"),
     "layers of a static student": distill("use --method kd", student="static"),
     "heads without width": distill("add --student-width", student_heads="2"),
     "width of a student that heads do not divide": distill("18", student_width="18"),

@@ -157,7 +157,7 @@ def student_run(tmp_path_factory, tiny_teacher, film_data):
 
 
 @pytest.fixture(scope="session")
-def exported(student_run):
+def student_export(student_run):
     """The export in that run's folder."""
     import crild
 

@@ -13,6 +13,8 @@ def checkpoint(tmp_path):
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(bytes(1000))
     (folder / "optimizer.pt").write_bytes(bytes(range(200)))
+    (folder / "shards").mkdir()
+    (folder / "shards/0").write_bytes(bytes(9))
     seal(folder)
     return folder
 
@@ -28,6 +30,7 @@ def flip(file):
     [
         (lambda c: (c / "optimizer.pt").write_bytes(bytes(100)), "optimizer.pt has 100 of 200 bytes", True),
         (lambda c: (c / "model.safetensors").unlink(), "model.safetensors is missing", True),
+        (lambda c: (c / "shards/0").unlink(), "shards/0 is missing", True),
         (lambda c: flip(c / "model.safetensors"), "model.safetensors is not as it was written", False),
         (lambda c: (c / SUMS).unlink(), f"No such file or directory: {'{}'}/{SUMS}", True),
         (lambda c: (c / SUMS).write_text('{"model'), f"{SUMS} cannot be read", True),
@@ -50,4 +53,4 @@ def test_they_are_ordered_by_step(tmp_path):
 
 
 def test_sums_are_of_every_file(checkpoint):
-    assert json.loads((checkpoint / SUMS).read_text()).keys() == {"model.safetensors", "optimizer.pt"}
+    assert json.loads((checkpoint / SUMS).read_text()).keys() == {"model.safetensors", "optimizer.pt", "shards/0"}

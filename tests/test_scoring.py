@@ -9,7 +9,7 @@ from transformers import pipeline
 
 import crild
 from crild.errors import CrildError
-from tests.conftest import save_tiny, write_jsonl
+from tests.conftest import complaint, reviews, save_tiny, write_jsonl
 
 
 def test_evaluate_takes_all_rows_of_a_file_and_any_label_order(tiny_teacher, film_data, tmp_path):
@@ -43,6 +43,24 @@ def test_texts_longer_than_the_model_takes_are_cut(tiny_teacher, tmp_path):
     rows = [{"text": "good film " * 200, "label": "pos"}, {"text": "bad film", "label": "neg"}]
     path = write_jsonl(tmp_path / "long.jsonl", rows)
     assert crild.evaluate(model=tiny_teacher, data=path, max_length=1000)["rows"] == 2
+
+
+def test_the_columns_of_the_run_are_read_where_nobody_names_others(cli, tiny, tmp_path):
+    rows = pd.DataFrame(reviews(60)).rename(columns={"text": "said", "label": "felt"}).assign(other="neg")
+    data = tmp_path / "films.csv"
+    rows.to_csv(data, index=False)
+    run = tmp_path / "run"
+    crild.finetune(base=tiny, data=data, text="said", label="felt", max_steps=1, output=run)
+    code, out, err = cli("evaluate", run, "--data", data, "--json")
+    assert code == 0, err
+    named = crild.evaluate(model=run, data=data, text="said", label="felt")
+    assert (json.loads(out)["rows"], json.loads(out)["score"]) == (60, named["score"])
+    other = crild.evaluate(model=run, data=data, label="other")
+    assert other["score"] == (named.predictions["answer"] == "neg").mean()
+    assert crild.predict(model=run, data=data, output=tmp_path / "a.csv")["rows"] == 60
+    assert complaint(cli("evaluate", run, "--data", data, "--label", "flet")[2]).startswith(
+        f"crild: error: {data}: there is no column 'flet' (did you mean 'felt'?)"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -86,8 +86,8 @@ def check(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -104,6 +104,7 @@ def diagnose(
     budget: float = 160.0,
     rows: int = 128,
     seed: int = 42,
+    plugin: str | PathLike[str] | None = None,
 ) -> Diagnosis:
     """Look at finished runs: gaps, memorised flips, layers, noise on the weights, curvature, loss surfaces.
 
@@ -127,6 +128,7 @@ def diagnose(
         budget: seconds that a run may take; what does not fit is named
         rows: rows of each split that are passed over many times; eight times as many training rows where something is fitted on them
         seed: seed of rows, noise and directions
+        plugin: the plugin that a run was made with, to be run again (default: none is run)
     """
     ...
 
@@ -184,9 +186,11 @@ def distill(
     epochs: int | None = None,
     max_steps: int | None = None,
     accumulation: int = 1,
-    save_steps: int = 100,
+    save_minutes: float = 5.0,
+    save_steps: int | None = None,
     keep: Literal['best', 'last', 'average'] = 'best',
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'auto',
+    gradient_checkpointing: bool = False,
     seed: int = 42,
     finetune_epochs: int | None = None,
     finetune_learning_rate: float | None = None,
@@ -199,6 +203,7 @@ def distill(
     kd_batch_size: int | None = None,
     output: str | PathLike[str] | None = None,
     keep_stages: bool = False,
+    report_to: str | None = None,
     cache: str | PathLike[str] | None = None,
     track_validation: bool = False,
 ) -> Result:
@@ -238,8 +243,8 @@ def distill(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -276,9 +281,11 @@ def distill(
         epochs: epochs of every stage that has no own setting (default: the preset's)
         max_steps: a cap on the optimiser steps of each stage (default: none)
         accumulation: micro-batches of one optimiser step; more of them need less memory
-        save_steps: steps between checkpoints, which a killed stage resumes from
+        save_minutes: minutes between checkpoints, which a killed stage resumes from
+        save_steps: steps between checkpoints instead of minutes (default: as --save-minutes says)
         keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
-        precision: of training passes; scores are always fp32
+        precision: of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are always fp32
+        gradient_checkpointing: compute activations again in the backward pass: less memory, about a third more time
         seed: seed of training
         finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
         finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
@@ -291,6 +298,7 @@ def distill(
         kd_batch_size: batch size of stage 2 (default: quick 32, paper 16)
         output: folder of the run: models, scores and logs
         keep_stages: keep the weights that each stage ended with, not the finished models alone
+        report_to: trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas (default: none)
         cache: folder of teacher outputs, may be shared by runs (default: inside the run's folder)
         track_validation: also score validation at every evaluation, to report the best of them beside the score; chooses nothing
     """
@@ -345,8 +353,8 @@ def evaluate(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         compare: a second classifier, such as the teacher, scored on the same rows (default: none)
         predictions: file (.csv, .jsonl, .parquet) of every scored row and what is answered (default: none)
         overwrite: replace an earlier file of that name
@@ -405,15 +413,15 @@ def export(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         data: rows to prove the export on (default: the held-out rows of a run)
         output: folder of the export (default: served, in the folder of a run)
         overwrite: replace an earlier export there
         format: of the model's file
         quantize: int8: weights of 8 bits, by the scheme that agrees best on rows that are not reported
         trim_vocabulary: tokens that are kept: those of TEXTS (a file or folder as --supplementary takes), auto (those of the run's training, selection and supplementary texts, or of --data's), or the SIZE most frequent of auto's; always special tokens and single characters (default: all)
-        tolerance: score that int8 may lose; where it loses more, the fp32 file is kept beside it
+        tolerance: score that int8 may lose; where it loses more, the fp32 file is kept beside it (where a trimmed vocabulary does, that is said)
         threads: threads of every model that is timed (default: as many as PyTorch takes)
     """
     ...
@@ -444,15 +452,18 @@ def finetune(
     epochs: int | None = None,
     max_steps: int | None = None,
     accumulation: int = 1,
-    save_steps: int = 100,
+    save_minutes: float = 5.0,
+    save_steps: int | None = None,
     keep: Literal['best', 'last', 'average'] = 'best',
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'auto',
+    gradient_checkpointing: bool = False,
     seed: int = 42,
     finetune_epochs: int | None = None,
     finetune_learning_rate: float | None = None,
     finetune_batch_size: int | None = None,
     output: str | PathLike[str] | None = None,
     keep_stages: bool = False,
+    report_to: str | None = None,
 ) -> Result:
     """Fine-tune an encoder on a task; write a run directory with ``teacher/``.
 
@@ -480,8 +491,8 @@ def finetune(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -490,15 +501,18 @@ def finetune(
         epochs: epochs of every stage that has no own setting (default: the preset's)
         max_steps: a cap on the optimiser steps of each stage (default: none)
         accumulation: micro-batches of one optimiser step; more of them need less memory
-        save_steps: steps between checkpoints, which a killed stage resumes from
+        save_minutes: minutes between checkpoints, which a killed stage resumes from
+        save_steps: steps between checkpoints instead of minutes (default: as --save-minutes says)
         keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
-        precision: of training passes; scores are always fp32
+        precision: of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are always fp32
+        gradient_checkpointing: compute activations again in the backward pass: less memory, about a third more time
         seed: seed of training
         finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
         finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
         finetune_batch_size: batch size of fine-tuning (default: quick 16, paper 16)
         output: folder of the run: models, scores and logs
         keep_stages: keep the weights that each stage ended with, not the finished models alone
+        report_to: trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas (default: none)
     """
     ...
 
@@ -548,9 +562,11 @@ def frontier(
     epochs: int | None = None,
     max_steps: int | None = None,
     accumulation: int = 1,
-    save_steps: int = 100,
+    save_minutes: float = 5.0,
+    save_steps: int | None = None,
     keep: Literal['best', 'last', 'average'] = 'best',
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'auto',
+    gradient_checkpointing: bool = False,
     seed: int = 42,
     finetune_epochs: int | None = None,
     finetune_learning_rate: float | None = None,
@@ -563,6 +579,7 @@ def frontier(
     kd_batch_size: int | None = None,
     output: str | PathLike[str] | None = None,
     keep_stages: bool = False,
+    report_to: str | None = None,
     workers: str = '1',
     address: str | None = None,
     students: str | None = None,
@@ -604,8 +621,8 @@ def frontier(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -635,9 +652,11 @@ def frontier(
         epochs: epochs of every stage that has no own setting (default: the preset's)
         max_steps: a cap on the optimiser steps of each stage (default: none)
         accumulation: micro-batches of one optimiser step; more of them need less memory
-        save_steps: steps between checkpoints, which a killed stage resumes from
+        save_minutes: minutes between checkpoints, which a killed stage resumes from
+        save_steps: steps between checkpoints instead of minutes (default: as --save-minutes says)
         keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
-        precision: of training passes; scores are always fp32
+        precision: of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are always fp32
+        gradient_checkpointing: compute activations again in the backward pass: less memory, about a third more time
         seed: seed of training
         finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
         finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
@@ -650,6 +669,7 @@ def frontier(
         kd_batch_size: batch size of stage 2 (default: quick 32, paper 16)
         output: folder of the run: models, scores and logs
         keep_stages: keep the weights that each stage ended with, not the finished models alone
+        report_to: trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas (default: none)
         workers: runs at a time: a number of local processes, or ray
         address: of a running Ray cluster (default: a local one)
         students: as `crild distill --student` takes them, separated by spaces (default: static, and 1, 2, a third and half of the teacher's layers)
@@ -704,8 +724,8 @@ def predict(
         text: text column (default: recognised by common names)
         text_pair: second text column of a text pair (default: recognised by common names)
         max_length: tokens kept of a row (default: 128; CoLA and SST-2 64)
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         output: file (.csv, .jsonl, .parquet) of every row and its answer
         overwrite: replace an earlier file of that name
     """
@@ -793,8 +813,8 @@ def suspicious(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -856,9 +876,11 @@ def tune(
     epochs: int | None = None,
     max_steps: int | None = None,
     accumulation: int = 1,
-    save_steps: int = 100,
+    save_minutes: float = 5.0,
+    save_steps: int | None = None,
     keep: Literal['best', 'last', 'average'] = 'best',
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto',
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16'] = 'auto',
+    gradient_checkpointing: bool = False,
     seed: int = 42,
     finetune_epochs: int | None = None,
     finetune_learning_rate: float | None = None,
@@ -871,6 +893,7 @@ def tune(
     kd_batch_size: int | None = None,
     output: str | PathLike[str] | None = None,
     keep_stages: bool = False,
+    report_to: str | None = None,
     cache: str | PathLike[str] | None = None,
     track_validation: bool = False,
     trials: int = 20,
@@ -906,8 +929,8 @@ def tune(
         metric: such as accuracy, macro_f1, matthews or pearson; a name that is none lists those of the task (default: the data's own, or the task's)
         validation: data to score on, or held-out: 20 % of train (default: the source's dev split, else held-out)
         data_seed: seed of splits, apart from the training seed
-        trust_remote_code: allow code that comes with a hub model
-        revision: branch, tag or commit of models on the hub (default: their main branch)
+        trust_remote_code: run code that comes with a model; of one on the hub, only of the commit that --revision names
+        revision: branch, tag or commit of models on the hub; one model's own is NAME@REVISION (default: their main branch)
         train_rows: train on so many rows, drawn with the data seed (selection is among them) (default: all)
         imbalance: rarest class as a share of the most frequent one, by leaving rows out (default: as it is)
         label_noise: share of training labels replaced by another one, with the data seed
@@ -944,9 +967,11 @@ def tune(
         epochs: epochs of every stage that has no own setting (default: the preset's)
         max_steps: a cap on the optimiser steps of each stage (default: none)
         accumulation: micro-batches of one optimiser step; more of them need less memory
-        save_steps: steps between checkpoints, which a killed stage resumes from
+        save_minutes: minutes between checkpoints, which a killed stage resumes from
+        save_steps: steps between checkpoints instead of minutes (default: as --save-minutes says)
         keep: weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last one, or the average over the epochs that end in the last half of its steps
-        precision: of training passes; scores are always fp32
+        precision: of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are always fp32
+        gradient_checkpointing: compute activations again in the backward pass: less memory, about a third more time
         seed: seed of training
         finetune_epochs: epochs of fine-tuning on labels (default: quick 10 (up to 1,500 rows) or 4 (up to 10,000 rows) or 2, paper 20 (up to 1,500 rows) or 4)
         finetune_learning_rate: learning rate of fine-tuning (default: quick 0.0001, paper 2e-05)
@@ -959,6 +984,7 @@ def tune(
         kd_batch_size: batch size of stage 2 (default: quick 32, paper 16)
         output: folder of the run: models, scores and logs
         keep_stages: keep the weights that each stage ended with, not the finished models alone
+        report_to: trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas (default: none)
         cache: folder of teacher outputs, may be shared by runs (default: inside the run's folder)
         track_validation: also score validation at every evaluation, to report the best of them beside the score; chooses nothing
         trials: runs in all, those of earlier starts included

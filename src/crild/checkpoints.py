@@ -13,6 +13,11 @@ def checkpoints(stage: Path) -> list[Path]:
     return sorted(stage.glob(f"{PREFIX}*"), key=step_of)
 
 
+def steps_done(stage: Path) -> int:
+    """Return the optimiser steps that are safe in a whole checkpoint."""
+    return next((step_of(each) for each in reversed(checkpoints(stage)) if flaw(each) is None), 0)
+
+
 def step_of(checkpoint: Path) -> int:
     """Return the optimiser steps that a checkpoint was written after."""
     return int(checkpoint.name.removeprefix(PREFIX))
@@ -20,8 +25,11 @@ def step_of(checkpoint: Path) -> int:
 
 def seal(checkpoint: Path) -> None:
     """Note bytes and SHA-256 of every file of a checkpoint that is complete."""
-    files = sorted(file for file in checkpoint.iterdir() if file.is_file())
-    sums = {file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)} for file in files}
+    files = sorted(file for file in checkpoint.rglob("*") if file.is_file())  # a sharded optimiser has a folder
+    sums = {
+        file.relative_to(checkpoint).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256(file)}
+        for file in files
+    }
     (checkpoint / SUMS).write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
 
 

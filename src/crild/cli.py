@@ -9,6 +9,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +33,12 @@ from crild.config import (
 )
 from crild.config.arguments import check_paths, parse
 from crild.config.student import student_path
+from crild.config.trackers import parse_trackers
 from crild.errors import CrildError, nearest
 from crild.escaping import plain
+from crild.files import FULL
 from crild.methods import METHODS, find_method
-from crild.processes import GONE, is_first_to_fail, is_main, launched, leave, lost_another, refuse_several
+from crild.processes import GONE, is_first_to_fail, is_main, launched, leave, lost_another, part, refuse_several
 
 SWITCHES = {
     "json": "print the result as JSON on stdout, and nothing else there",
@@ -58,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with into():
             code = run(arguments)
         sys.stdout.flush()
+        if launched() > 1:
+            part()
         return code
     except BrokenPipeError:  # `crild ... | head`: its reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
@@ -75,7 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             leave(2)
         return 2
     except KeyboardInterrupt:
-        print("crild: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        if is_main():
+            print("crild: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        if launched() > 1:
+            leave(130)
         return 130
 
 
@@ -133,19 +141,20 @@ def version() -> str:
     return __version__
 
 
-def begin(what: str, data: DataConfig | None = None) -> None:
+def begin(what: str, data: DataConfig | None = None, known_later: bool = False) -> None:
     """Say at once what is going on; then load the libraries, which takes seconds, and keep them quiet.
 
     Args:
         what: is going on.
         data: whose columns are looked at before torch is loaded.
+        known_later: a model that is a run knows the columns that nobody names.
     """
     if is_main():
         print(f"crild {version()}: {what}", file=sys.stderr, flush=True)
     if data is not None:
         from crild.data.columns import refuse_columns
 
-        refuse_columns(data)
+        refuse_columns(data, known_later)
     from crild.console import quiet_libraries
 
     quiet_libraries()
@@ -154,7 +163,8 @@ def begin(what: str, data: DataConfig | None = None) -> None:
 def failure(error: Exception) -> str | None:
     """Return what the user is told of an error; ``None``: it is crild's own mistake."""
     if isinstance(error, OSError) and error.filename is not None:  # a full disk, missing rights, too long a name
-        return f"{error.filename}: {(error.strerror or '').lower()}"
+        cure = "; make room, and the same command goes on" if error.errno in FULL else ""
+        return f"{error.filename}: {(error.strerror or '').lower()}{cure}"
     if isinstance(error, (CrildError, OSError)):
         return str(error)
     return GONE if launched() > 1 and lost_another(error) else None
@@ -195,6 +205,7 @@ def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
     """`crild distill` and `crild finetune`."""
     if switches.verbose and not switches.dry_run:
         raise CrildError("--verbose would do nothing without --dry-run")
+    parse_trackers(config.report_to)
     begin(f"reading {config.data}", config)
     from crild.run import start
 
@@ -217,7 +228,8 @@ def train(config: DistillConfig | FinetuneConfig, switches: Any) -> int:
         else:
             print("\n".join(paragraph(f"{name:8}", plain(text)) for name, text in start.outline(prepared).items()))
         return 0
-    result = start.run(config)
+    with redirect_stdout(sys.stderr):  # some trackers print
+        result = start.run(config)
     if is_main():
         show(result.to_dict(), switches.json)
     return 0
@@ -256,6 +268,7 @@ def compare(config: CompareConfig, switches: Any) -> int:
 def frontier(config: FrontierConfig, switches: Any) -> int:
     """`crild frontier`."""
     find_method(config.method)
+    parse_trackers(config.report_to)
     begin(f"reading {config.data}", config)
     from crild.pareto.find import FOUND, PICTURE
     from crild.pareto.find import frontier as find
@@ -272,6 +285,7 @@ def frontier(config: FrontierConfig, switches: Any) -> int:
 def tune(config: TuneConfig, switches: Any) -> int:
     """`crild tune`."""
     find_method(config.method)
+    parse_trackers(config.report_to)
     begin(f"reading {config.data}", config)
     from crild.search import show as show_trials
     from crild.search import tune as search
@@ -286,7 +300,7 @@ def tune(config: TuneConfig, switches: Any) -> int:
 
 def evaluate(config: EvaluateConfig, switches: Any) -> int:
     """`crild evaluate MODEL --data PATH`."""
-    begin(f"reading {config.data}", None if config.validation else config)  # else data is not read
+    begin(f"reading {config.data}", None if config.validation else config, True)  # else data is not read
     from crild.console import warn
     from crild.scoring import evaluate as score
 
@@ -337,7 +351,7 @@ def export(config: ExportConfig, switches: Any) -> int:
     from crild.serving.packages import refuse_missing
 
     refuse_missing(config)
-    begin(f"exporting {config.model}", config if config.data and not config.validation else None)
+    begin(f"exporting {config.model}", config if config.data and not config.validation else None, True)
     from crild.serving.export import export as serve
     from crild.serving.page import screen
 

@@ -11,6 +11,10 @@ class CrildError(ValueError):
     """
 
 
+class InUse(CrildError):
+    """A folder that another process works in, for now."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the known word nearest to ``word``, or an empty string."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

@@ -24,26 +24,35 @@ if TYPE_CHECKING:
     from torch import nn
 
 INPUTS = "inputs"  # folder of what was given in memory
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # In the words of safetensors and of torch, which say it without a number.
-FULL_SAID = ("No space left on device", "PytorchStreamWriter failed", "unexpected pos", "iostream error")
+FULL_SAID = (
+    "No space left on device",
+    "PytorchStreamWriter failed",
+    "unexpected pos",
+    "iostream error",
+    "File too large",
+)
 MEGABYTE = 1_000_000
 
 
 @contextmanager
-def whole(path: Path, ending: str = ".part") -> Iterator[Path]:
+def whole(path: Path) -> Iterator[Path]:
     """Give another name to write a file under; renamed, it is never seen half-written, and what failed leaves nothing.
 
-    Args:
-        path: of the file.
-        ending: of the other name.
+    The name is this process's own: several may write the same file, as runs do that share a cache.
+
+    Raises:
+        OSError: it cannot be written, for want of space or rights; it names the file.
     """
-    part = path.with_name(path.name + ending)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield part
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 
 
@@ -124,6 +133,13 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
+def clear_parts(folder: Path) -> None:
+    """Remove the half-written files that killed processes have left in a run's folder; no other may work in it."""
+    for part in (*folder.glob("*.part"), *folder.glob("stages/*/*.part")):
+        if part.is_file():
+            part.unlink(missing_ok=True)
+
+
 def save_weights(path: Path, model: "nn.Module") -> None:
     """Save a module's tensors, whole or not at all."""
     from safetensors.torch import save_file
@@ -164,7 +180,7 @@ def write_array(path: Path, array: "np.ndarray") -> None:
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with room_in(path.parent, array.nbytes), whole(path, f".{os.getpid()}.part") as part:
+    with room_in(path.parent, array.nbytes), whole(path) as part:
         save_file({"array": torch.from_numpy(array)}, part)
 
 

@@ -1,5 +1,6 @@
 """What a name can mean on the Hugging Face hub, found out in seconds: loaders retry for most of a minute."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundErro
 from crild.paths import is_path
 
 NAMES = {"dataset": "data set", "model": "model"}
+COMMIT = re.compile("[0-9a-f]{40}")
 SECONDS = 5.0  # that the hub has to answer
 
 
@@ -42,14 +44,49 @@ def absent(name: str, repo_type: str, revision: str | None = None) -> str | None
 
 
 @cache
-def ask(name: str, repo_type: str, revision: str | None) -> None:
-    """Ask the hub for a repository, once: one short request without retries."""
-    HfApi().repo_info(name, repo_type=repo_type, revision=revision, timeout=SECONDS)
+def ask(name: str, repo_type: str, revision: str | None) -> str | None:
+    """Ask the hub for a repository, once: one short request without retries; return the commit that it has there."""
+    commit: str | None = HfApi().repo_info(name, repo_type=repo_type, revision=revision, timeout=SECONDS).sha
+    return commit
+
+
+def pinned(name: str, revision: str | None = None) -> tuple[str, str | None]:
+    """Return a name on the hub and the revision that it is wanted in: ``owner/name@REVISION`` goes before ``revision``.
+
+    A path stays as it is, and has none.
+    """
+    if Path(name).expanduser().exists() or is_path(name):
+        return name, revision
+    bare, _, own = name.partition("@")
+    return bare, own or revision
+
+
+def commit(name: str, repo_type: str, revision: str | None = None) -> str | None:
+    """Return the commit that a revision (``None``: ``main``) of a name on the hub is now: what the hub says, else what
+    the cache on this machine has; ``None`` where neither knows it."""
+    if COMMIT.fullmatch(revision or ""):
+        return revision
+    if not constants.is_offline_mode():
+        try:
+            return ask(name, repo_type, revision)
+        except Exception:  # it does not answer: what is in the cache is what will be loaded
+            pass
+    noted = folder_of(name, repo_type) / "refs" / (revision or "main")
+    try:
+        found = noted.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found if COMMIT.fullmatch(found) else None
+
+
+def folder_of(name: str, repo_type: str) -> Path:
+    """Return where the hub's cache on this machine has a repository."""
+    return Path(constants.HF_HUB_CACHE) / f"{repo_type}s--{name.replace('/', '--')}"
 
 
 def cached(name: str, repo_type: str) -> bool:
     """Whether the hub's cache on this machine knows a repository."""
-    return (Path(constants.HF_HUB_CACHE) / f"{repo_type}s--{name.replace('/', '--')}").is_dir()
+    return folder_of(name, repo_type).is_dir()
 
 
 def model_card(name: str, revision: str | None = None) -> Path | None:

@@ -36,7 +36,7 @@ def predict(
         rows, Collator(tokenizer), batch_size, share(numbers) if together else numbers
     ):
         inputs = {name: x.to(device) for name, x in model_inputs(batch, model).items()}
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(device, precision):
             answered.append((chosen, model(**inputs).logits.float().cpu().numpy()))
     model.train(training)
     out = np.zeros((len(rows), int(model.config.num_labels or 0)), np.float32)
@@ -44,6 +44,12 @@ def predict(
         for chosen, logits in part:
             out[chosen] = logits
     return out
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return a context in which passes run in ``precision``: ``fp32``, ``bf16`` or ``fp16``."""
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32")
 
 
 def parameters(model: PreTrainedModel) -> int:

@@ -181,7 +181,7 @@ def answer(config: PredictConfig) -> dict[str, Any]:
     assert config.output is not None
     refuse_answers("--output", config.output, config.overwrite)
     classifier = load_classifier(config.model, "model", config)
-    rows, notes = load_unlabelled(config)
+    rows, notes = load_unlabelled(config, classifier.reads)
     columns = classifier.columns("answer", classifier.logits(rows, config.max_length))
     write_frame(Path(config.output), pd.DataFrame(texts_frame(rows) | columns))
     result = {"output": config.output, "rows": len(rows), "model": classifier.path, "notes": notes}

@@ -1,6 +1,7 @@
 """`tune`: search a method's settings with Optuna, on splits carved from the training data."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import yaml
 from transformers import PreTrainedTokenizerBase
 
 from crild.config import DistillConfig, FinetuneConfig, TuneConfig, as_dict, option_names, takes
+from crild.config.student import is_static
 from crild.data.task import load_task
 from crild.errors import CrildError
 from crild.files import check_folder, write_whole
@@ -17,12 +19,14 @@ from crild.grid.space import Range, read_space, read_text, spelled
 from crild.grid.spec import Cell, teacher_cell
 from crild.grid.study import load_optuna, records, run_trials
 from crild.methods import Method, find_method
+from crild.processes import refuse_several
 from crild.randomness import own_random_state
+from crild.run.folder import RunFolder
 from crild.run.identity import CHANGES_NOTHING, check_output
 from crild.run.objects import configured
 
 BEST, OPTIONS = "best.yaml", "tune.yaml"
-RATES, WEIGHTS = "1e-5:1e-3", "0.01:1"
+RATES, STATIC_RATES, WEIGHTS = "1e-5:1e-3", "3e-4:3e-2", "0.01:1"
 
 
 @takes(TuneConfig)
@@ -48,6 +52,7 @@ def tune(
     Raises:
         CrildError: the search cannot be run, or no trial succeeded.
     """
+    refuse_several("crild.tune")
     load_optuna("crild tune")
     with configured(
         TuneConfig, config, options, tokenizer, lambda sound: check_folder(sound.output, OPTIONS, "search"), OPTIONS
@@ -64,7 +69,22 @@ def search(config: TuneConfig) -> dict[str, Any]:
     folder = check_output(config.output, mine, OPTIONS, "search")
     trained = has_teacher(config)
     load_task(replace(config, validation="held-out"))  # what cannot be read is told before anything is written
-    folder.mkdir(parents=True, exist_ok=True)
+    with RunFolder(folder).locked():
+        return search_in(folder, config, mine, space, trained)
+
+
+def search_in(
+    folder: Path, config: TuneConfig, mine: Mapping[str, Any], space: dict[str, Range], trained: bool
+) -> dict[str, Any]:
+    """Search in a folder that no other process searches in.
+
+    Args:
+        folder: of the search.
+        config: its options.
+        mine: those that make it this search.
+        space: what is searched.
+        trained: a fine-tuned teacher was given.
+    """
     write_whole(folder / OPTIONS, yaml.safe_dump(mine, sort_keys=False))
     passed_on = [name for name in option_names(DistillConfig) if name not in ("output", "cache")]
     common = {name: getattr(config, name) for name in passed_on if getattr(config, name) is not None}
@@ -89,7 +109,8 @@ def search_space(config: TuneConfig, method: Method) -> dict[str, Range]:
     if config.search is not None:
         return read_space(read_text(config.search), "--search")
     kinds = dict.fromkeys(phase.preset_key for phase in method.phases(config.schedule))
-    default = {f"{kind}_learning_rate": RATES for kind in kinds}
+    rates = STATIC_RATES if is_static(config.student) else RATES
+    default = {f"{kind}_learning_rate": rates for kind in kinds}
     return read_space(default | ({"consistency": WEIGHTS} if method.consistency else {}), "--search")
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from crild.config import FinetuneConfig
-from crild.data.columns import normalise
+from crild.config import DataConfig, FinetuneConfig
+from crild.data.columns import normalise, with_usual
 from crild.data.sources import read_source
 from crild.data.task import load_texts
 from crild.errors import CrildError
@@ -41,6 +41,26 @@ def test_columns_named_for_data_do_not_bind_other_files(tmp_path):
     plain = write(tmp_path / "s.csv", "review", "one", "two")
     texts, _ = load_texts(FinetuneConfig(data=str(data), text="a", text_pair="b", label="c"), str(plain))
     assert texts["text"][:] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("named", "columns", "expected"),
+    [
+        ({}, "a b c d", ("a", "b", "c")),
+        ({"label": "d"}, "a b c d", ("a", "b", "d")),
+        ({"text": "d"}, "a b c d", ("d", None, "c")),
+        ({"text": "c"}, "a b c d", ("c", None, None)),  # the run's label is a text here
+        ({"label": "b"}, "a b c", (None, None, "b")),
+        ({}, "a c", (None, None, "c")),  # a second text alone is missing: the two belong together
+        ({}, "x y", (None, None, None)),
+    ],
+)
+def test_a_runs_columns_stand_in_where_nobody_names_any_and_the_data_has_them(named, columns, expected):
+    usual = {"text": "a", "text_pair": "b", "label": "c"}
+    found = with_usual(DataConfig(**named), usual, columns.split())
+    assert (found.text, found.text_pair, found.label) == expected
+    several = with_usual(DataConfig(), {"label": "cheap,late"}, ["text", "cheap", "late"])
+    assert several.label == "cheap,late"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from transformers import BertForSequenceClassification
 
 from crild.cli import main
+from crild.config.presets import STATIC_RATE
 from crild.errors import CrildError
 from crild.grid.cells import Outcome
 from crild.grid.run import compare, write_results
@@ -47,6 +48,22 @@ def test_a_grid_ends_in_one_table_in_every_format(done):
     assert all(r["best_validation"] >= r["score"] for r in good)
     assert len(list(out.glob("teachers/*/result.json"))) == 2
     assert not list(out.glob("runs/**/student/model.safetensors"))  # scores and logs stay, weights go
+
+
+def test_a_static_student_is_one_more_method_of_a_grid(tiny, film_data, tmp_path):
+    small = {name: value for name, value in SMALL.items() if name != "student"}
+    made = grid(tasks={"films": str(film_data)}, methods={"kd": {}, "static": {"method": "kd", "student": "static"}},
+                seeds=[1], options={"base": str(tiny), "student": 2, **small})  # fmt: skip
+    (tmp_path / "grid.yaml").write_text(json.dumps(made))
+    out = tmp_path / "out"
+    assert main(["compare", str(tmp_path / "grid.yaml"), "--output", str(out), "--only", "films, full, static, *"]) == 0
+    [run] = [each for each in json.loads((out / "results.json").read_text())["runs"] if each["method"] == "static"]
+    assert run["status"] == "done"
+    result = json.loads((out / run["folder"] / "result.json").read_text())
+    assert (result["student"]["layers"], result["student"]["score"]) == (0, run["score"])
+    [stage] = json.loads((out / run["folder"] / "plan.json").read_text())["stages"]
+    assert stage["settings"]["learning_rate"] == STATIC_RATE
+    assert "static" in (out / "table.md").read_text()
 
 
 def test_a_part_of_a_grid_has_the_numbers_of_the_whole(done, tmp_path):

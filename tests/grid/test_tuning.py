@@ -12,12 +12,22 @@ import yaml
 from crild.cli import main
 from crild.config.declare import choices_of
 from crild.config.options import DistillConfig
+from crild.config.presets import STATIC_RATE
 from crild.errors import CrildError
 from crild.grid import tuning as module
 from crild.grid.cells import Outcome, configure
 from crild.grid.run import compare
 from crild.grid.spec import SHARE, Tuning, cells, make_grid, read_grid
-from crild.grid.tuning import divided, left_out, run_tuning, search_space, settings_of, trial_cell, with_settings
+from crild.grid.tuning import (
+    STATIC_RATES,
+    divided,
+    left_out,
+    run_tuning,
+    search_space,
+    settings_of,
+    trial_cell,
+    with_settings,
+)
 from crild.methods import METHODS
 from crild.run.folder import RunFolder
 from crild.run.plan import Facts, plan_distillation
@@ -78,7 +88,9 @@ def test_every_method_searches_the_same_where_it_acts():
     assert space("kd") == {"kd_learning_rate": RATES, "student_head": ["fresh", "teacher"], "keep": keep}
     assert space("ft") == {"finetune_learning_rate": RATES, "keep": keep}
     assert space("kd", student_width=16)["student_head"] == ["fresh"]
-    assert space("kd", student="static")["student_head"] == ["fresh"]
+    static = space("kd", student="static")
+    assert static == {"kd_learning_rate": STATIC_RATES, "student_head": ["fresh"], "keep": keep}
+    assert STATIC_RATES[0] < STATIC_RATE < STATIC_RATES[1]
     assert set(space("minilm", schedule="paper")) == set(space("minilm")) - {"kd_learning_rate"} | {
         "finetune_learning_rate"
     }

@@ -11,7 +11,7 @@ from crild.serving import timing
 def test_rounds_go_through_the_rows_and_times_are_milliseconds(monkeypatch):
     """By a clock that only the models move: a real one says nothing on a busy machine."""
     seen, now = [], [0.0]
-    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=lambda _: None))
 
     def taking(seconds):
         def call():

@@ -46,7 +46,7 @@ def serving(folder):
 
 
 @pytest.fixture(scope="module")
-def server(student_run, exported):
+def server(student_run, student_export):
     with serving(student_run) as running:
         yield running
 

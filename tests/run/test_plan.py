@@ -42,7 +42,7 @@ def test_hard_labels_and_temperature_override_a_schedule():
     assert (recipe.distillation, recipe.task, recipe.temperature, recipe.intermediate_weight) == (0.75, 0.25, 5, 1.0)
 
 
-def test_a_static_student_has_a_rate_of_its_own_and_its_teacher_has_not():
+def test_a_static_student_has_a_rate_of_its_own_and_its_teacher_has_not(tmp_path):
     def rates(**options):
         stages = plan(replace(FACTS, teacher_is_trained=False), method="kd", **options).stages
         return {stage.name: stage.settings.learning_rate for stage in stages}
@@ -50,6 +50,9 @@ def test_a_static_student_has_a_rate_of_its_own_and_its_teacher_has_not():
     assert rates(student="static") == {"teacher": 1e-4, "kd": STATIC_RATE, "control": STATIC_RATE}
     assert rates(student="static", kd_learning_rate=0.5) == {"teacher": 1e-4, "kd": 0.5, "control": STATIC_RATE}
     assert rates() == {"teacher": 1e-4, "kd": 1e-4, "control": 1e-4}
+    for kind, rate in (("crild-static", STATIC_RATE), ("bert", 1e-4)):  # one of its own, given as a path
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+        assert rates(student=str(tmp_path)) == {"teacher": 1e-4, "kd": rate, "control": rate}
 
 
 @pytest.mark.parametrize(("method", "schedule", "stage"), [("l-ild", "two-stage", "kd"), ("pkd", "paper", "joint")])

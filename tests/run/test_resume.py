@@ -7,15 +7,18 @@ import signal
 
 import pytest
 
+from crild.run.status import status_of
 from tests.conftest import reviews, write_jsonl
 from tests.processes import Running
+from tools import kills
 
 
-def command(output, teacher, data, *more):
+def command(output, encoder, data, *more):
+    """Three stages: the encoder becomes a teacher, then its intermediate layers are distilled, then its logits."""
     return [
-        "distill", "--teacher", teacher, "--data", data, "--student", "2", "--method", "cr-ild", "--output", output,
-        "--ild-epochs", "3", "--kd-epochs", "3", "--ild-batch-size", "16", "--kd-batch-size", "16", "--ema",
-        "--save-steps", "3", "--no-control", *more,
+        "distill", "--teacher", encoder, "--data", data, "--student", "2", "--method", "cr-ild", "--output", output,
+        "--epochs", "3", "--finetune-batch-size", "16", "--ild-batch-size", "16", "--kd-batch-size", "16", "--ema",
+        "--save-steps", "3", "--no-control", "--precision", "fp32", *more,
     ]  # fmt: skip
 
 
@@ -36,52 +39,86 @@ def data(tmp_path_factory):
     return folder
 
 
+class Forked:
+    """A process of `tests.processes`, as `tools.kills` kills it."""
+
+    def __init__(self, arguments):
+        self.running = Running(arguments)
+
+    def over(self, seconds):
+        self.running.process.join(min(seconds, 600))
+        return self.running.process.exitcode is not None
+
+    def kill(self):
+        self.running.process.kill()
+        self.running.process.join()
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, tiny_teacher, data):
-    """99 training rows: 7 steps an epoch, 21 a stage."""
+def timed(tmp_path_factory, tiny, data):
+    """99 training rows: 7 steps an epoch, 21 a stage; and its seconds."""
     output = tmp_path_factory.mktemp("whole") / "run"
-    done = run(command(output, tiny_teacher, data))
-    assert done.returncode == 0, done.stderr
-    return output
+    return output, kills.undisturbed(lambda: Forked(command(output, tiny, data)), output)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(timed):
+    assert status_of(timed[0]).state == "finished"
+    return timed[0]
+
+
+STAGES = ("teacher", "ild", "kd")
+PLACES = {
+    "step:teacher:2": None,  # before any checkpoint
+    "step:teacher:14": ("teacher", 12),
+    "checkpoint:ild:4": ("ILD", 9),
+    "step:ild:11": ("ILD", 9),
+    "end:ild:21": ("ILD", 21),
+    "step:kd:10": ("KD", 9),
+    "checkpoint:kd:2": ("KD", 12),
+    "end:kd:21": ("KD", 21),
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "place",
-    [
-        "step:ild:11",
-        "step:ild:14",
-        "step:kd:10",
-        "step:kd:20",
-        "end:ild:21",
-        "end:kd:21",
-        "checkpoint:ild:4",
-        "checkpoint:kd:6",
-    ],
-)
-def test_a_killed_run_ends_with_the_same_weights(place, tmp_path, tiny_teacher, data, undisturbed):
-    arguments = command(tmp_path / "run", tiny_teacher, data)
-    killed = run(arguments, place)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert not (tmp_path / "run" / "student").exists()
+def test_a_run_that_is_killed_everywhere_ends_with_the_same_weights(tmp_path, tiny, data, undisturbed):
+    arguments, output = command(tmp_path / "run", tiny, data), tmp_path / "run"
+    kept = None
+    for place, reached in PLACES.items():
+        killed = run(arguments, place)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert not (output / "student").exists()
+        resumed = re.findall(r"resuming from step (\d+) of 21", killed.stderr)
+        assert resumed == ([str(kept[1])] if kept else []), place
+        found, kept = status_of(output), reached
+        assert found.state == "killed"
+        assert (found.stage, found.resumes) == (reached or ("teacher", 0))
     again = run(arguments)
     assert again.returncode == 0, again.stderr
-    resumed = re.search(r"resuming from step (\d+) of 21", again.stderr)
-    assert resumed is not None, again.stderr
-    assert int(resumed[1]) > 0
-    assert sha256(tmp_path / "run/student/model.safetensors") == sha256(undisturbed / "student/model.safetensors")
-    assert not list((tmp_path / "run").rglob("incomplete"))
-    for stage in ("ild", "kd"):
+    assert "resuming from step 21 of 21" in again.stderr
+    assert sha256(output / "student/model.safetensors") == sha256(undisturbed / "student/model.safetensors")
+    assert not list(output.rglob("incomplete"))
+    assert not list(output.rglob("*.part"))
+    for stage in STAGES:
         for log in ("steps.jsonl", "history.jsonl"):
-            ours, theirs = (path / "stages" / stage / log for path in (tmp_path / "run", undisturbed))
+            ours, theirs = (path / "stages" / stage / log for path in (output, undisturbed))
             assert [json.loads(x)["step"] for x in ours.open()] == [json.loads(x)["step"] for x in theirs.open()]
-    whole, cut = (json.loads((p / "result.json").read_text()) for p in (undisturbed, tmp_path / "run"))
+    whole, cut = (json.loads((p / "result.json").read_text()) for p in (undisturbed, output))
     assert cut["student"]["score"] == whole["student"]["score"]
-    assert history(tmp_path / "run") == history(undisturbed)
+    assert history(output) == history(undisturbed)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_at_random_ends_with_the_same_weights(tmp_path, tiny, data, timed):
+    whole, seconds = timed
+    output = tmp_path / "run"
+    found = kills.disturbed(lambda: Forked(command(output, tiny, data)), output, 3, 7, seconds)
+    assert {each.state for each in found} <= {"killed", "not started"}
+    assert kills.sha256(output) == kills.sha256(whole)
 
 
 def history(output):
-    lines = [json.loads(x) for stage in ("ild", "kd") for x in (output / "stages" / stage / "history.jsonl").open()]
+    lines = [json.loads(x) for stage in STAGES for x in (output / "stages" / stage / "history.jsonl").open()]
     return [{k: round(v, 6) for k, v in line["train"].items()} for line in lines]
 
 
@@ -131,20 +168,20 @@ def test_the_logged_weight_is_the_ramp_at_every_step(undisturbed):
 
 
 @pytest.mark.slow
-def test_without_the_consistency_term_the_student_is_another(tmp_path, tiny_teacher, data, undisturbed):
-    options = [each for each in command(tmp_path / "run", tiny_teacher, data, "--consistency", "0") if each != "--ema"]
+def test_without_the_consistency_term_the_student_is_another(tmp_path, tiny, data, undisturbed):
+    options = [each for each in command(tmp_path / "run", tiny, data, "--consistency", "0") if each != "--ema"]
     done = run(options)
     assert done.returncode == 0, done.stderr
     assert sha256(tmp_path / "run/student/model.safetensors") != sha256(undisturbed / "student/model.safetensors")
 
 
 @pytest.mark.slow
-def test_a_finished_run_is_not_repeated_and_another_does_not_overwrite_it(tiny_teacher, data, undisturbed):
+def test_a_finished_run_is_not_repeated_and_another_does_not_overwrite_it(tiny, data, undisturbed):
     before = {p: p.stat().st_mtime_ns for p in undisturbed.rglob("*")}
-    again = run([*command(undisturbed, tiny_teacher, data), "--json"])
+    again = run([*command(undisturbed, tiny, data), "--json"])
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout) == json.loads((undisturbed / "result.json").read_text())
-    other = run(command(undisturbed, tiny_teacher, data, "--seed", "7"))
+    other = run(command(undisturbed, tiny, data, "--seed", "7"))
     assert other.returncode == 2
     assert "another run (seed: 42 there, 7 here)" in other.stderr
     assert before == {p: p.stat().st_mtime_ns for p in undisturbed.rglob("*")}

@@ -11,7 +11,6 @@ import pytest
 from crild.checkpoints import seal
 from crild.run.folder import RunFolder
 from crild.run.status import status_of
-from tests.test_cli import snapshot
 
 NOW = datetime.now(UTC).isoformat(timespec="seconds")
 STAGES = [("teacher", "teacher", 10), ("ild", "ILD", 20), ("kd", "KD", 30)]
@@ -20,6 +19,10 @@ STAGES = [("teacher", "teacher", 10), ("ild", "ILD", 20), ("kd", "KD", 30)]
 def write(path, values):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(values))
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")

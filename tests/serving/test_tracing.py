@@ -22,6 +22,14 @@ def test_exporters_print_nothing_and_what_was_silenced_comes_back(capsys, caplog
     assert "a remark" in caplog.text
 
 
+def test_an_exporter_that_sets_up_logging_changes_nothing_that_is_said_afterwards(monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])
+    with silent():
+        logging.info("which calls logging.basicConfig")
+        assert logging.root.handlers
+    assert logging.root.handlers == []
+
+
 def test_a_refusal_is_one_short_line_that_names_the_architecture():
     said = str(refusal(small_model("bert"), "ONNX", RuntimeError("first\n" + "x" * 9000)))
     assert said.startswith("BertForSequenceClassification (bert) cannot be exported to ONNX: ")

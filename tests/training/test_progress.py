@@ -21,6 +21,9 @@ class Losses(nn.Module):
         return {"loss": torch.tensor(loss, requires_grad=True)}
 
 
+ALONE = SimpleNamespace(world_size=1)
+
+
 def lines_of(monkeypatch, seconds, steps, micro=1, planned=None, rest=0.0):
     """Run a stage whose steps take so many seconds; return when each line was printed, and the lines."""
     clock = SimpleNamespace(now=100.0)
@@ -28,17 +31,17 @@ def lines_of(monkeypatch, seconds, steps, micro=1, planned=None, rest=0.0):
     state = SimpleNamespace(global_step=0, max_steps=steps)
     callback, model, out, times = StageProgress("KD", planned, rest), Losses(), io.StringIO(), []
     with into(out):
-        callback.on_train_begin(None, state, None, model=model)
+        callback.on_train_begin(ALONE, state, None, model=model)
         for step in range(1, steps + 1):
-            callback.on_step_begin(None, state, None)
+            callback.on_step_begin(ALONE, state, None)
             for _ in range(micro):
                 model(step / micro)
             clock.now += seconds
             state.global_step = step
             before = len(out.getvalue())
-            callback.on_step_end(None, state, None)
+            callback.on_step_end(ALONE, state, None)
             times += [clock.now - 100.0 - seconds] if len(out.getvalue()) > before else []  # after the first step
-        callback.on_train_end(None, state, None)
+        callback.on_train_end(ALONE, state, None)
     assert not model._forward_hooks
     return times, out.getvalue().splitlines()
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import TrainerCallback
 
 from crild.checkpoints import flaw, step_of
@@ -22,7 +23,7 @@ from crild.methods.recipe import Recipe
 from crild.models.cut import cut
 from crild.objectives import Shape, compose
 from crild.training.distiller import Distiller
-from crild.training.stage import StageTrainer, trim_log
+from crild.training.stage import CheckpointsDue, StageTrainer, trim_log
 from crild.training.trainer import BESIDE, stream
 from tests.architectures import VOCAB, small_model
 from tests.conftest import tiny_tokenizer
@@ -71,7 +72,11 @@ def trainer_of(folder, features="ah", layer_map="last", recipe=CR_ILD, student=N
     student = student or new_student()
     torch.manual_seed(9)  # of learned maps
     objective = compose(features, layer_map, Shape.of(student.config), Shape.of(teacher.config))
-    own = {name: options.pop(name) for name in ("precision", "callbacks", "score") if name in options}
+    own = {
+        name: options.pop(name)
+        for name in ("precision", "gradient_checkpointing", "callbacks", "score")
+        if name in options
+    }
     seed, stage = options.pop("seed", 1), options.pop("stage", "ild")
     settings = StageSettings(**{"epochs": 2, "batch_size": 8, "learning_rate": 1e-3} | options)
     folder.mkdir(exist_ok=True, parents=True)
@@ -455,7 +460,7 @@ def test_memory_does_not_grow_with_the_steps(tmp_path):
     def living(_):
         gc.collect()
         objects = gc.get_objects()
-        tensors = [x for x in objects if isinstance(x, torch.Tensor)]
+        tensors = [x for x in objects if type(x) in (torch.Tensor, torch.nn.Parameter)]  # of no tracer that ran before
         return len(objects), len(tensors), sum(x.nbytes for x in tensors)
 
     seen = []
@@ -674,3 +679,69 @@ def test_a_full_gpu_is_one_line_that_names_batch_size_and_accumulation(tmp_path,
     with pytest.raises(CrildError, match="stage ild: out of GPU memory at batch size 8") as caught:
         trainer.run()
     assert hint in str(caught.value)
+
+
+def test_checkpoints_are_minutes_apart_and_the_clock_is_asked_seldom():
+    now, looks = 0.0, []
+
+    def clock():
+        looks.append(now)
+        return now
+
+    due = CheckpointsDue(StageSettings(1, 1e-3, 8, save_minutes=2.0), clock)
+    saved = []
+    for step in range(1, 1001):
+        now += 0.7 if step < 600 else 2.1  # somebody else comes to use the machine
+        if due.at(step):
+            saved.append(now)
+    gaps = np.diff([0.0, *saved])
+    assert len(saved) == 10
+    assert min(gaps) >= 120
+    assert np.quantile(gaps, 0.8) < 125
+    assert max(gaps) < 150  # while steps grew longer
+    assert len(looks) < 120
+    by_steps = CheckpointsDue(StageSettings(1, 1e-3, 8, save_steps=7), None.__class__)
+    assert [step for step in range(1, 30) if by_steps.at(step)] == [7, 14, 21, 28]
+
+
+def test_activations_that_are_computed_again_leave_the_student_as_it_is(tmp_path):
+    def run(name, **options):
+        student, calls = new_student(), []
+        student.bert.encoder.layer[0].intermediate.register_forward_hook(
+            lambda *_: calls.append(torch.is_grad_enabled())
+        )
+        train(tmp_path / name, "ahqkv", student=student, epochs=1, **options)
+        return state(student), sum(calls)
+
+    plain, passes = run("plain")
+    again, more = run("again", gradient_checkpointing=True)
+    assert all(torch.equal(x, again[name]) for name, x in plain.items())
+    assert more > 1.5 * passes
+
+
+class Waits(TorchDispatchMode):
+    """Counts what would make a GPU's host wait: numbers read from tensors."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("recipe", [CR_ILD, LOGITS, replace(LOGITS, interpolate_logits=True), JOINT])
+def test_nothing_waits_for_the_device_inside_a_step(tmp_path, recipe, monkeypatch):
+    # transformers looks once a pass whether a batch has padding at all, for a faster attention; this is of crild alone
+    monkeypatch.setattr("transformers.masking_utils._ignore_bidirectional_mask_sdpa", lambda *_, **__: False)
+    trainer, waits = trainer_of(tmp_path, "ahqkv", recipe=recipe, epochs=1, accumulation=2), []
+    step = trainer.training_step
+
+    def counted(*args, **options):
+        with Waits() as mode:
+            loss = step(*args, **options)
+        waits.append(mode.count)
+        return loss
+
+    monkeypatch.setattr(trainer, "training_step", counted)
+    trainer.run()
+    assert waits == [0] * 12

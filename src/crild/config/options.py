@@ -74,8 +74,12 @@ class Data:
 class Hub:
     """Models from the hub"""
 
-    trust_remote_code: Switch = option(False, "allow code that comes with a hub model")
-    revision: str | None = option(None, "branch, tag or commit of models on the hub", unset="their main branch")
+    trust_remote_code: Switch = option(
+        False, "run code that comes with a model; of one on the hub, only of the commit that --revision names"
+    )
+    revision: str | None = option(
+        None, "branch, tag or commit of models on the hub; one model's own is NAME@REVISION", unset="their main branch"
+    )
 
 
 @options
@@ -244,13 +248,23 @@ class Training:
     )
     max_steps: Whole | None = option(None, "a cap on the optimiser steps of each stage", unset="none", at_least=1)
     accumulation: Whole = option(1, "micro-batches of one optimiser step; more of them need less memory", at_least=1)
-    save_steps: Whole = option(100, "steps between checkpoints, which a killed stage resumes from", at_least=1)
+    save_minutes: Number = option(5.0, "minutes between checkpoints, which a killed stage resumes from", above=0)
+    save_steps: Whole | None = option(
+        None, "steps between checkpoints instead of minutes", unset="as --save-minutes says", at_least=1
+    )
     keep: Literal["best", "last", "average"] = option(
         "best",
         "weights that a stage with labels or logits ends with: of the best epoch on the selection split, of the last "
         "one, or the average over the epochs that end in the last half of its steps",
     )
-    precision: Literal["auto", "fp32", "bf16"] = option("auto", "of training passes; scores are always fp32")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
+        "auto",
+        "of training passes; auto: bf16 where the hardware multiplies it, else fp32 (fp16: for older GPUs); scores are "
+        "always fp32",
+    )
+    gradient_checkpointing: Switch = option(
+        False, "compute activations again in the backward pass: less memory, about a third more time"
+    )
     seed: Whole = option(42, "seed of training", at_least=0, at_most=MOST_SEED)
 
 
@@ -301,6 +315,9 @@ class Output:
 
     output: Place | None = option(None, "folder of the run: models, scores and logs", required="output")
     keep_stages: Switch = option(False, "keep the weights that each stage ended with, not the finished models alone")
+    report_to: str | None = option(
+        None, "trackers that follow every stage: tensorboard, wandb, mlflow, trackio, joined with commas", unset="none"
+    )
 
 
 @options
@@ -405,7 +422,10 @@ class Serving:
         reads="file or folder",
     )
     tolerance: Number = option(
-        0.01, "score that int8 may lose; where it loses more, the fp32 file is kept beside it", at_least=0
+        0.01,
+        "score that int8 may lose; where it loses more, the fp32 file is kept beside it (where a trimmed vocabulary "
+        "does, that is said)",
+        at_least=0,
     )
     threads: Whole | None = option(
         None, "threads of every model that is timed", unset="as many as PyTorch takes", at_least=1
@@ -529,6 +549,9 @@ class DiagnoseConfig:
         at_least=8,
     )
     seed: Whole = option(42, "seed of rows, noise and directions", at_least=0, at_most=MOST_SEED)
+    plugin: Place | None = option(
+        None, "the plugin that a run was made with, to be run again", unset="none is run", reads="file"
+    )
 
 
 @options

@@ -17,7 +17,8 @@ class StageSettings:
         batch_size: rows of one optimiser step, over all processes.
         max_steps: a cap on optimiser steps, or ``None``.
         eval_steps: steps between evaluations on the selection split, besides the one after every epoch.
-        save_steps: steps between checkpoints.
+        save_minutes: minutes between checkpoints.
+        save_steps: steps between checkpoints instead, where they are given.
         accumulation: micro-batches of one optimiser step; ``batch_size`` is divided among them.
         grouped: rows of like length share a batch; else batches are random.
         pad_to: tokens that every batch is padded to; ``None``: its own longest row's.
@@ -30,7 +31,8 @@ class StageSettings:
     batch_size: int
     max_steps: int | None = None
     eval_steps: int | None = None
-    save_steps: int = 100
+    save_minutes: float = 5.0
+    save_steps: int | None = None
     accumulation: int = 1
     grouped: bool = True
     pad_to: int | None = None
@@ -126,6 +128,7 @@ def stage_settings(config: "TrainConfig", kind: str, rows: int, static: bool = F
         batch_size=getattr(config, f"{kind}_batch_size") or preset.batch_size,
         max_steps=config.max_steps,
         eval_steps=preset.eval_steps,
+        save_minutes=config.save_minutes,
         save_steps=config.save_steps,
         accumulation=config.accumulation,
         keep=config.keep,

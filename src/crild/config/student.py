@@ -1,11 +1,17 @@
 """What `--student` and `--vocabulary` say: layers of a model or a path; tokens. Nothing is loaded to tell."""
 
+import json
 import re
+from pathlib import Path
 
 from crild.errors import CrildError
 
-STATIC = "static"
+STATIC, STATIC_TYPE = "static", "crild-static"  # as ``--student`` says it, and as a saved one's configuration
 LAYERS = re.compile(rf"half|{STATIC}|((?P<how>first|last|every):)?(?P<number>\d+)|\d+(,\d+)+")
+NO_LAYERS = (
+    "a static student has neither layers to match nor inputs to interpolate: use --method kd, which learns from the "
+    "teacher's logits alone"
+)
 ANY_DEPTH = 10**6  # for whoever asks what kind of a student it is, before a model is read
 
 
@@ -58,6 +64,23 @@ def parse_vocabulary(spec: str) -> int | None:
     if not re.fullmatch(r"[1-9]\d*", spec):
         raise CrildError(f"--vocabulary {spec}: neither auto nor a number of tokens")
     return int(spec)
+
+
+def is_static(spec: str) -> bool:
+    """Return whether ``--student`` is static: by that word, or a folder that holds a static model."""
+    if chooses_layers(spec):
+        return spec == STATIC
+    try:
+        config = json.loads((Path(spec).expanduser() / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("model_type") == STATIC_TYPE
+
+
+def refuse_static(spec: str) -> None:
+    """Raise `CrildError` where a student is static, and so has nothing that a method could match."""
+    if is_static(spec):
+        raise CrildError(NO_LAYERS)
 
 
 def student_path(spec: str) -> str | None:

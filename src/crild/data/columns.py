@@ -1,13 +1,14 @@
 """Which columns of a source hold text, second text and label; rows with those columns alone."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from datasets import ClassLabel, Dataset
 
-from crild.config import DataConfig
+from crild.config import DataConfig, build
 from crild.data.sources import Source, csv_header
 from crild.errors import CrildError, nearest
 from crild.tasks.labels import MOST_CODED_CLASSES, is_missing
@@ -29,7 +30,11 @@ LABELS = ("label", "labels", "gold_label", "class", "category", "target", "senti
           "similarity", "rating", "stars", "is_duplicate", "quality")  # fmt: skip
 
 
+NAMING = ("text", "text_pair", "label")  # options that name columns
 BITS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+
+
+C = TypeVar("C", bound=DataConfig)
 
 
 @dataclass(frozen=True)
@@ -55,17 +60,9 @@ def find_columns(columns: list[str], config: DataConfig, where: str, source: Sou
     Raises:
         CrildError: there is no such column, two options name the same one, or no text column is recognised.
     """
-    named = {option: name for option in ("text", "text_pair", "label") if (name := getattr(config, option)) is not None}
-    absent = {}
-    for option, name in named.items():
-        wanted = label_columns(name, columns) if option == "label" else []
-        if lacking := [each for each in wanted or [name] if each not in columns]:
-            absent[option] = lacking[0]
-    if own and absent:
-        name = next(iter(absent.values()))
-        raise CrildError(
-            f"{where}: there is no column {name!r}{nearest(name, columns)}; the columns are {', '.join(columns)}"
-        )
+    named, absent = named_columns(config), absent_columns(config, columns)
+    if own:
+        refuse_absent_columns(config, columns, where)
     for name, count in Counter(named.values()).items():
         if count > 1:
             both = " and ".join(f"--{option.replace('_', '-')}" for option in named if named[option] == name)
@@ -106,8 +103,35 @@ def find_columns(columns: list[str], config: DataConfig, where: str, source: Sou
     return Columns(text, pair, label)
 
 
-def refuse_columns(config: DataConfig) -> None:
+def named_columns(config: DataConfig) -> dict[str, str]:
+    """Return the columns that options name, by option."""
+    return {option: name for option in NAMING if (name := getattr(config, option)) is not None}
+
+
+def absent_columns(config: DataConfig, columns: list[str]) -> dict[str, str]:
+    """Return the named columns that are not there, by option."""
+    absent = {}
+    for option, name in named_columns(config).items():
+        wanted = label_columns(name, columns) if option == "label" else []
+        if lacking := [each for each in wanted or [name] if each not in columns]:
+            absent[option] = lacking[0]
+    return absent
+
+
+def refuse_absent_columns(config: DataConfig, columns: list[str], where: str) -> None:
+    """Raise `CrildError` where a named column is not there."""
+    for name in absent_columns(config, columns).values():
+        raise CrildError(
+            f"{where}: there is no column {name!r}{nearest(name, columns)}; the columns are {', '.join(columns)}"
+        )
+
+
+def refuse_columns(config: DataConfig, known_later: bool = False) -> None:
     """Refuse CSV files by their header: a mistyped column is told before their rows are read.
+
+    Args:
+        config: what the user names.
+        known_later: a run may know the others, see `with_usual`.
 
     Raises:
         CrildError: as `find_columns` does.
@@ -115,7 +139,27 @@ def refuse_columns(config: DataConfig) -> None:
     for name in (config.data, config.validation):
         path = Path(name or "").expanduser()
         if path.suffix.lower() == ".csv" and path.is_file() and (columns := csv_header(path)):
-            find_columns(columns, config, str(name), Source(str(name), {}), own=name == config.data)
+            if not known_later:
+                find_columns(columns, config, str(name), Source(str(name), {}), own=name == config.data)
+            elif name == config.data:
+                refuse_absent_columns(config, columns, str(name))
+
+
+def with_usual(config: C, usual: Mapping[str, str], columns: list[str]) -> C:
+    """Return the options with the columns that a run was trained on, where nobody names any and the data has them.
+
+    Args:
+        config: what the user names.
+        usual: the run's, by option.
+        columns: of the data.
+    """
+    named = named_columns(config)
+    for together in (("text", "text_pair"), ("label",)):
+        new = {option: usual[option] for option in together if option in usual}
+        is_named = not set(together).isdisjoint(named) or not set(new.values()).isdisjoint(named.values())
+        if not is_named and not absent_columns(build(DataConfig, new), columns):
+            config = replace(config, **new)  # type: ignore[arg-type]
+    return config
 
 
 def recognise(by_lower: dict[str, str], source: Source) -> tuple[str | None, str | None]:

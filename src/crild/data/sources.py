@@ -58,7 +58,7 @@ class Source:
 def read_source(name: str, revision: str | None = None) -> Source:
     """Read a GLUE folder, a CSV, TSV, JSONL, Parquet or text file, a folder of such files, a saved `datasets`
     directory, the demo's tweets (``demo`` or ``demo:1200``, see `crild.data.tweets`), or a hub name (``owner/name`` or
-    ``owner/name:configuration``).
+    ``owner/name:configuration``, both perhaps with ``@REVISION`` behind).
 
     Args:
         name: which of these.
@@ -78,18 +78,20 @@ def read_source(name: str, revision: str | None = None) -> Source:
         return source
     if path.is_dir():
         return read_folder(name, path)
-    if is_path(name) or not re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?|[\w-]+:[\w.-]+", name):
+    if is_path(name) or not re.fullmatch(r"([\w.-]+/[\w.-]+(:[\w.-]+)?|[\w-]+:[\w.-]+)(@[\w./-]+)?", name):
         raise CrildError(f"no such file or folder: {name}")
     return read_hub(name, revision)
 
 
 def read_hub(name: str, revision: str | None = None) -> Source:
     """Load a data set from the Hugging Face hub."""
-    repository, _, configuration = name.partition(":")
+    bare, revision = hub.pinned(name, revision)
+    repository, _, configuration = bare.partition(":")
     if reason := hub.absent(repository, "dataset", revision):
         raise CrildError(f"{reason}: {name}")
     try:
-        loaded = load_dataset(repository, configuration or None, revision=revision)
+        of_commit = hub.commit(repository, "dataset", revision) or revision
+        loaded = load_dataset(repository, configuration or None, revision=of_commit)
     except Exception as error:
         raise CrildError(
             f"{name}: no file or folder of that name, and no hub data set could be loaded ({first_line(error)})"

@@ -1,14 +1,15 @@
 """A task: (text or text pair) -> class, number, ..., with its splits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from datasets import Dataset
 
 from crild.config import DataConfig, PredictConfig, SuspiciousConfig, TrainConfig
-from crild.data.columns import normalise
+from crild.data.columns import normalise, with_usual
 from crild.data.corruption import few, flip, unbalance
 from crild.data.glue import USUAL_LENGTH, GlueTask
 from crild.data.sources import Source, read_source
@@ -17,6 +18,8 @@ from crild.errors import CrildError
 from crild.tasks.base import TaskType
 from crild.tasks.labels import Labels
 from crild.tasks.registry import TASK_TYPES, task_type_of_labels
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -159,8 +162,13 @@ def with_conditions(task: Task, config: TrainConfig | SuspiciousConfig) -> Task:
     )
 
 
-def load_rows(config: DataConfig, task_type: TaskType) -> tuple[Task, Dataset]:
-    """Read the rows to evaluate on: the validation split of ``config.data``, else all its rows; with their ``row``.
+def load_rows(config: DataConfig, task_type: TaskType, usual: Mapping[str, str] = NOTHING) -> tuple[Task, Dataset]:
+    """Read the rows to evaluate on: the validation split of ``config.data``, else all its rows.
+
+    Args:
+        config: names of files and columns.
+        task_type: what the classifier does.
+        usual: columns that it was trained on, see `crild.data.columns.with_usual`.
 
     Raises:
         CrildError: the data cannot be used; the message says why.
@@ -169,6 +177,7 @@ def load_rows(config: DataConfig, task_type: TaskType) -> tuple[Task, Dataset]:
         raise CrildError("--validation held-out is for training; name the data to score on")
     source = read_source(config.validation or named(config), None if config.validation else config.data_revision)
     name, rows = source.validation() or next(iter(source.splits.items()))
+    config = with_usual(config, usual, rows.column_names)
     rows = normalise(rows, config, where(source, name), source, own=not config.validation, numbered=True)
     task = make_task(config, source, {"train": rows, "selection": rows, name: rows}, task_type)
     return task, task.train
@@ -246,8 +255,11 @@ def where(source: Source, split: str) -> str:
     return source.name if len(source.splits) == 1 else f"{source.name} ({split})"
 
 
-def load_unlabelled(config: PredictConfig) -> tuple[Dataset, list[str]]:
+def load_unlabelled(config: PredictConfig, usual: Mapping[str, str] = NOTHING) -> tuple[Dataset, list[str]]:
     """Read the rows to answer: those that `load_rows` reads, but labels.
+
+    Args:
+        config, usual: as there.
 
     Returns:
         Rows with ``row``, ``text``, perhaps ``text_pair``, and empty ``labels``; and notes.
@@ -255,6 +267,8 @@ def load_unlabelled(config: PredictConfig) -> tuple[Dataset, list[str]]:
     named_columns = DataConfig(data=config.data, text=config.text, text_pair=config.text_pair)
     source = read_source(named(named_columns), config.data_revision)
     name, rows = source.validation() or next(iter(source.splits.items()))
+    texts = {option: column for option, column in usual.items() if option != "label"}
+    named_columns = with_usual(named_columns, texts, rows.column_names)
     return without_labels(normalise(rows, named_columns, where(source, name), source, numbered=True), source)
 
 

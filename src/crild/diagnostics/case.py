@@ -168,13 +168,14 @@ def needs_teacher(case: Case) -> str:
     return ""
 
 
-def open_case(name: str, path: str, count: int, seed: int) -> Case:
+def open_case(name: str, path: str, count: int, seed: int, plugin: str | None = None) -> Case:
     """Open a finished run.
 
     Args:
         name: how tables call it.
         path: its folder.
         count, seed: see `Case`.
+        plugin: the file that may be run where the run was made with one.
 
     Raises:
         CrildError: there is none, or none of its models is left.
@@ -185,7 +186,7 @@ def open_case(name: str, path: str, count: int, seed: int) -> Case:
     objective, matching = None, ""
     if {"teacher", "student"} <= set(models):
         try:
-            objective, matching = matched(run, config)
+            objective, matching = matched(run, config, plugin)
         except CrildError as error:
             notes.append(f"what it matched cannot be looked at: {error}")
     rows = task = None
@@ -222,11 +223,17 @@ def load_models(run: RunFolder) -> tuple[dict[str, PreTrainedModel], list[str]]:
     return models, notes
 
 
-def matched(run: RunFolder, config: TrainConfig) -> tuple[Composition | None, str]:
-    """Return what a run matched between teacher and student, and that in words."""
+def matched(run: RunFolder, config: TrainConfig, plugin: str | None) -> tuple[Composition | None, str]:
+    """Return what a run matched between teacher and student, and that in words.
+
+    Raises:
+        CrildError: it was made with a plugin, and ``plugin`` does not say that it may be run.
+    """
     ours, theirs = run.student.config, run.teacher.config
     if run.plan.matching is not None:
-        if plugin := getattr(config, "plugin", None):
+        if made_with := getattr(config, "plugin", None):
+            if plugin is None:  # a run's folder may come from anyone
+                raise CrildError(f"it was made with the plugin {made_with}, which --plugin {made_with} would run again")
             load_plugin(plugin)
         assert run.objective is not None
         layers = f", layer map {run.plan.matching.layer_map}" if run.plan.matching.layer_map else ""

@@ -50,7 +50,7 @@ def diagnose(config: DiagnoseConfig | None = None, **options: Any) -> Diagnosis:
 def examine(name: str, path: str, config: DiagnoseConfig) -> Examined:
     """Run what fits into the budget on one run."""
     began = time.monotonic()
-    case = open_case(name, path, config.rows, config.seed)
+    case = open_case(name, path, config.rows, config.seed, config.plugin)
     for note in case.notes:
         warn(f"{name}: {note}")
     figures: dict[str, dict[str, Any]] = {}

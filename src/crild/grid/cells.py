@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 
 from crild.config import DistillConfig, FinetuneConfig, as_dict, build
 from crild.console import into
-from crild.errors import CrildError
+from crild.errors import CrildError, InUse
 from crild.grid.spec import Cell, log_of
 from crild.run import start
 from crild.run.folder import RunFolder
@@ -69,6 +69,9 @@ def run_cell(
         callbacks, measured: as in `crild.run.start.run`.
         lets_through: exceptions of the callbacks' that are not the run's outcome, but the caller's.
         log: where its output goes, if not where `log_of` says.
+
+    Raises:
+        InUse: another process works on it.
     """
     folder = Path(root)
     log = log or log_of(folder, cell)
@@ -79,6 +82,8 @@ def run_cell(
             start.run(config, timed=False, may_idle=cell.shared, callbacks=callbacks, measured=measured)
             if cell.method != "teacher" and not keep_weights:
                 RunFolder(folder / cell.folder).drop_weights()
+        except InUse:
+            raise
         except lets_through:
             raise
         except CrildError as error:

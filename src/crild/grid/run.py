@@ -20,6 +20,7 @@ from crild.grid.spec import CONTROL, GRID, RESULTS, Cell, Grid, Tuning, as_value
 from crild.grid.table import Summary, summarise
 from crild.grid.tuning import check_tuning, done_before, left_out, minutes_of, refuse_another, with_settings
 from crild.grid.workers import Pool, open_pool, share_threads
+from crild.processes import refuse_several
 from crild.randomness import own_random_state
 from crild.run.objects import described, exchanged, on_disk, option_of
 
@@ -60,6 +61,7 @@ def compare(
     Example:
         >>> crild.compare("experiments/smoke.yaml", output="grids/smoke", workers=2)
     """
+    refuse_several("crild.compare")
     folder = check_folder(os.fspath(output) if output else None, GRID, "grid").resolve()
     if not isinstance(grid, Mapping):
         return run_grid(read_grid(os.fspath(grid)), folder, workers, address, only)

@@ -16,10 +16,10 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from crild.config import DistillConfig, with_defaults
 from crild.config.declare import choices_of
-from crild.config.student import STATIC
-from crild.console import into
+from crild.config.student import is_static
+from crild.console import into, say
 from crild.data.sources import read_source
-from crild.errors import CrildError
+from crild.errors import CrildError, InUse
 from crild.files import write_whole
 from crild.grid.cells import (
     Outcome,
@@ -41,7 +41,8 @@ from crild.run.identity import Identity, names_files
 from crild.run.plan import ELSEWHERE, Facts, differs
 
 IDENTITY, RUNS = "tuning.json", "trials"
-RATES = (3e-5, 5e-4)
+LOOK_EVERY = 1.0  # seconds between two looks at a job that another process is at
+RATES, STATIC_RATES = (3e-5, 5e-4), (7e-4, 1.2e-2)  # about what presets say
 SHARES = (0.25, 0.5, 0.75, 0.9)
 FIRST_TRIALS = 4  # in full, before any trial is ended early
 PLACES = 4  # of the last stage, equally far apart, at which a trial is compared with the earlier ones
@@ -55,7 +56,8 @@ def search_space(tuning: Tuning, root: Path) -> dict[str, Range]:
     """Return what is searched for a method: what acts in it, and what the grid does not say."""
     config = configured(root, tuning)
     keys = stage_keys(config)
-    space: dict[str, Range] = {f"{key}_learning_rate": RATES for key in keys}
+    rates = STATIC_RATES if is_static(config.student) else RATES
+    space: dict[str, Range] = {f"{key}_learning_rate": rates for key in keys}
     space[SHARE] = list(SHARES)
     space["student_head"] = ["fresh"] if another_shape(config) else ["fresh", "teacher"]
     space["keep"] = list(choices_of(DistillConfig, "keep"))
@@ -89,7 +91,7 @@ def stage_keys(config: DistillConfig) -> tuple[str, ...]:
 
 def another_shape(config: DistillConfig) -> bool:
     """Return whether the teacher's head may not fit the student."""
-    another = config.student == STATIC or names_files("student", config.student)
+    another = is_static(config.student) or names_files("student", config.student)
     return another or config.student_width is not None
 
 
@@ -138,8 +140,16 @@ def configured(root: Path, cell: Cell) -> DistillConfig:
 
 
 def run_job(root: str, cell: Cell, keep_weights: bool) -> Outcome:
-    """Do one job of a grid: a run, or a tuning."""
-    return run_tuning(root, cell) if isinstance(cell, Tuning) else run_cell(root, cell, keep_weights)
+    """Do one job of a grid: a run, or a tuning; where another process is at it, wait for what comes of that."""
+    told = False
+    while True:
+        try:
+            return run_tuning(root, cell) if isinstance(cell, Tuning) else run_cell(root, cell, keep_weights)
+        except InUse as error:
+            if not told:
+                say(f"{cell.name}: {str(error).partition(': ')[2].partition(';')[0]}: waiting for it")
+            told = True
+            time.sleep(LOOK_EVERY)
 
 
 def run_tuning(root: str, tuning: Tuning) -> Outcome:
@@ -151,6 +161,8 @@ def run_tuning(root: str, tuning: Tuning) -> Outcome:
         try:
             with RunFolder(folder / tuning.folder).locked():
                 search(folder, tuning)
+        except InUse:
+            raise
         except CrildError as error:
             return Outcome(error=" ".join(str(error).split()))
         except Exception as error:  # as a run that fails: the others go on

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,24 +63,34 @@ AutoConfig.register(StaticConfig.model_type, StaticConfig)
 AutoModelForSequenceClassification.register(StaticConfig, StaticForSequenceClassification)
 
 
+def located(name: str, revision: str | None) -> tuple[str, str | None]:
+    """Return where a model is: the demo's encoder, a path, or a name on the hub and its revision."""
+    return hub.pinned(model_folder(name), revision)
+
+
+def of_commit(name: str, revision: str | None) -> str:
+    """Return the commit that a model on the hub is loaded from, the same for all its files; its revision if unknown."""
+    return (None if Path(name).exists() else hub.commit(name, "model", revision)) or revision or "main"
+
+
 def load_config(name: str, role: str, trust_remote_code: bool = False, revision: str | None = None) -> Any:
     """Load a model's configuration and refuse what is out of scope.
 
     Args:
-        name: folder, hub name, or ``demo`` for the demo's encoder.
+        name: folder, hub name (``owner/name`` or ``owner/name@REVISION``), or ``demo`` for the demo's encoder.
         role: how messages call it: ``teacher``, ``base``, ``student``.
         trust_remote_code, revision: as in transformers.
 
     Raises:
         CrildError: it is not there, or is no encoder for sequence classification.
     """
-    name = model_folder(name)
+    name, revision = located(name, revision)
     path = Path(name)
     if not path.exists() and is_path(name):
         raise CrildError(f"{role}: no such folder: {name}")
     if path.exists() and not (path / "config.json").exists():
         raise CrildError(f"{role}: {name} is not a saved model (it has no config.json)")
-    if not path.exists() and trust_remote_code and not re.fullmatch("[0-9a-f]{40}", revision or ""):
+    if not path.exists() and trust_remote_code and not hub.COMMIT.fullmatch(revision or ""):
         raise CrildError(
             f"{role}: --trust-remote-code runs what {name} holds on the hub, which may change: add --revision with the "
             "commit (40 digits) whose code you have read"
@@ -89,7 +98,9 @@ def load_config(name: str, role: str, trust_remote_code: bool = False, revision:
     if not path.exists() and (reason := hub.absent(name, "model", revision)):
         raise CrildError(f"{role}: {reason}: {name}")
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, revision=revision or "main")
+        config = AutoConfig.from_pretrained(
+            name, trust_remote_code=trust_remote_code, revision=of_commit(name, revision)
+        )
     except Exception as error:
         if not trust_remote_code and "trust_remote_code" in str(error):
             raise CrildError(
@@ -180,7 +191,7 @@ def load_model(
     Raises:
         CrildError: it cannot be loaded.
     """
-    name = model_folder(name)
+    name, revision = located(name, revision)
     load_config(name, role, trust_remote_code, revision)
     refuse_unsafe(Path(name), role)
     options = head | {"ignore_mismatched_sizes": True} if head is not None else {}
@@ -190,7 +201,7 @@ def load_model(
             dtype=torch.float32,
             output_loading_info=True,
             trust_remote_code=trust_remote_code,
-            revision=revision or "main",
+            revision=of_commit(name, revision),
             use_safetensors=True,
             **options,
         )
@@ -232,7 +243,7 @@ def load_tokenizer(
     Raises:
         CrildError: there is none.
     """
-    name = model_folder(name)
+    name, revision = located(name, revision)
     path = Path(name)
     files = (
         "tokenizer.json",
@@ -245,7 +256,7 @@ def load_tokenizer(
         raise CrildError(f"{role}: {name} has no tokenizer; save one there with `tokenizer.save_pretrained(...)`")
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            name, trust_remote_code=trust_remote_code, revision=revision or "main"
+            name, trust_remote_code=trust_remote_code, revision=of_commit(name, revision)
         )
     except Exception as error:
         raise CrildError(f"{role}: cannot load the tokenizer of {name} ({first_line(error)})") from None
@@ -260,7 +271,9 @@ def load_tokenizer(
     return tokenizer
 
 
-def load_tokenizer_or_path(name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+def load_tokenizer_or_path(
+    name: str, trust_remote_code: bool = False, revision: str | None = None
+) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a student that is given as a path.
 
     Raises:
@@ -270,8 +283,8 @@ def load_tokenizer_or_path(name: str, trust_remote_code: bool = False) -> PreTra
         raise CrildError(
             f"--student {name}: neither layers (3, first:3, last:3, every:2, 0,2,4), static, nor a folder of that name"
         )
-    load_config(name, "student", trust_remote_code)
-    return load_tokenizer(name, "student", trust_remote_code)
+    load_config(name, "student", trust_remote_code, revision)
+    return load_tokenizer(name, "student", trust_remote_code, revision)
 
 
 def check_same_tokenizer(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from crild.config.student import NO_LAYERS
 from crild.errors import CrildError
 
 
@@ -36,10 +37,7 @@ class Shape:
             CrildError: the model is static.
         """
         if not config.num_hidden_layers:
-            raise CrildError(
-                "a static student has neither layers to match nor inputs to interpolate: use --method kd, which learns "
-                "from the teacher's logits alone"
-            )
+            raise CrildError(NO_LAYERS)
         heads = config.num_attention_heads
         return cls(
             layers=config.num_hidden_layers,

@@ -11,9 +11,7 @@ from crild.errors import CrildError
 from crild.features import Features, LayerFeatures
 from crild.layers import LayerMap, Pairs
 from crild.models.shape import Shape
-
-Term = tuple[Tensor, Tensor]
-"""A term as (sum, count): add sums and counts over micro-batches and processes, then divide once."""
+from crild.tasks.base import Term as Term
 
 STAGE_TERMS = ("filter_student", "filter_teacher", "mixed_task", "kd", "task")
 """Names of a stage's terms that belong to no objective (`crild.training.terms`), so no objective may have them."""

@@ -28,7 +28,9 @@ class Geometry:
         products = x @ x.transpose(-1, -2)
         norms = products.diagonal(dim1=-2, dim2=-1)
         squares = norms[..., :, None] + norms[..., None, :] - 2 * products
-        apart = squares > CLOSE * torch.finfo(x.dtype).eps * (norms[..., :, None] + norms[..., None, :])
+        numbers = torch.finfo(x.dtype)
+        apart = squares > CLOSE * numbers.eps * (norms[..., :, None] + norms[..., None, :])
+        apart &= squares > numbers.tiny**0.5  # nearer ones have no gradient that is a number
         return cls(products, torch.where(apart, squares, torch.ones_like(squares)).sqrt() * apart)
 
     def cosines(self, vertices: Tensor, others: Tensor) -> Tensor:

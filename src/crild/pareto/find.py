@@ -25,6 +25,7 @@ from crild.pareto.candidates import Candidate, candidates
 from crild.pareto.picture import picture
 from crild.pareto.result import FOUND, UNTRAINED, Frontier, Served, fastest, qualifies
 from crild.pareto.timing import in_int8, milliseconds
+from crild.processes import refuse_several
 from crild.randomness import own_random_state
 from crild.run.classifier import Classifier
 from crild.run.folder import RunFolder
@@ -67,6 +68,7 @@ def frontier(
     Raises:
         CrildError: it cannot be run, or no student could be trained.
     """
+    refuse_several("crild.frontier")
     refuse_missing(ExportConfig(quantize="int8"))
     with configured(
         FrontierConfig, config, options, tokenizer, lambda sound: check_folder(sound.output, GRID, "grid"), GRID
@@ -77,12 +79,33 @@ def frontier(
 def find(config: FrontierConfig) -> Frontier:
     """Find it as a configuration says; see `frontier`."""
     folder = check_folder(config.output, GRID, "grid").resolve()
-    vocabularies = read_vocabularies(config.vocabularies)
+    read_vocabularies(config.vocabularies)
     refuse_workers(config.workers, config.address)
     options, source = models_of(config)
     shape = Shape.of(source.config)
     listed = candidates(config, {"layers": shape.layers, "width": shape.width})
     known = untrained(folder, config, listed, source)
+    with RunFolder(folder).locked():
+        return find_among(folder, config, options, listed, known)
+
+
+def find_among(
+    folder: Path,
+    config: FrontierConfig,
+    options: dict[str, Any],
+    listed: Sequence[Candidate],
+    known: dict[str, Served],
+) -> Frontier:
+    """Train and serve students, the fastest first, until one qualifies; no other process searches in the folder.
+
+    Args:
+        folder: of the search.
+        config: what was asked for.
+        options: those that all runs share.
+        listed: every student.
+        known: each of them with the time that it takes untrained.
+    """
+    vocabularies = read_vocabularies(config.vocabularies)
     todo, left_out = within_reach(config, listed, known)
     at_once = int(config.workers) if config.workers.isdigit() else len(todo)
     trained: list[Candidate] = []

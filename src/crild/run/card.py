@@ -149,7 +149,7 @@ def hub_name(name: str | None) -> str | None:
     """Return a name that the hub's metadata may hold, or ``None``: it takes no blanks, for one."""
     if not name:
         return None
-    name = shown(name).partition(":")[0]
+    name = hub.pinned(shown(name))[0].partition(":")[0]
     try:
         validate_repo_id(name)
     except HFValidationError:
@@ -169,13 +169,13 @@ def origins(config: DistillConfig) -> list[str]:
 def licence_of(name: str, revision: str | None) -> dict[str, Any]:
     """Return what a model's own card says of its licence, else that there is a file of it; nothing where neither is."""
     folder = Path(model_folder(name)).expanduser()
-    readme = folder / "README.md" if folder.is_dir() else hub.model_card(name, revision)
+    readme = folder / "README.md" if folder.is_dir() else hub.model_card(*hub.pinned(name, revision))
     try:
         said = (metadata_load(readme) if readme and readme.exists() else None) or {}
     except (ValueError, yaml.YAMLError):  # metadata that is none
         said = {}
-    if said.get("license"):
-        return {key: said[key] for key in LICENCE if key in said}
+    if isinstance(said, dict) and isinstance(said.get("license"), str):
+        return {key: said[key] for key in LICENCE if isinstance(said.get(key), str)}
     for file in sorted(folder.glob("LICEN[CS]E*")):
         return {"license": "other", "license_name": f"{shown(name)}-licence", "license_link": file.name}
     return {}
@@ -207,7 +207,8 @@ def eval_results(result: Result, data: str | None, split: str, revision: str | N
     """
     student = result.models["student"]
     assert student is not None
-    _, _, configuration = (data or "").partition(":")
+    bare, revision = hub.pinned(data or "", revision)
+    _, _, configuration = bare.partition(":")
     splits = {split: {"score": student.score, "scores": student.scores}} | (student.also or {})
     out = []
     for name, report in splits.items():

@@ -1,6 +1,7 @@
 """A saved classifier, and the rows of a data source that it is scored on."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crild import inference
 from crild.config import DataConfig, EvaluateConfig, ExportConfig, PredictConfig
+from crild.data.columns import NAMING
 from crild.data.glue import USUAL_LENGTH
 from crild.data.task import Task, load_rows
 from crild.data.tokenise import tokenise
@@ -33,6 +35,7 @@ class Classifier:
         model, tokenizer: loaded.
         task_type: what it does.
         names: of its classes; of a regression, of its one output.
+        reads: columns that the run was told to read which it is of, by option.
     """
 
     path: str
@@ -40,6 +43,7 @@ class Classifier:
     tokenizer: PreTrainedTokenizerBase
     task_type: TaskType
     names: list[str]
+    reads: Mapping[str, str] = field(default_factory=dict)
 
     def logits(self, rows: Dataset, asked: int | None, default: int = USUAL_LENGTH) -> np.ndarray:
         """Return the logits (rows, C) of texts, cut to ``asked`` tokens, else to what the tokenizer says, else to
@@ -85,14 +89,16 @@ def load_classifier(name: str, role: str, config: EvaluateConfig | PredictConfig
     Raises:
         CrildError: it cannot be loaded, or has no trained head.
     """
+    reads: dict[str, str] = {}
     if run := run_of(name):
         name = str(run.classifier_path)
+        reads = {option: said for option in NAMING if (said := run.options.get(option)) is not None}
     model, trained = loading.load_model(name, role, None, config.trust_remote_code, config.revision)
     if not trained:
         raise CrildError(f"{role}: {name} has no trained classification head; fine-tune it first")
     tokenizer = loading.load_tokenizer(name, role, config.trust_remote_code, config.revision)
     placed: PreTrainedModel = model.to(device())  # type: ignore[arg-type]
-    return Classifier(name, placed, tokenizer, task_type_of(model.config), loading.label_names(model.config))
+    return Classifier(name, placed, tokenizer, task_type_of(model.config), loading.label_names(model.config), reads)
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def rows_to_score(classifier: Classifier, config: DataConfig) -> RowsToScore:
         CrildError: the data cannot be used, is of another task, or has other labels.
     """
     task_type, names = classifier.task_type, classifier.names
-    task, rows = load_rows(config, task_type)
+    task, rows = load_rows(config, task_type, classifier.reads)
     if task.task_type is not task_type:
         raise CrildError(
             f"{config.data} holds a {task.task_type.name} task, and {classifier.path} does {task_type.name}"

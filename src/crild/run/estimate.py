@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from copy import deepcopy
 
 import numpy as np
-import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from crild.data.batching import Collator
+from crild.inference import autocast
 from crild.models.architecture import model_inputs
 from crild.run.inputs import Inputs
 from crild.run.models import Models
@@ -110,7 +110,7 @@ def timed_step(model: PreTrainedModel, batch: dict[str, Tensor], precision: str)
     """Return the seconds of a forward pass, and of a forward and backward pass."""
     inputs = {name: x.to(model.device) for name, x in model_inputs(batch, model).items()}
     start = time.perf_counter()
-    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+    with autocast(model.device, precision):
         loss = model(**inputs).logits.float().square().sum()
     loss.item()  # waits for the device
     middle = time.perf_counter()

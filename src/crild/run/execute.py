@@ -19,7 +19,9 @@ from transformers import (
     TrainingArguments,
 )
 
+from crild.checkpoints import steps_done
 from crild.config import DistillConfig, FinetuneConfig
+from crild.config.trackers import parse_trackers
 from crild.console import about, say, warn
 from crild.data.augment import Augmented
 from crild.files import cached_array, load_array, load_weights, room_in, save_weights, write_array, write_whole
@@ -43,6 +45,7 @@ from crild.run.targets import Target, target_of
 from crild.training.distiller import Distiller
 from crild.training.progress import StageProgress
 from crild.training.stage import StageTrainer
+from crild.training.trackers import Tracking, followed
 from crild.training.trainer import stream
 
 LEAST_TOLD = 0.5  # minutes left that are worth a line
@@ -241,24 +244,29 @@ def train_stage(
     needs_teacher = recipe.uses_objective or recipe.distillation
     follows = prepared.plan.method is not None and getattr(config, "track_validation", False)
     progress = StageProgress(stage.title, left.left.get(stage.name), left.minutes(without=stage.name))
-    trainer = StageTrainer(
-        Distiller(model, recipe, prepared.models.teacher if needs_teacher else None, objective),
-        rows,
-        held_out,
-        inputs.tokenizer,
-        stage.settings,
-        files.path,
-        stage.name,
-        config.seed,
-        score=prepared.scorer.target("selection").score if recipe.uses_logits else None,
-        watch=watch_validation(prepared) if follows and recipe.uses_logits and stage.trains == "student" else None,
-        precision=config.precision,
-        callbacks=[progress, ClockCallback(clock), *prepared.callbacks],
-    )
-    say(f"{stage.title}: {stage.rows} rows, {stage.steps} steps")
-    if steps := trainer.steps_done():
-        say(f"{stage.title}: resuming from step {steps} of {stage.steps}")
-    trainer.run()
+    run = prepared.folder
+    tracking = Tracking(parse_trackers(config.report_to), run.path.absolute().name, run.trackers, run.events)
+    with followed(tracking, stage.name, on_main(lambda: steps_done(files.path))) as trackers:
+        trainer = StageTrainer(
+            Distiller(model, recipe, prepared.models.teacher if needs_teacher else None, objective),
+            rows,
+            held_out,
+            inputs.tokenizer,
+            stage.settings,
+            files.path,
+            stage.name,
+            config.seed,
+            score=prepared.scorer.target("selection").score if recipe.uses_logits else None,
+            watch=watch_validation(prepared) if follows and recipe.uses_logits and stage.trains == "student" else None,
+            precision=config.precision,
+            gradient_checkpointing=config.gradient_checkpointing,
+            callbacks=[progress, ClockCallback(clock), *trackers.callbacks, *prepared.callbacks],
+            trackers=trackers.arguments,
+        )
+        say(f"{stage.title}: {stage.rows} rows, {stage.steps} steps")
+        if steps := on_main(trainer.steps_done):
+            say(f"{stage.title}: resuming from step {steps} of {stage.steps}")
+        trainer.run()
     model.requires_grad_(True).eval()
 
     def save() -> None:

@@ -17,8 +17,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 from filelock import FileLock, Timeout
 
-from crild.errors import CrildError, first_line
-from crild.files import INPUTS, StageFolder, check_folder, load_weights, write_folder, write_frame, write_whole
+from crild.errors import CrildError, InUse, first_line
+from crild.files import (
+    INPUTS,
+    StageFolder,
+    check_folder,
+    clear_parts,
+    load_weights,
+    write_folder,
+    write_frame,
+    write_whole,
+)
 from crild.processes import is_main, on_main
 from crild.run.identity import Identity, read_options, refuse
 from crild.run.result import Result
@@ -34,9 +43,9 @@ CONFIG, FACTS, PLAN, RESULT, SECONDS, LOCK, HOLDER = (
     "config.yaml", "run.json", "plan.json", "result.json", "seconds.json", ".lock", "holder.lock",
 )  # fmt: skip
 PREDICTIONS, SELECTION, OBJECTIVE = "predictions.parquet", "selection.parquet", "objective.safetensors"
-DIAGNOSTICS, REPORT = "diagnostics", "report.html"
+DIAGNOSTICS, TRACKERS, TENSORBOARD = "diagnostics", "trackers.json", "tensorboard"
+REPORT = "report.html"
 SERVED, PROOF = "served", "export.json"  # folder of an export, and the file that tells it
-DIAGNOSTICS = "diagnostics"
 T = TypeVar("T")
 PACKAGES = ("crild", "torch", "transformers", "datasets", "accelerate", "numpy", "scikit-learn")
 
@@ -237,7 +246,7 @@ class RunFolder:
         return Identity(read_options(self.path / CONFIG, known.options), contents)
 
     def refuse_in_use(self) -> None:
-        """Raise `CrildError` where another process works in the folder."""
+        """Raise `InUse` where another process works in the folder."""
         if (self.path / LOCK).exists():
             with self._locked():
                 pass
@@ -247,7 +256,7 @@ class RunFolder:
         """Keep other runs' processes out; the lock goes with the process that has it, however it ends.
 
         Raises:
-            CrildError: another one is in.
+            InUse: another one is in.
         """
         with ExitStack() as stack:
             on_main(lambda: stack.enter_context(self._locked()))
@@ -262,11 +271,12 @@ class RunFolder:
             lock.acquire(timeout=0)
         except Timeout:
             who = json.loads(holder.read_text(encoding="utf-8")) if holder.exists() else {}
-            raise CrildError(
+            raise InUse(
                 f"--output {self.path}: in use by process {who.get('process', 'unknown')}, started "
                 f"{who.get('started', 'just now')}; wait for it, or choose another folder"
             ) from None
         try:
+            clear_parts(self.path)
             started = datetime.now(UTC).isoformat(timespec="seconds")
             write_whole(
                 holder, json.dumps({"process": os.getpid(), "started": started, "host": platform.node()}) + "\n"
@@ -288,6 +298,16 @@ class RunFolder:
     def stage(self, name: str) -> StageFolder:
         """Return the folder of a stage."""
         return StageFolder(self.path / "stages" / name)
+
+    @property
+    def trackers(self) -> Path:
+        """The file on what trackers call the run."""
+        return self.path / TRACKERS
+
+    @property
+    def events(self) -> Path:
+        """TensorBoard's folder."""
+        return self.path / TENSORBOARD
 
     def cache(self, shared: str | None) -> Path:
         """Return the folder of teacher outputs."""
@@ -317,7 +337,7 @@ class RunFolder:
     def drop_stages(self) -> None:
         """Delete the weights of every stage; what was measured stays."""
         for weights in self.path.glob("stages/*/*.safetensors"):
-            weights.unlink()
+            weights.unlink(missing_ok=True)  # two grids may share a folder
 
     def drop_weights(self) -> None:
         """Delete the weights of student and control, and of every stage; what was measured stays."""

@@ -10,22 +10,33 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crild.config import DistillConfig, as_dict, read_yaml, with_defaults
+from crild import hub
+from crild.config import ROW_OPTIONS, DistillConfig, as_dict, read_yaml, with_defaults
 from crild.config.student import chooses_layers
 from crild.errors import CrildError
 from crild.files import check_folder
+from crild.paths import is_path
 
 if TYPE_CHECKING:
     from torch import nn
 
+HUB = "hub:"
 SHIPPED_BESIDE = {".md", ".svg", ".gitattributes", ".lock"}  # files of a model's folder: they change no result
 
 
-def content(name: str) -> str:
-    """Return what a path holds, as a SHA-256 over names and bytes of its files; a hub name stands for itself."""
+def content(name: str, repo_type: str = "model", revision: str | None = None) -> str:
+    """Return what a path holds, as a SHA-256 over names and bytes of its files; of a hub name its commit.
+
+    Args:
+        name: of either.
+        repo_type: of a hub name, ``model`` or ``dataset``.
+        revision: of a hub name that has none of its own.
+    """
     path = Path(name).expanduser()
     if not path.exists():
-        return f"hub:{name}"
+        bare, revision = hub.pinned(name, revision)
+        commit = None if is_path(bare) else hub.commit(bare.partition(":")[0], repo_type, revision)
+        return f"{HUB}{bare}" + (f"@{commit}" if commit else "")
     digest = hashlib.sha256()
     for file in sorted(files_in(path)):
         where = file.relative_to(path) if file != path else Path(file.suffix)
@@ -54,7 +65,10 @@ def _hash(file: str, size: int, changed: int, inode: int) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-CHANGES_NOTHING = ("output", "cache", "save_steps", "keep_stages")  # options with which a run ends the same
+# Options with which a run ends the same.
+CHANGES_NOTHING = (
+    "output", "cache", "save_minutes", "save_steps", "keep_stages", "report_to", "gradient_checkpointing",
+)  # fmt: skip
 PATHS = tuple(each.name for each in fields(DistillConfig) if each.metadata.get("reads"))
 
 
@@ -74,7 +88,10 @@ class Identity:
     def of(cls, config: Any) -> "Identity":
         """Return the identity of the run that a configuration describes."""
         options = {name: value for name, value in as_dict(config).items() if name not in CHANGES_NOTHING}
-        return cls(options, {name: content(value) for name, value in options.items() if names_files(name, value)})
+        revisions = {name: ("dataset", None) if name in ROW_OPTIONS else ("model", options.get("revision"))
+                     for name in options} | {"data": ("dataset", options.get("data_revision"))}  # fmt: skip
+        named = {name: value for name, value in options.items() if names_files(name, value)}
+        return cls(options, {name: content(value, *revisions[name]) for name, value in named.items()})
 
     def difference(self, there: "Identity") -> str | None:
         """Return, in words, what another run differs in from this one; ``None`` for the same run.
@@ -85,8 +102,13 @@ class Identity:
         for name in sorted(names, key=lambda name: name == "teacher"):  # last: a grid's follows from the other options
             mine, theirs = self.options.get(name), there.options.get(name)
             if name in self.contents and name in there.contents:
-                if self.contents[name] == there.contents[name]:
+                ours, others = self.contents[name], there.contents[name]
+                if ours == others or (ours.startswith(HUB) and unpinned(ours, others)):
                     continue
+                if mine == theirs and ours.startswith(HUB) and others.startswith(HUB):
+                    return (
+                        f"{name}: {others.removeprefix(HUB)} there, {ours.removeprefix(HUB)} here: pin it with @COMMIT"
+                    )
                 if mine == theirs:
                     return f"{name}: {mine} {'has changed since' if Path(str(mine)).exists() else 'is not there'}"
             elif mine == theirs and not there.contents:  # made before contents were noted
@@ -94,6 +116,12 @@ class Identity:
             if mine != theirs:
                 return f"{name}: {theirs!r} there, {mine!r} here"
         return None
+
+
+def unpinned(content: str, other: str) -> bool:
+    """Return whether two contents are of one name on the hub, and of one of them nobody knew the commit."""
+    (name, at, _), (others_name, others_at, _) = content.partition("@"), other.partition("@")
+    return name == others_name and not (at and others_at)
 
 
 def names_files(option: str, value: Any) -> bool:

@@ -152,7 +152,7 @@ def with_student(
         raise CrildError("--student-heads and --student-weights are for a narrower student: add --student-width")
     remarks, notes, has_head = [], [], False
     if layers is None:
-        tokenizer = loading.load_tokenizer_or_path(config.student, config.trust_remote_code)
+        tokenizer = loading.load_tokenizer_or_path(config.student, config.trust_remote_code, config.revision)
         loading.check_same_tokenizer(
             inputs.tokenizer, tokenizer, ("teacher", "student"), inputs.task.train[:20]["text"]
         )

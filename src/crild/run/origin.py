@@ -59,5 +59,5 @@ def read_origin(
         model = loaded.model if loaded.head_is_trained else None
     tokenizer = loading.load_tokenizer(name, role, config.trust_remote_code, config.revision)
     every = [(name, role), *((other, "base" if other == config.base else "student") for other in others)]
-    longest = min(loading.longest_input(each, what, config.trust_remote_code) for each, what in every)
+    longest = min(loading.longest_input(each, what, config.trust_remote_code, config.revision) for each, what in every)
     return Origin(name, role, model, tokenizer, longest)

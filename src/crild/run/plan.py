@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from crild.config import DistillConfig, FinetuneConfig, StageSettings, TrainConfig, stage_settings
-from crild.config.student import STATIC
+from crild.config.student import is_static
 from crild.data.augment import parse_rewrites
 from crild.errors import CrildError
 from crild.methods import Method, Recipe, find_method
@@ -180,7 +180,7 @@ def stages_of(config: DistillConfig, facts: Facts) -> Plan:
         on_labels = phase.preset_key == "finetune"
         augmented = round(facts.rows * config.augment_ratio) if rewrites and not on_labels else 0
         count = facts.labelled if on_labels else facts.rows + facts.supplementary * joins + augmented
-        settings = stage_settings(config, phase.preset_key, count, config.student == STATIC)
+        settings = stage_settings(config, phase.preset_key, count, is_static(config.student))
         if method.released and not on_labels:
             # Padding acts on relations alone, where it is not masked.
             length = facts.max_length if recipe.intermediate_weight else None
@@ -234,7 +234,7 @@ def fine_tuning(
     config: TrainConfig, which: Literal["teacher", "control", "fold"], title: str, rows: int
 ) -> PlannedStage:
     """Return the stage that fine-tunes a teacher, or the student without a teacher, on labels."""
-    static = which == "control" and getattr(config, "student", None) == STATIC
+    static = which == "control" and isinstance(config, DistillConfig) and is_static(config.student)
     settings = stage_settings(config, "finetune", rows, static)
     return PlannedStage(which, title, which, "labelled", rows, settings, Recipe(task=1.0))
 
@@ -330,8 +330,10 @@ def check_batches(plan: Plan) -> None:
 ELSEWHERE = {
     "data", "text", "text_pair", "label", "label_map", "task", "metric", "max_length", "validation", "data_seed",
     "data_revision", "revision", "trust_remote_code", "train_rows", "imbalance", "label_noise", "base", "output",
-    "preset", "precision", "seed", "save_steps", "control", "teacher", "student", "student_width", "student_heads",
+    "preset", "precision", "gradient_checkpointing", "seed", "save_minutes", "save_steps", "control", "teacher",
+    "student", "student_width", "student_heads",
     "student_weights", "student_head", "vocabulary", "method", "plugin", "cache", "track_validation", "keep_stages",
+    "report_to",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from crild.data.task import split_task
 from crild.errors import CrildError
 from crild.files import INPUTS
 from crild.run.folder import RunFolder
-from crild.run.identity import content
+from crild.run.identity import HUB, content
 from crild.run.inputs import read_supplementary
 from crild.tasks.registry import TASK_TYPES
 
@@ -40,7 +40,11 @@ def found_again(run: RunFolder, config: TrainConfig, options: Sequence[str] = DA
         inside = run.path / INPUTS / Path(name).name  # given in memory; the folder may have been moved
         if not Path(name).exists() and inside.exists():
             config = replace(config, **{option: str(inside)})  # type: ignore[arg-type]
-        held, holds = run.facts.get("contents", {}).get(option), content(str(getattr(config, option)))
+        held = run.facts.get("contents", {}).get(option)
+        if held is not None and held.startswith(HUB):  # what is read is what was: the commit, where it was known
+            config = replace(config, **{option: held.removeprefix(HUB)})
+            continue
+        holds = content(str(getattr(config, option)))
         if held is not None and held != holds:
             what = "holds something else than then" if Path(name).exists() else f"is not there (from {Path.cwd()})"
             raise CrildError(f"--{option} {name} {what}")

@@ -12,7 +12,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from crild.config import DistillConfig, FinetuneConfig, takes
-from crild.config.student import parse_vocabulary, student_path
+from crild.config.student import parse_vocabulary, refuse_static, student_path
+from crild.config.trackers import parse_trackers
 from crild.console import about, say, warn
 from crild.errors import CrildError
 from crild.files import check_folder, writable_folder
@@ -30,7 +31,7 @@ from crild.run.execute import Prepared, Scorer, execute
 from crild.run.folder import CONFIG, RunFolder
 from crild.run.identity import Identity
 from crild.run.inputs import read_inputs
-from crild.run.models import distillation_models, teacher_models
+from crild.run.models import Models, distillation_models, teacher_models
 from crild.run.objects import configured
 from crild.run.origin import read_origin
 from crild.run.plan import Facts, idle_options, matching_of, plan_distillation, plan_finetuning, refuse_idle
@@ -171,13 +172,20 @@ def open_folder(config: Config) -> tuple[Config, RunFolder]:
 
 
 def resolve(config: Config) -> Config:
-    """Return the options with preset and precision decided."""
+    """Return the options with preset and precision decided.
+
+    Raises:
+        CrildError: there is no GPU for a precision that needs one.
+    """
     on_gpu = torch.cuda.is_available()
     preset = config.preset or ("paper" if on_gpu else "quick")
     precision = config.precision
     if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if on_gpu else torch.backends.mkldnn.is_available() and cpu_has_bf16()
+        on_cpu = torch.backends.mkldnn.is_available() and cpu_has_bf16()
+        fast = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else on_cpu
         precision = "bf16" if fast else "fp32"
+    if precision == "fp16" and not on_gpu:
+        raise CrildError("--precision fp16 is for GPUs, and there is none: use bf16 or fp32")
     return replace(config, preset=preset, precision=precision)
 
 
@@ -199,6 +207,7 @@ def prepare(config: Any, folder: RunFolder, may_idle: Collection[str] = ()) -> P
 @prepare.register
 def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Collection[str] = ()) -> Prepared:
     """Prepare a distillation."""
+    parse_trackers(config.report_to)
     if config.cache:
         writable_folder("--cache", config.cache)
     if config.plugin:
@@ -208,18 +217,21 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Col
         refuse_without_skeletoken("--vocabulary")
     method = find_method(config.method)
     matching = matching_of(config, method)
+    if matching is not None:
+        refuse_static(config.student)  # before models and data are read
     texts = Facts(teacher_is_trained=False, supplementary=1000 if config.supplementary else 0)
     refuse_idle(config, idle_options(config, texts), may_idle)  # what acts in no run at all, before anything is read
     parts = [OBJECTIVES[name] for name, _ in parse_features(matching.features)] if matching else []
     student = student_path(config.student)
     if student:
-        load_tokenizer_or_path(student, config.trust_remote_code)
+        load_tokenizer_or_path(student, config.trust_remote_code, config.revision)
     others = [name for name in (config.base, student) if name]
     missing = "--teacher is missing: a fine-tuned classifier, or an encoder to fine-tune first"
     origin = read_origin(config, config.teacher, others, missing)
     words = any(part.needs_words for part in parts)
     inputs = read_inputs(config, origin, words, config.supplementary, config.augment, config.cross_fit)
     models = distillation_models(config, origin, inputs, matching)
+    refuse_checkpointing(config, models)
     facts = Facts(
         rows=len(inputs.train),
         labelled=len(inputs.train) - inputs.checks.unlabelled,
@@ -238,14 +250,23 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Col
 @prepare.register
 def prepare_finetuning(config: FinetuneConfig, folder: RunFolder, may_idle: Collection[str] = ()) -> Prepared:
     """Prepare a fine-tuning."""
+    parse_trackers(config.report_to)
     origin = read_origin(config, None, [], "--base is missing: a pre-trained encoder")
     inputs = read_inputs(config, origin, words=False, supplementary=None)
     models = teacher_models(config, origin, inputs)
+    refuse_checkpointing(config, models)
     rows = len(inputs.train)
     facts = Facts(rows, rows - inputs.checks.unlabelled, 0, inputs.max_length, inputs.task.task_type.name, False)
     plan = plan_finetuning(config, facts)
     scorer = Scorer(inputs, models.teacher, config.metric)
     return Prepared(config, Identity.of(config), folder, inputs, models, plan, scorer)
+
+
+def refuse_checkpointing(config: Config, models: Models) -> None:
+    """Raise `CrildError` where activations are to be computed again by a model that cannot do so."""
+    for model in (models.student, None if models.teacher_is_trained else models.teacher):
+        if config.gradient_checkpointing and model is not None and not model.supports_gradient_checkpointing:
+            raise CrildError(f"--gradient-checkpointing: a {type(model).__name__} cannot do so; leave it out")
 
 
 def planned_minutes(config: Config, may_idle: Collection[str] = ()) -> dict[str, float]:

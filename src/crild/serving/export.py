@@ -15,7 +15,7 @@ from crild.console import say, warn
 from crild.data.batching import Collator
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
-from crild.files import check_folder, write_folder, write_whole
+from crild.files import check_folder, room_in, write_folder, write_whole
 from crild.metrics import paired_interval
 from crild.models.architecture import model_inputs
 from crild.randomness import own_random_state
@@ -118,7 +118,7 @@ def write_export(config: ExportConfig) -> Export:
     warn_of_version()
     job = read(config, run, output)
     found: list[Export] = []
-    with threads_of_torch(config.threads) as threads:
+    with room_in(output.absolute().parent), threads_of_torch(config.threads) as threads:
         write_folder(output, lambda folder: found.append(fill(job, folder, threads)))
     for note in found[0].notes:
         warn(note)

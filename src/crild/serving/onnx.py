@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from crild.files import is_full
 from crild.models.architecture import layer_stack
 from crild.serving.tracing import refusal, silent
 
@@ -32,9 +33,9 @@ def to_onnx(model: PreTrainedModel, sample: dict[str, Tensor]) -> "onnx_ir.Model
     try:
         with silent():
             exported = OnnxExporter().export(model.eval(), dict(sample), OnnxConfig(dynamic=True))
-    except OSError:  # a full disk
-        raise
     except Exception as error:  # whatever torch or the exporter stumble over
+        if is_full(error):
+            raise
         raise refusal(model, "ONNX", error) from None
     import onnx_ir
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from crild.files import is_full
 from crild.serving.tracing import refusal, silent
 
 
@@ -25,5 +26,7 @@ def write_openvino(model: PreTrainedModel, sample: dict[str, Tensor], path: Path
         with silent():
             exported = OpenVINOExporter().export(model.eval(), dict(sample), OpenVINOConfig(dynamic=True))
     except Exception as error:  # whatever torch or the exporter stumble over
+        if is_full(error):
+            raise
         raise refusal(model, "OpenVINO", error) from None
     openvino.save_model(exported.program, path, compress_to_fp16=False)

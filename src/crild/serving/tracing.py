@@ -15,8 +15,11 @@ MOST_TEXT = 200  # characters of a library's complaint
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Keep the exporters' progress off stdout, where results go, and their remarks on torch's insides off stderr."""
-    before = logging.root.manager.disable
+    """Keep the exporters' progress off stdout, where results go, and their remarks on torch's insides off stderr.
+
+    Who calls ``logging.info`` gives the root logger a handler, which would show all that is said afterwards its way.
+    """
+    before, handlers = logging.root.manager.disable, list(logging.root.handlers)
     logging.disable(logging.WARNING)
     try:
         with redirect_stdout(StringIO()), warnings.catch_warnings():
@@ -24,6 +27,7 @@ def silent() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+        logging.root.handlers[:] = handlers
 
 
 def refusal(model: PreTrainedModel, target: str, error: BaseException) -> CrildError:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor  # only losses need torch, and `crild check` reads labels without it
 
 Term: TypeAlias = "tuple[Tensor, Tensor]"
-"""A sum over examples, and their number."""
+"""A term as (sum, count): add sums and counts over micro-batches and processes, then divide once."""
 
 LEAST = 1e-15  # probability that a logit is made of
 

@@ -70,7 +70,8 @@ class StageProgress(TrainerCallback):
         if now + seconds > self.next_line and state.global_step < state.max_steps:
             self.next_line = now + EVERY
             left = about(self.minutes_left(seconds, state.max_steps - state.global_step, state.max_steps))
-            say(f"{self.title}: step {state.global_step}/{state.max_steps}  loss {float(self.loss):.4g}  "
+            loss = float(self.loss) * args.world_size  # this process's share of it
+            say(f"{self.title}: step {state.global_step}/{state.max_steps}  loss {loss:.4g}  "
                 f"{1 / seconds:.3g} steps/s  {left} left")  # fmt: skip
 
     def minutes_left(self, seconds: float, left: int, steps: int) -> float:

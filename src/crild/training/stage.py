@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -57,10 +59,49 @@ class _Rhythm(TrainerCallback):
         due = settings.eval_steps is not None and step % settings.eval_steps == 0
         last = step >= state.max_steps
         control.should_evaluate = ends_epoch or due or last
-        control.should_save = step % settings.save_steps == 0
+        control.should_save = trainer.checkpoints_due.at(step)
         control.should_log = step % LOG_EVERY == 0 or last
         if control.should_save or control.should_log:
             trainer.flush()
+
+
+class CheckpointsDue:
+    """When to write a checkpoint: every so many steps, or minutes; in the latter case the first process's clock counts.
+
+    To ask it at every step would let all processes wait for each other, so they ask when half of the time that is left
+    should have passed.
+
+    Args:
+        settings: of the stage.
+        clock: seconds.
+    """
+
+    def __init__(self, settings: StageSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self.settings, self.clock = settings, clock
+        self.next_look = 0
+        self.before: tuple[int, float] | None = None  # step and time of the last look
+        self.saved = clock()
+
+    def at(self, step: int) -> bool:
+        """Return whether one is due after a step; every process asks after every step."""
+        if self.settings.save_steps is not None:
+            return step % self.settings.save_steps == 0
+        if step < self.next_look:
+            return False
+        due, steps = on_main(lambda: self._look(step))
+        self.next_look = step + steps
+        return due
+
+    def _look(self, step: int) -> tuple[bool, int]:
+        now, period = self.clock(), 60 * self.settings.save_minutes
+        due = now - self.saved >= period
+        if due:
+            self.saved = now
+        since, began = self.before or (step - 1, now)
+        self.before = (step, now)
+        seconds = (now - began) / (step - since)
+        left = period - (now - self.saved)
+        return due, max(1, int(left / 2 / seconds)) if seconds else 1
 
 
 class StageTrainer(DistillerTrainer):
@@ -79,8 +120,10 @@ class StageTrainer(DistillerTrainer):
         score: metric of logits on ``held_out``; if given, the student ends with the weights of ``settings.keep``, else
             with the last.
         watch: a score of the student that is logged at every evaluation as ``validation``, and chooses nothing.
-        precision: ``fp32`` or ``bf16``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        gradient_checkpointing: compute activations again in the backward pass.
         callbacks: for progress bars.
+        trackers: what `TrainingArguments` are told of trackers; by default there are none.
     """
 
     def __init__(
@@ -96,9 +139,12 @@ class StageTrainer(DistillerTrainer):
         score: Score | None = None,
         watch: Callable[[PreTrainedModel], float] | None = None,
         precision: str = "fp32",
+        gradient_checkpointing: bool = False,
         callbacks: list[TrainerCallback] | None = None,
+        trackers: Mapping[str, Any] = MappingProxyType({"report_to": "none"}),
     ) -> None:
         self.settings, self.folder, self.score, self.watch = settings, folder, score, watch
+        self.checkpoints_due = CheckpointsDue(settings)
         self.pending: list[dict[str, Any]] = []
         self.epoch_terms: dict[str, tuple[float, float]] = {}  # (sum, count) since the last evaluation
         self.start: dict[str, float] = {}  # every term on the held-out rows before the first step
@@ -113,15 +159,18 @@ class StageTrainer(DistillerTrainer):
             num_train_epochs=settings.epochs,
             max_steps=settings.steps(len(train)),
             bf16=precision == "bf16",
+            fp16=precision == "fp16",
+            gradient_checkpointing=gradient_checkpointing,
+            gradient_checkpointing_kwargs={"use_reentrant": False} if gradient_checkpointing else None,
             seed=seed,
             logging_strategy="no",
             eval_strategy="no",
             save_strategy="no",
-            report_to="none",
             disable_tqdm=True,
             logging_nan_inf_filter=False,
             dataloader_pin_memory=False,  # batches are small: a thread that pins them costs more than it saves
             use_cpu=not torch.cuda.is_available(),
+            **trackers,
         )
         super().__init__(
             distiller, args, stage, train, held_out, Collator(tokenizer, settings.pad_to),
@@ -174,7 +223,10 @@ class StageTrainer(DistillerTrainer):
         return checkpoint, done, history[0]["held_out"] if history else {}, self.epoch_terms
 
     def newest(self) -> Path | None:
-        """Return the newest checkpoint that is whole, to go on from; damaged ones are removed, and it is said."""
+        """Return the newest checkpoint that is whole, to go on from; damaged ones are removed, and it is said.
+
+        It is for the first process alone.
+        """
         damaged = []
         for path in reversed(self.checkpoints()):
             if (wrong := flaw(path)) is None:
@@ -185,7 +237,7 @@ class StageTrainer(DistillerTrainer):
         for each, wrong in damaged:
             onward = f"going on from step {step_of(path)}" if path else "the stage begins anew"
             warn(f"stage {self.stage}: {each.name} is damaged ({wrong}); {onward}")
-        if damaged and self.is_world_process_zero():
+        if damaged:
             self.remove([each for each, _ in damaged])
         return path
 
@@ -255,7 +307,8 @@ class StageTrainer(DistillerTrainer):
         """
         pending, self.pending = self.pending, []
         pairs = everywhere({f"{i} {name}": x for i, entry in enumerate(pending) for name, x in entry["sums"].items()})
-        lines, together = [], {}
+        lines: list[str] = []
+        together: dict[str, tuple[float, float]] = {}
         for i, entry in enumerate(pending):
             names, weights = entry.pop("sums"), entry.pop("weights")
             numbers = {name: (float(x[0]), float(x[1])) for name in names for x in [pairs[f"{i} {name}"].tolist()]}
@@ -312,7 +365,10 @@ class StageTrainer(DistillerTrainer):
             with (StageFolder(self.folder).history).open("a") as log:
                 print(json.dumps(entry), file=log)
         scores = {f"eval_{name}": entry[name] for name in ("score", "validation") if name in entry}
-        self.log({f"eval_{name}": value for name, value in held_out.items()} | scores)
+        gaps = {
+            f"eval_gap/{name}": held_out[name] - value for name, value in entry["train"].items() if name in held_out
+        }
+        self.log({f"eval_{name}": value for name, value in held_out.items()} | gaps | scores)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, entry)
         return held_out
 
@@ -356,6 +412,7 @@ class StageTrainer(DistillerTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint under another name and rename it when it is complete; never one of lost weights."""
+        self.collect()
         self.refuse_divergence(self.state.global_step, lost_weight(self.distiller))
         name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         self.args.output_dir = str(self.folder / INCOMPLETE)
@@ -383,8 +440,8 @@ def out_of_memory(stage: str, settings: StageSettings) -> str:
     more = next((n for n in range(parts + 1, size + 1) if size % n == 0), None)
     cure = f"add --accumulation {more} (the same steps, {size // more} rows at a time)" if more else "use the CPU"
     return (
-        f"stage {stage}: out of GPU memory at batch size {size} ({size // parts} rows at a time): {cure}, or lower "
-        "--max-length"
+        f"stage {stage}: out of GPU memory at batch size {size} ({size // parts} rows at a time): {cure}, add "
+        "--gradient-checkpointing, or lower --max-length"
     )
 
 
