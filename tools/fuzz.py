@@ -2,8 +2,8 @@
 
     python -m tools.fuzz --seconds 300
 
-Every case runs in a process of its own, in which it may neither crash nor take longer than `LIMIT`. A case that fails is
-kept, with the command that shows it, and the exit code is 1.
+Every case runs in a process of its own, in which it may neither crash nor take longer than `LIMIT`. A case that fails
+is kept, with the command that shows it, and the exit code is 1.
 """
 
 import argparse
@@ -30,12 +30,13 @@ LIMIT = 60  # seconds of a case
 MOST_KEPT = 20  # failures
 WORDS = ("good", "bad", "film", "plot", "the", "a", "was", "very", "not", "fine")
 TOKENS = (
-    b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b'"', b"'", b"\n", b"\r", b"\t", b",", b";", b"{", b"}", b"[", b"]",
-    b":", b"NaN", b"Infinity", b"null", b"-1", b"0", b"9" * 400, b"1e999", b"\\ud800", b"&a ", b"*a", b"!!int ", b"../", b"%s",
-    b"\xf0\x9f\x99\x82", b"\x1b[31m", b"[" * 2000, b" " * 1000, b"true", b"<|>",
+    b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b'"', b"'", b"\n", b"\r", b"\t", b",", b";", b"{", b"}", b"[",
+    b"]", b":", b"NaN", b"Infinity", b"null", b"-1", b"0", b"9" * 400, b"1e999", b"\\ud800", b"&a ", b"*a", b"!!int ",
+    b"../", b"%s", b"\xf0\x9f\x99\x82", b"\x1b[31m", b"[" * 2000, b" " * 1000, b"true", b"<|>",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
-    None, True, False, -1, 0, 1, 7, 2**31, 2**63, 10**30, -0.5, 1e308, float("nan"), float("inf"), "", "\0", "x", "🙂" * 50,
+    None, True, False, -1, 0, 1, 7, 2**31, 2**63, 10**30, -0.5, 1e308, float("nan"), float("inf"), "", "\0", "x",
+    "🙂" * 50,
     "../../x", "/dev/null", [], {}, [[]], [None], ["a", 1], {"a": {"b": []}}, "NaN", "1", "float32",
 )  # fmt: skip
 
@@ -169,7 +170,7 @@ def make_world(folder: Path) -> list[Target]:
             max_position_embeddings=32,
             id2label={0: "neg", 1: "pos"},
             label2id={"neg": 0, "pos": 1},
-        )  # fmt: skip
+        )
     )
     model.save_pretrained(folder / "model")
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
