@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -24,12 +25,14 @@ from crild.run.status import Status, status_of
 
 ROOT = Path(__file__).resolve().parents[1]
 LOOK_EVERY = 0.05  # seconds
+EARLY = 5  # every so many kills come before the run has begun to write
 GOOD, OTHERS = ["good", "great", "fine", "nice"], ["bad", "awful", "poor", "dull", "the", "a", "film", "plot", "was"]
 ENCODER = """
 import sys
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, logging, set_seed
 
+logging.disable_progress_bar()
 set_seed(0)
 words = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sys.argv[2:]])}
 core = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
@@ -55,7 +58,9 @@ class Command:
     """A command as a process, with all that it starts."""
 
     def __init__(self, words: list[str]) -> None:
-        self.process = subprocess.Popen(words, start_new_session=True, cwd=ROOT, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            words, start_new_session=True, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def over(self, seconds: float) -> bool:
         """Wait so long at the most; return whether it has ended."""
@@ -86,6 +91,9 @@ def disturbed(
 ) -> list[Status]:
     """Start a run again and again, kill it each time but the last one; return how far it was at each kill.
 
+    Moments are spread over the whole run: each is drawn from when a start begins to write, up to twice the share of
+    what is left that falls to it; but every fifth is from before that.
+
     Args:
         start: begins it, or goes on with it.
         folder: of the run.
@@ -96,16 +104,29 @@ def disturbed(
     rng, (begins, lasts) = random.Random(seed), seconds
     found: list[Status] = []
     for left in range(kills, 0, -1):
-        share = found[-1].share if found else 0.0
-        # Spread over what is left, at the most nine tenths of it: it must not be over before the last kill.
-        longest = begins + (lasts - begins) * (1 - share) * min(2.0, 0.9 * left) / left
-        life = start()
+        before, life = written(folder), start()
+        if left % EARLY == 0:
+            longest = begins
+        else:
+            while written(folder) == before and not life.over(LOOK_EVERY):
+                pass
+            share = found[-1].share if found else 0.0
+            longest = (lasts - begins) * (1 - share) * min(2.0, 0.9 * left) / left  # never to its end
         if life.over(rng.uniform(0.0, longest)):
             return found
         life.kill()
         found.append(status_of(folder))
     start().over(float("inf"))
     return found
+
+
+def written(folder: Path) -> int:
+    """Return when a run last wrote into a stage, in nanoseconds; 0 where it never did."""
+    times = [0]
+    for path in folder.glob("stages/*/*"):
+        with suppress(FileNotFoundError):  # renamed in the meantime
+            times.append(path.stat().st_mtime_ns)
+    return max(times)
 
 
 def sha256(folder: Path) -> str:
@@ -125,10 +146,10 @@ def main(folder: Path, kills: int, seed: int) -> int:
     def started(output: str) -> Callable[[], Life]:
         options = {
             "teacher": folder / "encoder", "data": folder / "films.csv", "output": folder / output, "student": 2,
-            "method": "cr-ild", "epochs": 40, "save-steps": 10, "precision": "fp32",
+            "method": "cr-ild", "epochs": 30, "save-steps": 10, "precision": "fp32",
         }  # fmt: skip
         words = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-        return lambda: Command([sys.executable, "-m", "crild", "distill", *words, "--no-control", "--ema", "--json"])
+        return lambda: Command([sys.executable, "-m", "crild", "distill", *words, "--no-control", "--ema"])
 
     seconds = undisturbed(started("whole"), folder / "whole")
     print(f"undisturbed: {seconds[1]:.0f} s, {seconds[0]:.0f} of them until its first stage", flush=True)

@@ -38,7 +38,7 @@ from crild.errors import CrildError, nearest
 from crild.escaping import plain
 from crild.files import FULL
 from crild.methods import METHODS, find_method
-from crild.processes import GONE, is_first_to_fail, is_main, launched, leave, lost_another, refuse_several
+from crild.processes import GONE, is_first_to_fail, is_main, launched, leave, lost_another, part, refuse_several
 
 SWITCHES = {
     "json": "print the result as JSON on stdout, and nothing else there",
@@ -61,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with into():
             code = run(arguments)
         sys.stdout.flush()
+        if launched() > 1:
+            part()
         return code
     except BrokenPipeError:  # `crild ... | head`: its reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
@@ -78,7 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             leave(2)
         return 2
     except KeyboardInterrupt:
-        print("crild: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        if is_main():
+            print("crild: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        if launched() > 1:
+            leave(130)
         return 130
 
 

@@ -154,6 +154,14 @@ def share(items: Sequence[T]) -> Sequence[T]:
 # ---- how they end ----
 
 
+def part() -> None:
+    """Let go of the other processes, where all have done what there was to do."""
+    from torch import distributed
+
+    if count() > 1:
+        distributed.destroy_process_group()
+
+
 def is_first_to_fail() -> bool:
     """Whether no other process has failed before this one: it says why, the others end without a word.
 

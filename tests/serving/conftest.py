@@ -64,9 +64,9 @@ def pieces(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def exported(pieces, film_data, tmp_path_factory):
+def in_fp32(pieces, film_data, tmp_path_factory):
     """The classifier in fp32, and its nodes at the ends as they were found."""
-    folder, ends, original = tmp_path_factory.mktemp("exported") / "served", [], graphs.to_onnx
+    folder, ends, original = tmp_path_factory.mktemp("fp32") / "served", [], graphs.to_onnx
 
     def to_onnx(model, sample):
         program = original(model, sample)
@@ -111,13 +111,3 @@ def printed(pieces, film_data, tmp_path_factory):
         code = main([str(word) for word in words])
     assert code == 0, err.getvalue()
     return SimpleNamespace(folder=folder, found=json.loads(out.getvalue()), err=err.getvalue())
-
-
-@pytest.fixture(scope="session")
-def run(tmp_path_factory, tiny_teacher, film_data):
-    """The folder of a finished run with supplementary texts."""
-    folder = tmp_path_factory.mktemp("cascade") / "run"
-    more = write_jsonl(folder.parent / "more.jsonl", [{"text": "music fast"}, {"text": "slow end dull"}])
-    crild.distill(teacher=tiny_teacher, data=film_data, student=1, method="kd", max_steps=20, control=False,
-                  kd_learning_rate=1e-3, supplementary=more, supplementary_mode="join", output=folder)  # fmt: skip
-    return folder

@@ -26,8 +26,8 @@ FILES = {"README.md", "export.json", "model.onnx", "serve.py", "serving.json", "
 STRANGE = ["Ещё один текст 日本語 ไทย", "🙂🙃 👩‍👩‍👧 film", "good " * 10_000, "x" * 300, " ", "[PAD] [SEP] wörd"]
 
 
-def test_in_fp32_logits_are_those_of_pytorch(exported, pieces):
-    found, served = exported.found, Session(exported.folder)
+def test_in_fp32_logits_are_those_of_pytorch(in_fp32, pieces):
+    found, served = in_fp32.found, Session(in_fp32.folder)
     assert found.largest_difference == found.fp32_difference < 1e-4
     assert (found.score_after, found.agreement, found.rows) == (found.score_before, 1.0, 60)
     assert found.score_before > 0.9
@@ -35,7 +35,7 @@ def test_in_fp32_logits_are_those_of_pytorch(exported, pieces):
     texts = [row["text"] for row in reviews(200, seed=7)] + STRANGE
     expected = logits(load_model(str(pieces), "model").model.eval(), load_tokenizer(str(pieces), "model"), texts)
     assert np.abs(served.logits(texts) - expected.numpy()).max() < 1e-4
-    assert {path.name for path in exported.folder.iterdir()} == FILES
+    assert {path.name for path in in_fp32.folder.iterdir()} == FILES
 
 
 def test_the_command_line_prints_what_it_wrote(printed):
@@ -78,8 +78,8 @@ def test_int8_that_loses_too_much_is_told_in_one_line_and_the_fp32_file_stays(sp
     assert found.fp32_difference < 1e-4 < found.largest_difference
 
 
-def test_a_trimmed_model_gives_the_same_logits_bit_for_bit_where_every_token_is_kept(exported, spoiled):
-    whole, trimmed = Session(exported.folder, 1), Session(spoiled.folder, 1, FP32)
+def test_a_trimmed_model_gives_the_same_logits_bit_for_bit_where_every_token_is_kept(in_fp32, spoiled):
+    whole, trimmed = Session(in_fp32.folder, 1), Session(spoiled.folder, 1, FP32)
     assert trimmed.tokenizer.get_vocab_size() < whole.tokenizer.get_vocab_size()
     texts = [*KEPT, "film film awful", "good plot 7 b c", "is nice"]
     read = [[row.tokens for row in each.tokenizer.encode_batch(texts)] for each in (whole, trimmed)]
@@ -99,7 +99,7 @@ def test_any_text_runs_through_a_trimmed_model_as_through_that_in_pytorch(spoile
 # ---- what is refused, and what is left of a start that came to nothing ----
 
 
-def test_slips_are_one_line_and_write_nothing(cli, pieces, tiny, film_data, exported, tmp_path):
+def test_slips_are_one_line_and_write_nothing(cli, pieces, tiny, film_data, in_fp32, tmp_path):
     output = tmp_path / "out"
     (tmp_path / "few.csv").write_text("text,label\ngood film,pos\n")
     (tmp_path / "full").mkdir()
@@ -111,7 +111,7 @@ def test_slips_are_one_line_and_write_nothing(cli, pieces, tiny, film_data, expo
         ([pieces, *to], "--data is missing: rows to prove the export on"),
         ([pieces, *data], "--output is missing: folder of the export"),
         ([*to], "MODEL is missing"),
-        ([pieces, *data, "--output", exported.folder], "it holds an export; choose another folder, or --overwrite"),
+        ([pieces, *data, "--output", in_fp32.folder], "it holds an export; choose another folder, or --overwrite"),
         ([pieces, *data, "--output", tmp_path / "full"], "the folder is not empty and holds no crild export"),
         ([pieces, *data, *to, "--format", "openvino", "--quantize", "int8"], "--quantize int8 is for --format onnx"),
         ([pieces, "--data", tmp_path / "few.csv", *to, "--quantize", "int8"], "too few rows to choose a quantisation"),
@@ -150,7 +150,7 @@ def test_a_disk_that_fills_up_while_the_graph_is_traced_is_not_taken_for_the_mod
         graphs.to_onnx(load_model(str(pieces), "model").model, {})
 
 
-def test_a_killed_export_leaves_no_folder_and_the_next_one_works(pieces, film_data, tmp_path, monkeypatch, exported):
+def test_a_killed_export_leaves_no_folder_and_the_next_one_works(pieces, film_data, tmp_path, monkeypatch, in_fp32):
     output, words = tmp_path / "out", ["export", pieces, "--data", film_data, "--output", tmp_path / "out"]
     assert Running(words, "export:save:1").finish().returncode == -9
     left = [path.name for path in tmp_path.iterdir()]
@@ -160,7 +160,7 @@ def test_a_killed_export_leaves_no_folder_and_the_next_one_works(pieces, film_da
     def fill(job, folder, threads):
         assert list(folder.iterdir()) == []
         (folder / "export.json").write_text("{}")
-        return exported.found
+        return in_fp32.found
 
     monkeypatch.setattr(exports, "fill", fill)
     crild.export(model=pieces, data=film_data, output=output)

@@ -29,9 +29,9 @@ def test_a_slow_tokenizer_is_refused(tmp_path):
         write_tokenizer(tmp_path, SimpleNamespace(is_fast=False), 12)
 
 
-def test_the_small_file_says_what_a_program_must_know(exported):
-    about = json.loads((exported.folder / "serving.json").read_text())
-    assert about["temperature"] == exported.found.temperature
+def test_the_small_file_says_what_a_program_must_know(in_fp32):
+    about = json.loads((in_fp32.folder / "serving.json").read_text())
+    assert about["temperature"] == in_fp32.found.temperature
     assert sorted(about["inputs"]) == ["attention_mask", "input_ids", "token_type_ids"]
     assert about == about | {
         "format": "onnx",

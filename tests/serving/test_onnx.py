@@ -27,28 +27,28 @@ def test_a_static_student_is_a_graph_with_free_sizes(tmp_path):
         assert np.abs(found - expected).max() < 1e-5
 
 
-def test_the_nodes_at_the_ends_are_those_of_the_first_and_last_layer_and_the_head(exported):
-    names = [node.name for node in onnx_ir.load(exported.folder / "model.onnx").graph]
-    assert set(exported.ends) < set(names)
-    assert len(exported.ends) > 20
-    assert not any(node.metadata_props for node in onnx_ir.load(exported.folder / "model.onnx").graph)
+def test_the_nodes_at_the_ends_are_those_of_the_first_and_last_layer_and_the_head(in_fp32):
+    names = [node.name for node in onnx_ir.load(in_fp32.folder / "model.onnx").graph]
+    assert set(in_fp32.ends) < set(names)
+    assert len(in_fp32.ends) > 20
+    assert not any(node.metadata_props for node in onnx_ir.load(in_fp32.folder / "model.onnx").graph)
 
 
-def test_inputs_and_output_are_named_and_both_sizes_are_free(exported):
-    graph = onnx_ir.load(exported.folder / "model.onnx").graph
+def test_inputs_and_output_are_named_and_both_sizes_are_free(in_fp32):
+    graph = onnx_ir.load(in_fp32.folder / "model.onnx").graph
     assert [value.name for value in graph.inputs][:2] == ["input_ids", "attention_mask"]
     assert all([str(size) for size in value.shape] == ["batch", "length"] for value in graph.inputs)
     assert [value.name for value in graph.outputs] == ["logits"]
     assert [str(size) for size in graph.outputs[0].shape] == ["batch", "2"]
 
 
-def test_large_weights_go_into_a_file_beside_it(exported, tmp_path, monkeypatch):
+def test_large_weights_go_into_a_file_beside_it(in_fp32, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx, "MOST_BYTES", 1000)
-    onnx.save(onnx_ir.load(exported.folder / "model.onnx"), tmp_path / "model.onnx")
+    onnx.save(onnx_ir.load(in_fp32.folder / "model.onnx"), tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx.data").stat().st_size > 20_000
     inputs = {name: np.array([[2, 10, 3]]) for name in ("input_ids", "attention_mask", "token_type_ids")}
     inputs["attention_mask"], inputs["token_type_ids"] = np.ones((1, 3), np.int64), np.zeros((1, 3), np.int64)
-    both = [onnx_runner(folder / "model.onnx", 1)(inputs) for folder in (exported.folder, tmp_path)]
+    both = [onnx_runner(folder / "model.onnx", 1)(inputs) for folder in (in_fp32.folder, tmp_path)]
     assert np.array_equal(*both)
 
 

@@ -22,7 +22,7 @@ def shown(found):
     return console.export_text()
 
 
-def test_the_terminal_shows_the_proof_in_eighty_columns(spoiled, exported):
+def test_the_terminal_shows_the_proof_in_eighty_columns(spoiled, in_fp32):
     text = shown(spoiled.found)
     assert max(map(len, text.splitlines())) <= 80
     kept = spoiled.found.vocabulary
@@ -33,22 +33,22 @@ def test_the_terminal_shows_the_proof_in_eighty_columns(spoiled, exported):
     assert line in " ".join(text.split())
     assert "served, ONNX int8, trimmed" in text
     assert f"int8: {spoiled.found.scheme}, chosen on other rows" in " ".join(text.split())
-    assert [row[0] for row in cells(exported.found)] == ["model, PyTorch", "served, ONNX fp32"]
-    assert "vocabulary" not in shown(exported.found)
+    assert [row[0] for row in cells(in_fp32.found)] == ["model, PyTorch", "served, ONNX fp32"]
+    assert "vocabulary" not in shown(in_fp32.found)
 
 
-def test_the_folders_page_has_the_whole_example_and_the_proof(exported):
-    page = (exported.folder / "README.md").read_text()
-    assert (exported.folder / SERVE).read_text().strip() in page
-    for row in cells(exported.found):
+def test_the_folders_page_has_the_whole_example_and_the_proof(in_fp32):
+    page = (in_fp32.folder / "README.md").read_text()
+    assert (in_fp32.folder / SERVE).read_text().strip() in page
+    for row in cells(in_fp32.found):
         assert f"| {' | '.join(row)} |" in page
     assert "pip install onnxruntime tokenizers numpy" in page
 
 
-def test_names_from_data_do_not_break_the_page(exported, tmp_path):
-    about = json.loads((exported.folder / "serving.json").read_text()) | {"labels": ["a|b", "<c>\nd"]}
+def test_names_from_data_do_not_break_the_page(in_fp32, tmp_path):
+    about = json.loads((in_fp32.folder / "serving.json").read_text()) | {"labels": ["a|b", "<c>\nd"]}
     (tmp_path / "serving.json").write_text(json.dumps(about))
-    write_pages(tmp_path, replace(exported.found, model="x/<script>"), pairs=False)
+    write_pages(tmp_path, replace(in_fp32.found, model="x/<script>"), pairs=False)
     page = (tmp_path / "README.md").read_text()
     assert "<script>" not in page
     assert "<c>" not in page
@@ -58,7 +58,7 @@ def test_names_from_data_do_not_break_the_page(exported, tmp_path):
 
 
 @pytest.fixture
-def served(exported, tmp_path):
+def served(in_fp32, tmp_path):
     """A folder whose model answers row i with its number of tokens times (1, -1): of any task type."""
 
     def make(task_type, labels, threshold=None, pairs=False):
@@ -79,12 +79,12 @@ def served(exported, tmp_path):
             helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10),
             tmp_path / "model.onnx",
         )
-        about = json.loads((exported.folder / "serving.json").read_text())
+        about = json.loads((in_fp32.folder / "serving.json").read_text())
         about |= {"inputs": ["attention_mask"], "labels": labels, "task_type": task_type, "temperature": 2.0,
                   "threshold": threshold}  # fmt: skip
         (tmp_path / "serving.json").write_text(json.dumps(about))
-        (tmp_path / "tokenizer.json").write_bytes((exported.folder / "tokenizer.json").read_bytes())
-        write_pages(tmp_path, replace(exported.found, task_type=task_type), pairs=pairs)
+        (tmp_path / "tokenizer.json").write_bytes((in_fp32.folder / "tokenizer.json").read_bytes())
+        write_pages(tmp_path, replace(in_fp32.found, task_type=task_type), pairs=pairs)
         spec = importlib.util.spec_from_file_location("serve", tmp_path / SERVE)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -117,7 +117,7 @@ def test_the_example_takes_pairs(served):
 
 
 @pytest.mark.slow
-def test_the_example_runs_in_a_fresh_environment_without_torch(exported, printed, tmp_path):
+def test_the_example_runs_in_a_fresh_environment_without_torch(in_fp32, printed, tmp_path):
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
     asked = subprocess.run([python, "-m", "pip", "install", "-q", "onnxruntime", "tokenizers", "numpy"],
@@ -130,7 +130,7 @@ def test_the_example_runs_in_a_fresh_environment_without_torch(exported, printed
     absent = "from importlib.util import find_spec; print([find_spec(x) for x in ('torch', 'transformers', 'crild')])"
     assert subprocess.check_output([python, "-I", "-c", absent], text=True).strip() == "[None, None, None]"
     texts = ["a good film", "awful plot, 日本語 🙂"]
-    for folder in (exported.folder, printed.folder):
+    for folder in (in_fp32.folder, printed.folder):
         out = subprocess.run([python, "-I", folder / SERVE, *texts], capture_output=True, text=True, check=True)
         found = [eval(line)[:2] for line in out.stdout.splitlines()]
         logits, about = Session(folder).logits(texts), json.loads((folder / "serving.json").read_text())

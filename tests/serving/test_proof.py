@@ -43,9 +43,9 @@ def test_the_bytes_of_a_model_are_those_of_its_files_or_in_fp32(pieces):
     assert weights_of(SimpleNamespace(path="owner/on-the-hub", model=torch.nn.Linear(4, 3))) == 4 * 15
 
 
-def test_every_model_of_a_proof_was_timed(exported):
-    for each in exported.found.models.values():
+def test_every_model_of_a_proof_was_timed(in_fp32):
+    for each in in_fp32.found.models.values():
         assert all(value > 0 for value in (*each.latency_ms.values(), *each.throughput.values()))
-    before, served = (exported.found.models[name] for name in ("before", "served"))
+    before, served = (in_fp32.found.models[name] for name in ("before", "served"))
     means = [sum(each.latency_ms.values()) for each in (before, served)]
-    assert exported.found.speedup_batch1 == pytest.approx(means[0] / means[1])
+    assert in_fp32.found.speedup_batch1 == pytest.approx(means[0] / means[1])

@@ -18,7 +18,7 @@ def test_it_comes_back_from_its_file_and_reads_as_a_dictionary(spoiled):
     assert "teacher_bytes" not in found  # what does not apply is left out
 
 
-def test_what_int8_loses_is_counted_from_the_trimmed_model(spoiled, exported):
+def test_what_int8_loses_is_counted_from_the_trimmed_model(spoiled, in_fp32):
     trimmed = replace(spoiled.found, score_before=0.9, score_after=0.7)
     trimmed = replace(trimmed, vocabulary=replace(trimmed.vocabulary, score=0.8))
     assert trimmed.lost_to_int8 == pytest.approx(0.1)

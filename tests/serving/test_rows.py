@@ -36,8 +36,8 @@ def test_what_is_chosen_on_is_not_reported(classifier, film_data):
         assert part.truth.tolist() == [labels[text] for text in part.texts]
 
 
-def test_a_run_has_rows_of_its_own_and_chooses_on_them_whatever_is_reported(run, classifier, film_data, tmp_path):
-    opened = RunFolder.open(run)
+def test_a_run_has_rows_of_its_own_and_chooses_on_them_whatever_is_reported(student_run, classifier, tmp_path):
+    opened = RunFolder.open(student_run)
     rows, selection, _ = read_rows(ExportConfig(quantize="int8"), classifier, opened, None)
     assert len(rows.rows) == 60
     assert len(selection.rows) == 16

@@ -1,5 +1,6 @@
 """Which tokens an export keeps, and by what texts."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -68,16 +69,15 @@ def test_a_size_keeps_the_most_frequent_tokens_of_auto(classifier, tmp_path):
     assert words_of(trimmed(config, classifier, None)[0]) == {"good", "film", "awful"}
 
 
-def test_auto_of_a_run_are_its_own_texts(run, tmp_path):
-    opened = RunFolder.open(run)
-    texts, notes = usual_texts(ExportConfig(trim_vocabulary="auto", data="another.csv"), opened)
-    assert set(texts) == {row["text"] for row in reviews(160)} | {"music fast", "slow end dull"}
-    assert notes == []
-    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("student", "served"))
+def test_auto_of_a_run_are_its_own_texts(student_run, tmp_path):
+    texts, notes = usual_texts(ExportConfig(trim_vocabulary="auto", data="another.csv"), RunFolder.open(student_run))
+    assert (set(texts), notes) == ({row["text"] for row in reviews(160)}, [])
+    shutil.copytree(student_run, tmp_path / "run", ignore=shutil.ignore_patterns("student", "served"))
     config = tmp_path / "run" / "config.yaml"
-    config.write_text(config.read_text().replace("more.jsonl", "gone.jsonl"))
+    config.write_text(re.sub("^data: .*$", "data: ./gone", config.read_text(), flags=re.MULTILINE))
     with pytest.raises(CrildError, match="the run's texts cannot be read again") as error:
         usual_texts(ExportConfig(trim_vocabulary="auto"), RunFolder.open(tmp_path / "run"))
+    assert "./gone is not there" in str(error.value)
     assert str(error.value).endswith("; name a file of texts instead")
     assert "\n" not in str(error.value)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from crild.metrics import Difference
 from crild.reporting.figures import Costed, score_and_latency
-from crild.reporting.page import Cell, Figure, Part, Table, words
+from crild.reporting.page import Cell, Figure, Part, Table, Told, words
 from crild.run.picture import costed
 from crild.run.result import Scores
 from crild.run.sections.seen import Seen, called
@@ -28,13 +28,13 @@ def scores(seen: Seen) -> tuple[Part, ...]:
         rows.append(served_line(seen, seen.student, seen.run.export))
         kinds.append("served")
     if seen.result.constant is not None:
-        rows.append(("always the same answer", seen.result.constant, None, None, kept(seen, seen.result.constant),
-                     *[None] * 5))  # fmt: skip
+        constant = seen.result.constant
+        rows.append(("always the same answer", share(constant), None, None, kept(seen, constant), *[None] * 5))
         kinds.append("constant")
     headings = ("model", seen.result.metric, "low", "high", *HEADINGS)
     title = f"{seen.result.metric} on {seen.result.rows['validation']} held-out rows"
     names = list(seen.teacher.scores)
-    every = tuple((called(role), *(of.scores.get(name) for name in names)) for role, of in seen.models.items())
+    every = tuple((called(role), *(share(of.scores.get(name)) for name in names)) for role, of in seen.models.items())
     return (
         Table(headings, tuple(rows), title, tuple(kinds), note=NOTE),
         *words(*verdicts(seen)),
@@ -49,20 +49,26 @@ def line(seen: Seen, role: str) -> tuple[Cell, ...]:
     """Return a model's line of the table."""
     of = seen.models[role]
     costs = seen.student if role == "control" and seen.student else of
-    return (called(role), of.score, *of.interval, kept(seen, of.score), *apart(seen.differences.get((role, "teacher"))),
+    difference = apart(seen.differences.get((role, "teacher")))
+    return (called(role), share(of.score), *map(share, of.interval), kept(seen, of.score), *difference,
             millions(costs.parameters), millions(costs.bytes), costs.latency_ms)  # fmt: skip
 
 
 def served_line(seen: Seen, student: Scores, export: Mapping[str, Any]) -> tuple[Cell, ...]:
     """Return the line of what `crild export` made of the student; its difference is to the student, in a sentence."""
     name = f"served, {export['format']}{' int8' if export.get('scheme') else ''}"
-    return (name, export["score_after"], None, None, kept(seen, export["score_after"]), None, None,
+    return (name, share(export["score_after"]), None, None, kept(seen, export["score_after"]), None, None,
             millions(student.parameters), millions(export["bytes"]), served_ms(student, export))  # fmt: skip
 
 
 def kept(seen: Seen, score: float) -> float | None:
     """Return a score as a percentage of the teacher's."""
     return round(100 * score / seen.teacher.score, 1) if seen.teacher.score > 0 else None
+
+
+def share(value: float | None) -> Cell:
+    """Return a score with as many digits as everywhere."""
+    return None if value is None else Told(f"{value:.4f}", value)
 
 
 def apart(difference: Difference | None) -> tuple[Cell, Cell]:
@@ -123,7 +129,7 @@ def latency(seen: Seen) -> tuple[Figure, ...]:
 def further_splits(seen: Seen) -> list[Table]:
     """Return the scores on further validation splits."""
     rows = tuple(
-        (called(role), split, report["score"], *report["interval"])
+        (called(role), split, share(report["score"]), *map(share, report["interval"]))
         for role, of in seen.models.items()
         for split, report in (of.also or {}).items()
     )
