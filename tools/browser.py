@@ -17,23 +17,28 @@ ARGUMENTS = (
     "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--hide-scrollbars",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
 )
+NOWHERE = "--host-resolver-rules=MAP * ~NOTFOUND"
 
 
 @contextmanager
-def chromium() -> Iterator[webdriver.Chrome]:
-    """Run Chromium with the network off; its log holds every request and everything on the console."""
+def chromium(own_server: bool = False) -> Iterator[webdriver.Chrome]:
+    """Run Chromium with the network off; its log holds every request and everything on the console.
+
+    Args:
+        own_server: it may ask 127.0.0.1, and nobody else.
+    """
     options = webdriver.ChromeOptions()
     options.binary_location = which("chromium") or ""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        for argument in (*ARGUMENTS, f"--user-data-dir={profile}"):
+        reach = f"{NOWHERE}, EXCLUDE 127.0.0.1" if own_server else NOWHERE
+        for argument in (*ARGUMENTS, reach, f"--user-data-dir={profile}"):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         driver = webdriver.Chrome(options, webdriver.ChromeService(which("chromedriver")))
         try:
             driver.execute_cdp_cmd("Network.enable", {})
-            offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+            offline = {"offline": not own_server, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
             driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
             driver.set_script_timeout(120)
             yield driver

@@ -279,7 +279,7 @@ def fuzz(
         How many commands ended how, and the failures.
     """
     targets = make_world(folder)
-    rng, counts, failures = random.Random(seed), Counter[str](), []
+    rng, counts, failures = random.Random(seed), Counter[str](), list[tuple[Any, ...]]()
     end, number = time.monotonic() + seconds, 0
     while time.monotonic() < end and (most is None or number < most) and len(failures) < MOST_KEPT:
         number += 1

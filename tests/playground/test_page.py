@@ -1,7 +1,6 @@
 """The page of `crild play` in a real browser that reaches nothing but its server."""
 
 import threading
-from shutil import which
 
 import pytest
 
@@ -13,33 +12,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs_browser]
 
 
 @pytest.fixture(scope="module")
-def browser(student_run, exported, tmp_path_factory):
+def browser(student_run, student_export):
     """Chromium on the page."""
-    from selenium import webdriver
+    from tools.browser import chromium
 
-    options = webdriver.ChromeOptions()
-    options.binary_location = which("chromium")
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",  # CI is root
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with Playground("127.0.0.1", 0) as server:
+    with Playground("127.0.0.1", 0) as server, chromium(own_server=True) as driver:
         server.open(crild.RunFolder.open(student_run))
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        driver = webdriver.Chrome(options, webdriver.ChromeService(which("chromedriver")))
         try:
             driver.get(server.url)
             driver.server = server
             yield driver
         finally:
-            driver.quit()
             server.shutdown()
             thread.join()
 
@@ -85,12 +70,13 @@ def test_rows_are_chosen_turned_and_tried(browser):
 def test_nothing_went_wrong_and_nothing_sticks_out_on_a_phone(browser):
     from selenium.common.exceptions import NoAlertPresentException
 
+    from tools.browser import requests, resize
+
     with pytest.raises(NoAlertPresentException):
         _ = browser.switch_to.alert
     assert browser.get_log("browser") == []
-    asked = browser.execute_script("return performance.getEntriesByType('resource').map(each => each.name)")
+    asked = requests(browser)
     assert asked
-    assert all(address.startswith(browser.server.url) for address in asked)
-    device = {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", device)
+    assert all(address.startswith((browser.server.url, "data:,")) for address in asked)
+    resize(browser, 400)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
