@@ -241,11 +241,11 @@ def call(arguments: Sequence[str], output: Path) -> Outcome:
         os._exit(0)
     os.close(write)
     with os.fdopen(read, errors="replace") as answer:
-        code, _, said_there = answer.read().partition("\n")
+        ended, _, said_there = answer.read().partition("\n")
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status:
         return Outcome(status, said_there, f"ended by signal {-status} (of a hang: {signal.SIGALRM.value})")
-    return judged(int(code), said_there, output)
+    return judged(int(ended), said_there, output)
 
 
 def judged(code: int, said: str, output: Path) -> Outcome:
@@ -279,7 +279,7 @@ def fuzz(
         How many commands ended how, and the failures.
     """
     targets = make_world(folder)
-    rng, counts, failures = random.Random(seed), Counter[str](), list[tuple[Any, ...]]()
+    rng, counts, failures = random.Random(seed), Counter[str](), list[str]()
     end, number = time.monotonic() + seconds, 0
     while time.monotonic() < end and (most is None or number < most) and len(failures) < MOST_KEPT:
         number += 1
