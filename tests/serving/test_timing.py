@@ -87,6 +87,14 @@ def test_few_rows_come_again_and_all_of_them_come():
     assert rounds == drawn(np.arange(10, 15), 32)
 
 
+def test_a_busy_machine_is_told(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    for load, told in ((2.4, False), (2.6, True)):
+        monkeypatch.setattr("os.getloadavg", lambda load=load: (load, 0.0, 0.0))
+        assert bool(timing.busy()) is told
+    assert timing.busy().startswith("the machine is busy (load 2.6 on 2 processors), so times mislead")
+
+
 def test_threads_are_given_back():
     before = torch.get_num_threads()
     with threads_of_torch(before + 1) as threads:

@@ -31,7 +31,7 @@ from crild.serving.proof import BATCHES, Compared, compare, cost, measure_times,
 from crild.serving.result import Export
 from crild.serving.rows import ScoredRows, read_rows
 from crild.serving.session import MODEL, Session
-from crild.serving.timing import threads_of_torch
+from crild.serving.timing import busy, threads_of_torch
 from crild.serving.vocabulary import about_vocabulary, too_few, trimmed
 
 MOST_DIFFERENCE = 1e-4  # of a logit in fp32
@@ -235,6 +235,8 @@ def prove(job: Job, folder: Path, threads: int) -> Export:
             notes.append(too_few(vocabulary, lost, job.config.tolerance))
     if not job.to_int8:
         refuse_difference(exact.largest, classifier)
+    if note := busy():
+        notes.append(note)
     say("timing the models, which take turns")
     classifiers = ({"teacher": job.teacher} if job.teacher else {}) | {"before": classifier}
     times = measure_times(classifiers, session, rows, job.length)

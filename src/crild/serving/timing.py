@@ -1,5 +1,6 @@
 """How long models take for the same rows, taking turns."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ ROUNDS = {1: 30, 32: 6}  # by batch size, over short texts and over long ones
 SECONDS = 30.0  # after which a batch size has had enough rounds, if there were at least three
 SETTLE = 0.01  # seconds before a turn: a model's threads wait for more by spinning, PyTorch's for 5 to 9 milliseconds
 SEED = 0
+MOST_OTHERS = 0.5  # load beside what this process may be itself
 
 Prepare = Callable[[Sequence[int]], Callable[[], object]]
 """Takes row numbers, and returns what answers them: only the call of that is timed."""
@@ -44,6 +46,18 @@ def threads_of_torch(threads: int | None) -> Iterator[int]:
         yield torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
+
+
+def busy() -> str | None:
+    """Return a note where more wants to run on this machine than it has processors for: then times mislead."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    cores = os.cpu_count() or 1
+    if load <= cores + MOST_OTHERS:
+        return None
+    return (
+        f"the machine is busy (load {load:.1f} on {cores} processors), so times mislead, most of all those of several "
+        "threads: export again when it is quiet, or with --threads 1"
+    )
 
 
 def time_models(models: Mapping[str, Prepare], lengths: Sequence[int], batch_size: int) -> dict[str, Times]:
