@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 import yaml
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from crild.errors import CrildError, first_line
 from crild.files import INPUTS, StageFolder, check_folder, load_weights, write_folder, write_frame, write_whole
@@ -85,7 +86,7 @@ class RunFolder:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """When it was started, its seeds, what its files held, versions and machine."""
-        return read_json(self.path / FACTS, dict)
+        return read_json(self.path / FACTS, facts_of)
 
     @cached_property
     def plan(self) -> Plan:
@@ -218,7 +219,7 @@ class RunFolder:
     def identity(self, known: Identity) -> Identity:
         """Return the identity of the run in the folder; options that it did not know stand for what it did."""
         facts = self.path / FACTS
-        contents = read_json(facts, dict).get("contents", {}) if facts.exists() else {}
+        contents = read_json(facts, facts_of).get("contents", {}) if facts.exists() else {}
         return Identity(read_options(self.path / CONFIG, known.options), contents)
 
     def refuse_in_use(self) -> None:
@@ -323,6 +324,12 @@ class Clock:
     def note(self) -> None:
         """Write them down, so that a killed run's are not lost."""
         write_whole(self.path, json.dumps({"seconds": round(self.seconds, 2)}) + "\n")
+
+
+def facts_of(values: Any) -> dict[str, Any]:
+    """Return what ``run.json`` holds, where it is of the right form."""
+    facts: dict[str, Any] = TypeAdapter(dict[str, Any]).validate_python(values)
+    return facts | {"contents": TypeAdapter(dict[str, str]).validate_python(facts.get("contents", {}))}
 
 
 def read_json(path: Path, make: Callable[[Any], T]) -> T:
