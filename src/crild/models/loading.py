@@ -279,6 +279,11 @@ def load_tokenizer(
         )
     except Exception as error:
         raise CrildError(f"{role}: cannot load the tokenizer of {name} ({first_line(error)})") from None
+    longest_text = tokenizer.model_max_length
+    if isinstance(longest_text, bool) or not isinstance(longest_text, int | float) or not longest_text >= 1:
+        raise CrildError(
+            f"{role}: the tokenizer of {name} says model_max_length: {short(longest_text)}, which is no length"
+        )
     if tokenizer.pad_token_id is None:
         raise CrildError(f"{role}: the tokenizer of {name} has no padding token")
     known = getattr(load_config(name, role, trust_remote_code, revision), "vocab_size", None)
