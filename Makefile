@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUTPUT ?= runs/demo
 
-.PHONY: demo test wheel-test lint types docs results claims again check clean
+.PHONY: demo test wheel-test lint types docs results claims again fuzz lock audit check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/crild demo --output $(DEMO_OUTPUT)
@@ -38,6 +38,18 @@ claims: $(VENV)/.dev
 
 again: $(VENV)/.demo
 	$(BIN)/python -m tools.again
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tools.fuzz --seconds 300
+
+lock: $(VENV)/.dev
+	$(BIN)/python -m tools.lock
+
+# pip-audit in an environment of its own: what it needs is no part of the lock.
+audit:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet pip-audit
+	build/audit/bin/python -m tools.audit
 
 check: lint types test
 
