@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUTPUT ?= runs/demo
 
-.PHONY: demo test wheel-test lint types docs results claims again bench-serving check clean
+.PHONY: demo test wheel-test lint types docs results claims again bench-serving fuzz lock audit check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/crild demo --output $(DEMO_OUTPUT)
@@ -43,6 +43,18 @@ again: $(VENV)/.demo
 bench-serving: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m tools.serving_picture
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tools.fuzz --seconds 300
+
+lock: $(VENV)/.dev
+	$(BIN)/python -m tools.lock
+
+# pip-audit in an environment of its own: what it needs is no part of the lock.
+audit:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet pip-audit
+	build/audit/bin/python -m tools.audit
 
 check: lint types test
 

@@ -188,6 +188,22 @@ def test_a_full_gpu_is_one_line_with_the_way_out(verb, hint, cli, monkeypatch):
         cli(verb, *where, "--data", "d")
 
 
+def test_a_traceback_is_shown_where_it_is_asked_for(cli, tmp_path):
+    (tmp_path / "d.csv").write_bytes(b"text,label\n\xff,a\n")
+    code, out, err = cli("check", tmp_path / "d.csv", "--traceback")
+    assert code == 2
+    assert out == ""
+    assert "UnicodeDecodeError" in err  # what it stands for
+    assert err.splitlines()[-1].startswith("crild: error: ")
+    assert cli("check", tmp_path / "d.csv")[2].splitlines() == [err.splitlines()[-1]]
+
+
+def test_a_line_has_its_end_however_long_its_names_are(cli):
+    line = complaint(cli("check", "x" * 100_000)[2])
+    assert len(line) < 2100
+    assert line.endswith(": File name too long")
+
+
 def test_a_switch_before_the_model(cli, tiny_teacher, film_data):
     """B30: the switch took the model as its value."""
     code, out, err = cli("evaluate", "--trust-remote-code", tiny_teacher, "--data", film_data, "--json")

@@ -14,7 +14,7 @@ from crild.checking import check
 from crild.errors import CrildError
 
 quickly = settings(
-    max_examples=700, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 columns = some.sampled_from(["text", "label", "sentence1", "sentence2", "labels", "score", ""]) | some.text(max_size=3)
 words = some.sampled_from(["good film", "bad", "0", "1", "1.5", "a|b", '["a"]', " ", "", "nan", "inf", "\u200b", "é"])

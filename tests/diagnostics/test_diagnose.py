@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 import crild
 from crild.diagnostics import case as cases
@@ -170,3 +171,18 @@ def test_data_that_changed_since_the_run_is_not_taken_for_its_data(run, data, tm
     (copy / "config.yaml").write_text(text.replace(str(data), str(changed)))
     found = crild.diagnose(runs=copy, rows=8, budget=1000)
     assert "holds something else than then" in found["copy"]["notes"][0]
+
+
+def test_a_plugin_that_a_runs_folder_names_is_run_only_where_it_is_asked_for(run, tmp_path):
+    output, _ = run
+    copy, plugin = tmp_path / "copy", tmp_path / "own.py"
+    shutil.copytree(output, copy)
+    plugin.write_text(f"from pathlib import Path\nPath({str(tmp_path / 'harm')!r}).touch()\n")
+    options = yaml.safe_load((copy / "config.yaml").read_text())
+    (copy / "config.yaml").write_text(yaml.safe_dump(options | {"plugin": str(plugin)}))
+    opened = cases.open_case("x", str(copy), 8, 42)
+    assert any(f"made with the plugin {plugin}, which --plugin {plugin} would run" in note for note in opened.notes)
+    assert not (tmp_path / "harm").exists()
+    opened = cases.open_case("x", str(copy), 8, 42, str(plugin))
+    assert opened.objective is not None
+    assert (tmp_path / "harm").exists()

@@ -3,7 +3,7 @@
 import pytest
 
 from crild.errors import CrildError
-from crild.grid.spec import cells, make_grid, select
+from crild.grid.spec import cells, make_grid, select, slug
 from tests.grid.grids import SMALL, grid
 
 
@@ -105,3 +105,10 @@ def test_mistakes_in_a_grid_are_one_clear_line(changes, message):
 def test_the_baseline_is_the_first_method_where_the_named_one_is_not_there():
     assert make_grid(grid(baseline="kd")).baseline == "kd"
     assert make_grid(grid(methods=["kd", "l-ild"])).baseline == "kd"
+
+
+def test_no_name_in_a_grid_leads_out_of_its_folder():
+    for name in ("..", ".", "../..", "/", "a/../../b", "\0", ""):
+        assert slug(name) not in ("", ".", "..")
+        assert "/" not in slug(name)
+    assert slug("0.5 of it, ...") == "0.5-of-it-..."

@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset
 
 from crild.config import DataConfig, build
 from crild.data.sources import Source, csv_header
-from crild.errors import CrildError, nearest
+from crild.errors import CrildError, first_line, nearest
 from crild.tasks.labels import MOST_CODED_CLASSES, is_missing
 
 PAIRS = (
@@ -191,8 +191,7 @@ def normalise(
     for name in (columns.text, columns.pair):
         if name and hasattr(rows.features[name], "decode_example"):  # a picture or a sound: reading one opens files
             raise CrildError(f"{where}: column {name!r} does not hold text; name the one that does with --text")
-    # Whole lists: a `datasets` column reads its table anew at every index.
-    texts = [rows[name][:] for name in (columns.text, columns.pair) if name]
+    texts = [values_of(rows, name, where) for name in (columns.text, columns.pair) if name]
     for name, values in zip((columns.text, columns.pair), texts, strict=False):
         if any(not isinstance(value, str) for value in values if value is not None):
             raise CrildError(f"{where}: column {name!r} does not hold text; name the one that does with --text")
@@ -208,7 +207,7 @@ def normalise(
     if several:
         raw = lists_of_labels(rows, several, where)
     else:
-        raw = rows[columns.label][:] if columns.label else [None] * len(rows)
+        raw = values_of(rows, columns.label, where) if columns.label else [None] * len(rows)
     members = (each for value in raw for each in (value if isinstance(value, list) else [value]))
     if any(isinstance(each, dict | list | bytes) for each in members):
         raise CrildError(
@@ -237,6 +236,19 @@ def normalise(
     return Dataset.from_dict(out)
 
 
+def values_of(rows: Dataset, name: str, where: str) -> list[Any]:
+    """Return a column as a whole list: a `datasets` column reads its table anew at every index.
+
+    Raises:
+        CrildError: it holds what Python knows no value for, such as bytes that are no UTF-8 in place of text.
+    """
+    try:
+        values: list[Any] = rows[name][:]
+    except Exception as error:
+        raise CrildError(f"{where}: column {name!r} cannot be read ({first_line(error)})") from None
+    return values
+
+
 def label_columns(label: str | None, columns: list[str]) -> list[str]:
     """Return the columns of 0 and 1 that ``--label a,b,c`` names; none where it names one column."""
     return [name.strip() for name in label.split(",")] if label and label not in columns and "," in label else []
@@ -250,7 +262,7 @@ def lists_of_labels(rows: Dataset, columns: list[str], where: str) -> list[Any]:
     """
     said: dict[str, list[bool | None]] = {}
     for name in columns:
-        values = rows[name][:]
+        values = values_of(rows, name, where)
         said[name] = [None if is_missing(value) else BITS.get(str(value).strip().lower()) for value in values]
         for value, bit in zip(values, said[name], strict=True):
             if bit is None and not is_missing(value):

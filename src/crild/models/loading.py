@@ -109,7 +109,9 @@ def load_config(name: str, role: str, trust_remote_code: bool = False, revision:
         what = f"cannot load {name}" if path.exists() else f"no folder {name}, and it cannot be loaded from the hub"
         raise CrildError(f"{role}: {what} ({first_line(error)})") from None
     kind = config.model_type
-    architectures = getattr(config, "architectures", None) or [""]
+    architectures = (
+        [str(each) for each in said] if isinstance(said := getattr(config, "architectures", None), list) else []
+    )
     causal = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
     if causal or getattr(config, "is_decoder", False) or any("CausalLM" in a or "LMHead" in a for a in architectures):
         raise CrildError(f"{role}: {name} is a causal model ({kind}); crild distils encoders such as BERT")
@@ -216,11 +218,25 @@ def load_model(
     body = [key for key in fresh if key.startswith(prefix) and "pooler" not in key]
     if body:
         raise CrildError(f"{role}: the weights of {name} lack {len(body)} tensors, {sorted(body)[0]} among them")
+    refuse_lame(model, name, role)
     if broken := next((key for key, each in model.state_dict().items() if not each.isfinite().all()), None):
         raise CrildError(
             f"{role}: the weights of {name} are broken: {broken} holds numbers that are none (NaN, infinite)"
         )
     return Loaded(model, head_is_trained=not any(not key.startswith(prefix) for key in fresh))
+
+
+def refuse_lame(model: PreTrainedModel, name: str, role: str) -> None:
+    """Raise `CrildError` where a model does not answer to two tokens: its configuration is not its own."""
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            logits = model.eval()(torch.zeros(1, 2, dtype=torch.long), torch.ones(1, 2, dtype=torch.long)).logits
+        if logits.shape != (1, model.config.num_labels):
+            raise ValueError(f"its answers are {tuple(logits.shape)}")
+    except Exception as error:
+        raise CrildError(f"{role}: {name} cannot be run ({first_line(error)}); see its config.json") from None
+    model.train(was_training)
 
 
 def label_names(config: Any) -> list[str]:
@@ -231,8 +247,11 @@ def label_names(config: Any) -> list[str]:
 def longest_input(name: str, role: str, trust_remote_code: bool = False, revision: str | None = None) -> int:
     """Return the most tokens that a saved model takes, without reading its weights."""
     config = load_config(name, role, trust_remote_code, revision)
-    with torch.device("meta"):
-        return longest(AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code))
+    try:
+        with torch.device("meta"):
+            return longest(AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code))
+    except Exception as error:
+        raise CrildError(f"{role}: {name} cannot be made ({first_line(error)}); see its config.json") from None
 
 
 def load_tokenizer(
@@ -260,6 +279,11 @@ def load_tokenizer(
         )
     except Exception as error:
         raise CrildError(f"{role}: cannot load the tokenizer of {name} ({first_line(error)})") from None
+    longest_text = tokenizer.model_max_length
+    if isinstance(longest_text, bool) or not isinstance(longest_text, int | float) or not longest_text >= 1:
+        raise CrildError(
+            f"{role}: the tokenizer of {name} says model_max_length: {short(longest_text)}, which is no length"
+        )
     if tokenizer.pad_token_id is None:
         raise CrildError(f"{role}: the tokenizer of {name} has no padding token")
     known = getattr(load_config(name, role, trust_remote_code, revision), "vocab_size", None)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from crild.errors import CrildError, InUse, first_line
 from crild.files import (
@@ -95,7 +96,7 @@ class RunFolder:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """When it was started, its seeds, what its files held, versions and machine."""
-        return read_json(self.path / FACTS, dict)
+        return read_json(self.path / FACTS, facts_of)
 
     @cached_property
     def plan(self) -> "Plan":
@@ -242,7 +243,7 @@ class RunFolder:
     def identity(self, known: Identity) -> Identity:
         """Return the identity of the run in the folder; options that it did not know stand for what it did."""
         facts = self.path / FACTS
-        contents = read_json(facts, dict).get("contents", {}) if facts.exists() else {}
+        contents = read_json(facts, facts_of).get("contents", {}) if facts.exists() else {}
         return Identity(read_options(self.path / CONFIG, known.options), contents)
 
     def refuse_in_use(self) -> None:
@@ -368,6 +369,12 @@ class Clock:
         if not is_main():
             return
         write_whole(self.path, json.dumps({"seconds": round(self.seconds, 2)}) + "\n")
+
+
+def facts_of(values: Any) -> dict[str, Any]:
+    """Return what ``run.json`` holds, where it is of the right form."""
+    facts: dict[str, Any] = TypeAdapter(dict[str, Any]).validate_python(values)
+    return facts | {"contents": TypeAdapter(dict[str, str]).validate_python(facts.get("contents", {}))}
 
 
 def read_json(path: Path, make: Callable[[Any], T]) -> T:

@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from pydantic import TypeAdapter
+
 from crild.config import DistillConfig, FinetuneConfig, StageSettings, TrainConfig, stage_settings
 from crild.config.student import is_static
 from crild.data.augment import parse_rewrites
@@ -128,14 +130,12 @@ class Plan:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Plan":
-        """Return the plan that `to_dict` gave."""
-        stages = []
-        for stage in values["stages"]:
-            stage = {name: value for name, value in stage.items() if name != "steps"}
-            stage |= {"settings": StageSettings(**stage["settings"]), "recipe": Recipe(**stage["recipe"])}
-            stages.append(PlannedStage(**stage))
-        matching = Matching(**values["matching"]) if values["matching"] else None
-        return cls(values["method"], values["schedule"], matching, tuple(stages), tuple(values["notes"]))
+        """Return the plan that `to_dict` gave.
+
+        Raises:
+            ValueError: the values are none of a plan.
+        """
+        return TypeAdapter(cls).validate_python(values)
 
 
 def plan_finetuning(config: FinetuneConfig, facts: Facts) -> Plan:

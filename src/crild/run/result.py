@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pydantic import PositiveInt, TypeAdapter
+
 from crild.errors import CrildError
 from crild.shown import Shown
 
@@ -57,10 +59,18 @@ class Scores:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Scores":
-        """Return the scores of plain values."""
-        return cls(**{**values, "interval": tuple(values["interval"])})
+        """Return the scores of plain values.
+
+        Raises:
+            ValueError: they are none.
+        """
+        return TypeAdapter(cls).validate_python(values)
 
 
+PLAIN: dict[str, Any] = {  # what is in ``result.json`` as it is
+    "task": str, "kind": str, "metric": str, "labels": list[str] | None, "max_length": PositiveInt,
+    "rows": dict[str, int], "seed": int, "notes": list[str], "selection": dict[str, Any], "minutes": float,
+}  # fmt: skip
 MODELS = ("teacher", "control", "student")
 CALLED = {"control": "student without teacher"}
 COSTS = ("parameters", "bytes", "latency_ms")
@@ -193,13 +203,18 @@ class Result(Shown, Mapping[str, Any]):
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Result":
-        """Return the result that ``result.json`` holds."""
-        plain = ("task", "kind", "metric", "labels", "max_length", "rows", "seed", "notes", "selection", "minutes")
+        """Return the result that ``result.json`` holds.
+
+        Raises:
+            LookupError, TypeError, ValueError: the values are none of a result.
+        """
         models = {name: Scores.of(values[name]) if values[name] else None for name in MODELS if name in values}
-        known = {*plain, *MODELS, "constant"}
+        if models.get("teacher") is None:
+            raise ValueError("there are no scores of a teacher")
+        known = {*PLAIN, *MODELS, "constant"}
         distillation = {name: value for name, value in values.items() if name not in known}
         return cls(
-            **{name: values[name] for name in plain},
+            **{name: TypeAdapter(kind).validate_python(values[name]) for name, kind in PLAIN.items()},
             models=models,
             constant=(values.get("constant") or {}).get("score"),
             distillation=distillation or None,

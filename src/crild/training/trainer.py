@@ -427,7 +427,7 @@ class DistillerTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         folder, student = Path(resume_from_checkpoint), self.student
-        saved = type(student).from_pretrained(folder, dtype=student.dtype).state_dict()
+        saved = type(student).from_pretrained(folder, dtype=student.dtype, use_safetensors=True).state_dict()
         student.load_state_dict(saved)
         if (folder / BESIDE).exists():  # not where the model alone was to be saved
             self.load_beside(load_file(folder / BESIDE))
