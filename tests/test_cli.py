@@ -201,7 +201,7 @@ def test_a_traceback_is_shown_where_it_is_asked_for(cli, tmp_path):
 def test_a_line_has_its_end_however_long_its_names_are(cli):
     line = complaint(cli("check", "x" * 100_000)[2])
     assert len(line) < 2100
-    assert line.endswith(": File name too long")
+    assert line.endswith(": file name too long")
 
 
 def test_a_switch_before_the_model(cli, tiny_teacher, film_data):

@@ -48,7 +48,7 @@ class Scores:
     init: str | None = None
     fine_tuned_here: bool | None = None
     best_validation: float | None = None
-    vocabulary: dict[str, float] | None = None
+    vocabulary: dict[str, int | float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; what does not apply is left out."""
