@@ -27,8 +27,8 @@ def chosen(monkeypatch, tmp_path):
         )
 
         def judge(path):
-            lost, agreement, rms = planted.get(int(path.read_text()), (0.5, 0.5, 1.0))
-            return Compared(0.9, 0.9 - lost, agreement, rms, rms)
+            lost, agreement, rms, *error = planted.get(int(path.read_text()), (0.5, 0.5, 1.0))
+            return Compared(0.9, 0.9 - lost, agreement, rms, rms, *error or [0.0])
 
         best, tried = choose(tmp_path / "fp32.onnx", list(ends), judge, tolerance)
         return SCHEMES.index(best.scheme), [SCHEMES.index(each.scheme) for each in tried]
@@ -44,6 +44,11 @@ def test_larger_files_are_tried_only_where_the_small_ones_lose_too_much(chosen):
     assert chosen({0: (0.02, 0.9, 0.1), 3: (0.01, 0.95, 0.1)}) == (3, [0, 1, 2, 3])
     assert chosen({0: (0.02, 0.9, 0.1), 4: (0.001, 0.95, 0.1)}) == (4, [0, 1, 2, 3, 4, 5])
     assert chosen({0: (0.02, 0.9, 0.1)}, tolerance=0.05) == (0, [0, 1, 2])
+
+
+def test_a_loss_within_a_standard_error_costs_no_larger_file(chosen):
+    assert chosen({0: (0.02, 0.98, 0.1, 0.013)}) == (0, [0, 1, 2])
+    assert chosen({0: (0.02, 0.98, 0.1, 0.005), 3: (0, 0.99, 0.1)}) == (3, [0, 1, 2, 3])
 
 
 def test_if_all_lose_too_much_the_one_that_loses_least_is_taken(chosen):

@@ -22,6 +22,10 @@ def test_answers_are_compared_row_by_row():
     assert (found.before, found.after, found.agreement, found.largest) == (0.75, 0.5, 0.75, 1.5)
     assert found.rms == pytest.approx(np.sqrt((0.25 + 2.25) / 8))
     assert found.lost == pytest.approx(0.25)
+    # One of four rows is lost: a binomial of 1/4, over sqrt(4); drawn scores are quarters.
+    assert found.error == pytest.approx(np.sqrt(0.25 * 0.75 / 4), abs=0.05)
+    assert found.surely_lost == pytest.approx(0.25 - found.error)
+    assert compare(CLASSES, rows, logits, logits).error == 0
 
 
 def test_a_logit_that_is_no_number_is_the_largest_difference():

@@ -11,6 +11,7 @@ import torch
 from crild.data.batching import Collator
 from crild.data.tokenise import tokenise
 from crild.inference import bytes_on_disk, parameters
+from crild.metrics import paired_interval
 from crild.models.architecture import model_inputs
 from crild.run.classifier import Classifier
 from crild.serving.result import Cost
@@ -20,6 +21,7 @@ from crild.serving.timing import Prepare, Times, time_models
 from crild.tasks.base import TaskType
 
 BATCHES = (1, 32)
+ONE_ERROR = 0.683  # level of an interval of one standard error to each side
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Compared:
         agreement: of the two, in the task type's measure.
         largest: absolute difference of logits.
         rms: root mean square of the logits' differences.
+        error: standard error of the scores' difference, paired by row.
     """
 
     before: float
@@ -38,23 +41,31 @@ class Compared:
     agreement: float
     largest: float
     rms: float
+    error: float
 
     @property
     def lost(self) -> float:
         """Score; what is lost in binary fractions alone is not."""
         return round(self.before - self.after, 9)
 
+    @property
+    def surely_lost(self) -> float:
+        """What is lost less one standard error: a row or two among a hundred are no loss."""
+        return self.lost - self.error
+
 
 def compare(task_type: TaskType, rows: ScoredRows, logits: np.ndarray, others: np.ndarray) -> Compared:
     """Return how ``others``, logits (n, C) of the same rows, differ from ``logits``."""
     before, after = task_type.answers(logits), task_type.answers(others)
     differences = np.abs(logits.astype(np.float64) - others)
+    low, high = paired_interval(rows.measure, rows.truth, after, before, ONE_ERROR)
     return Compared(
         before=rows.measure(rows.truth, before),
         after=rows.measure(rows.truth, after),
         agreement=task_type.find_metric(task_type.agreement, logits.shape[1])(before, after),
         largest=float(differences.max()),
         rms=float(np.sqrt(np.mean(differences**2))),
+        error=(high - low) / 2,
     )
 
 
