@@ -104,6 +104,7 @@ def diagnose(
     budget: float = 160.0,
     rows: int = 128,
     seed: int = 42,
+    report_to: str | None = None,
     plugin: str | PathLike[str] | None = None,
 ) -> Diagnosis:
     """Look at finished runs: gaps, memorised flips, layers, noise on the weights, curvature, loss surfaces.
@@ -128,6 +129,7 @@ def diagnose(
         budget: seconds that a run may take; what does not fit is named
         rows: rows of each split that are passed over many times; eight times as many training rows where something is fitted on them
         seed: seed of rows, noise and directions
+        report_to: trackers that show the table's figures beside the run's training, as --report-to of distill
         plugin: the plugin that a run was made with, to be run again (default: none is run)
     """
     ...

@@ -549,6 +549,9 @@ class DiagnoseConfig:
         at_least=8,
     )
     seed: Whole = option(42, "seed of rows, noise and directions", at_least=0, at_most=MOST_SEED)
+    report_to: str | None = option(
+        None, "trackers that show the table's figures beside the run's training, as --report-to of distill"
+    )
     plugin: Place | None = option(
         None, "the plugin that a run was made with, to be run again", unset="none is run", reads="file"
     )

@@ -6,12 +6,14 @@ from importlib.metadata import version
 from typing import Any
 
 from crild.config import DiagnoseConfig, configure, takes
+from crild.config.trackers import parse_trackers
 from crild.console import say, warn
 from crild.diagnostics import explained, flips, gap, hessian, noise, probes, similarity, surface
 from crild.diagnostics.case import FIT, TRAIN, Case, open_case
 from crild.diagnostics.diagnosis import COLUMNS, Diagnosis, Examined, names_of
 from crild.errors import CrildError
 from crild.randomness import own_random_state
+from crild.trackers import Tracking, log_figures
 
 OTHERS = (flips, explained, similarity, probes, noise, hessian, surface)
 DIAGNOSTICS = (gap.GAP, gap.FIT, *(each.DIAGNOSTIC for each in OTHERS))
@@ -39,6 +41,7 @@ def diagnose(config: DiagnoseConfig | None = None, **options: Any) -> Diagnosis:
         >>> print(crild.diagnose(runs="runs/tweets"))
     """
     whole = configure(DiagnoseConfig, config, options)
+    parse_trackers(whole.report_to)
     if not whole.runs:
         raise CrildError("the run is missing: crild diagnose RUN")
     names = names_of(whole.runs)
@@ -80,8 +83,25 @@ def examine(name: str, path: str, config: DiagnoseConfig) -> Examined:
     needed = math.ceil((since(began) + sum(too_long.values())) / 10) * 10
     for one, seconds in too_long.items():
         left_out[one] = f"it takes about {seconds:.0f} s; --budget {needed} is for all of them"
+    if trackers := parse_trackers(config.report_to):
+        track(case, summary, trackers)
     ordered = {role: {column: line[column] for column in COLUMNS if column in line} for role, line in summary.items()}
     return Examined(name, str(case.run.path), case.metric, figures, ordered, left_out, case.notes)
+
+
+def track(case: Case, summary: dict[str, dict[str, Any]], trackers: tuple[str, ...]) -> None:
+    """Write what the table has of a run into trackers, beside its training."""
+    run = case.run
+    figures = {
+        f"diagnostics/{role}/{column}": value
+        for role, numbers in summary.items()
+        for column, value in numbers.items()
+        if value is not None
+    }
+    try:
+        log_figures(Tracking(trackers, run.path.absolute().name, run.trackers, run.events), "diagnostics", figures)
+    except CrildError as error:  # the figures are safe in their files
+        warn(f"{case.name}: {error}")
 
 
 def heading(case: Case, name: str, title: str) -> dict[str, Any]:

@@ -42,10 +42,10 @@ from crild.run.predictions import predictions_frame
 from crild.run.report import write_report
 from crild.run.result import Result, Scores
 from crild.run.targets import Target, target_of
+from crild.trackers import Tracking, followed
 from crild.training.distiller import Distiller
 from crild.training.progress import StageProgress
 from crild.training.stage import StageTrainer
-from crild.training.trackers import Tracking, followed
 from crild.training.trainer import stream
 
 LEAST_TOLD = 0.5  # minutes left that are worth a line

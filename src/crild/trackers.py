@@ -16,7 +16,7 @@ from uuid import uuid4
 from transformers import TrainerCallback
 from transformers.integrations import TensorBoardCallback
 
-from crild.config.trackers import MLFLOW, TENSORBOARD, WANDB
+from crild.config.trackers import MLFLOW, TENSORBOARD, TRACKIO, WANDB
 from crild.errors import CrildError, first_line
 from crild.files import write_whole
 
@@ -94,6 +94,37 @@ def followed(tracking: Tracking | None, stage: str, done: int = 0) -> Iterator[F
                 raise CrildError(f"--report-to {tracker}: it cannot be opened ({first_line(error)})") from None
         others = [each for each in tracking.trackers if each != TENSORBOARD]
         yield Followed({"report_to": others or "none", "run_name": name, "project": PROJECT}, tuple(callbacks))
+
+
+def log_figures(tracking: Tracking, part: str, figures: Mapping[str, float]) -> None:
+    """Write figures that belong to no step into trackers, in a run of their own beside those of the stages.
+
+    Args:
+        tracking: names the trackers.
+        part: of the run, as a stage's name.
+        figures: by name, the same in every tracker.
+
+    Raises:
+        CrildError: a tracker cannot be opened.
+    """
+    with followed(tracking, part) as opened:
+        for callback in opened.callbacks:  # TensorBoard's
+            for name, value in figures.items():
+                callback.tb_writer.add_scalar(name, value, 0)  # type: ignore[attr-defined]
+        if WANDB in tracking.trackers:
+            import wandb as library
+
+            library.log(dict(figures))
+        if MLFLOW in tracking.trackers:
+            import mlflow as library
+
+            library.log_metrics(dict(figures))
+        if TRACKIO in tracking.trackers:
+            import trackio as library
+
+            library.init(project=PROJECT, name=opened.arguments["run_name"], resume="allow")
+            library.log(dict(figures))
+            library.finish()
 
 
 def tensorboard(folder: Path, done: int, at_end: Callable[..., Any]) -> TrainerCallback:

@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 import crild
 from crild.errors import CrildError
 from crild.run.folder import RunFolder
-from crild.training.trackers import Tracking, followed
+from crild.trackers import Tracking, followed, log_figures
 from tests.runs import history
 
 
@@ -160,3 +160,36 @@ def test_without_trackers_nothing_is_told_and_nothing_written(tmp_path):
     with followed(tracking(tmp_path), "kd") as found:
         assert found.arguments == {"report_to": "none"}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_of_no_step_are_in_every_tracker_under_the_same_names(tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    logged = {}
+    wandb = Library(run=None, log=lambda figures: logged.update(wandb=figures))
+    mlflow = Library(
+        active_run=lambda: None, start_run=lambda **_: SimpleNamespace(info=SimpleNamespace(run_id="1")),
+        MlflowException=KeyError, log_metrics=lambda figures: logged.update(mlflow=figures),
+    )  # fmt: skip
+    trackio = Library(log=lambda figures: logged.update(trackio=figures))
+    for name, library in (("wandb", wandb), ("mlflow", mlflow), ("trackio", trackio)):
+        monkeypatch.setitem(sys.modules, name, library)
+    figures = {"diagnostics/student/gap": -0.25}
+    log_figures(tracking(tmp_path, "tensorboard", "wandb", "mlflow", "trackio"), "diagnostics", figures)
+    assert logged == dict.fromkeys(("wandb", "mlflow", "trackio"), figures)
+    events = EventAccumulator(str(tmp_path / "tensorboard/diagnostics"))
+    events.Reload()
+    (shown,) = events.Scalars("diagnostics/student/gap")
+    assert shown.value == -0.25
+    assert [name for name, _, _ in trackio.calls] == ["init", "finish"]
+
+
+def test_a_diagnosis_goes_where_the_training_went(tracked_run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    output, _, _ = tracked_run
+    found = crild.diagnose(runs=output, rows=8, budget=0.1, report_to="tensorboard").runs[0].summary["student"]
+    events = EventAccumulator(str(RunFolder(output).events / "diagnostics"))
+    events.Reload()
+    for column, value in found.items():
+        assert events.Scalars(f"diagnostics/student/{column}")[0].value == pytest.approx(value)
