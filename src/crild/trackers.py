@@ -120,7 +120,7 @@ def log_figures(tracking: Tracking, part: str, figures: Mapping[str, float]) -> 
 
             library.log_metrics(dict(figures))
         if TRACKIO in tracking.trackers:
-            import trackio as library
+            import trackio as library  # type: ignore[import-not-found]
 
             library.init(project=PROJECT, name=opened.arguments["run_name"], resume="allow")
             library.log(dict(figures))
