@@ -18,7 +18,9 @@ from crild.metrics import (
     matthews,
     paired_differences,
     paired_interval,
+    pearson,
     shared_share,
+    spearman,
 )
 
 
@@ -161,3 +163,12 @@ def test_class_scores_and_confusion_by_hand():
     assert absent["rows"] == 0
     several = class_scores(np.array([[1, 0], [1, 1]]), np.array([[1, 1], [0, 1]]), ["a", "b"])
     assert [(each["precision"], each["recall"]) for each in several] == [(1.0, 0.5), (0.5, 1.0)]
+
+
+def test_correlations_are_scipys_with_ties_and_far_from_zero():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 6, 200) + 1e6
+    output = (truth + rng.normal(size=200)).astype(np.float32)
+    assert pearson(truth, output) == pytest.approx(stats.pearsonr(truth, output).statistic, abs=1e-12)
+    assert spearman(truth, output) == pytest.approx(stats.spearmanr(truth, output).statistic, abs=1e-12)
+    assert pearson(truth, np.ones(200)) == spearman(truth, np.ones(200)) == 0
