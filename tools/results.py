@@ -62,9 +62,15 @@ class Evidence:
 
     @cached_property
     def ranking(self) -> list[str]:
-        """Methods, best average rank first; none before every method has a score in some block."""
+        """Methods with all their seeds, best average rank first; none before every method has a score in some block."""
         average = self.summary.ranks.average
-        return sorted(average, key=lambda method: (average[method], method))
+        return sorted((each for each in average if each not in self.unready), key=lambda each: (average[each], each))
+
+    @property
+    def unready(self) -> list[str]:
+        """Methods that have a rank, and fewer seeds than the others: two seeds decide nothing."""
+        short = {row.name for block in self.summary.blocks for row in block.rows if 0 < len(row.scores) < row.runs}
+        return [method for method in self.summary.ranks.average if method in short]
 
     def rows(self, method: str) -> list[Row]:
         """Return a method's row in each block that counts for the average rank."""

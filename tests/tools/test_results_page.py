@@ -144,6 +144,18 @@ def test_a_grid_in_part_has_its_page(monkeypatch):
     assert "The settings that the search found" not in nothing["results.md"]
 
 
+def test_a_method_without_all_its_seeds_is_not_ranked(monkeypatch):
+    held = tuned()
+    held["runs"] = [
+        {**each, "status": "waiting", "score": None} if each["method"] == "cr-ild" and each["seed"] > 43 else each
+        for each in held["runs"]
+    ]
+    assert Evidence(held).ranking[0] == "l-ild"
+    page = made(held, monkeypatch)["results.md"]
+    assert "average rank `l-ild`" in page
+    assert "not all seeds yet: `cr-ild`" in page
+
+
 def test_the_command_on_the_page_finds_its_row(monkeypatch):
     page = made(tuned(), monkeypatch)["results.md"]
     (name,) = re.findall(r"^    crild compare experiments/tuned.yaml .* --only '(.*)'$", page, flags=re.MULTILINE)
