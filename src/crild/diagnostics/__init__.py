@@ -15,13 +15,14 @@ Models are restored bit for bit; every draw is a function of a seed.
 from crild.diagnostics.explained import explained_share
 from crild.diagnostics.flips import memorised_flips
 from crild.diagnostics.gap import logged_gaps
-from crild.diagnostics.hessian import eager_attention, largest_eigenvalue
+from crild.diagnostics.hessian import largest_eigenvalue
 from crild.diagnostics.noise import noise_robustness
 from crild.diagnostics.passes import Losses, layer_vectors, measured
 from crild.diagnostics.probes import layer_probes
 from crild.diagnostics.rows import batches
 from crild.diagnostics.similarity import cka, linear_cka
 from crild.diagnostics.surface import filter_normalised, loss_surface
+from crild.models.architecture import eager_attention
 
 __all__ = [
     "Losses",

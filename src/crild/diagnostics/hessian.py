@@ -1,7 +1,6 @@
 """Curvature: the largest eigenvalue of a loss's Hessian."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from crild.diagnostics.progress import track
 from crild.diagnostics.rows import count
 from crild.diagnostics.weights import unchanged
 from crild.errors import CrildError, first_line
+from crild.models.architecture import eager_attention
 
 VECTORS = 6  # of Lanczos, kept in memory, each as large as the weights
 RESTARTS = 20
@@ -80,17 +80,6 @@ def curved(model: nn.Module) -> list[nn.Parameter]:
     """Return the weights whose curvature is measured: all but tables of embeddings, of which rows see few entries."""
     tables = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
     return [parameter for parameter in model.parameters() if id(parameter) not in tables]
-
-
-@contextmanager
-def eager_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Have a model attend by plain matrix products: fast attention has no second derivative on a CPU."""
-    implementation = model.config._attn_implementation
-    model.config._attn_implementation = "eager"
-    try:
-        yield
-    finally:
-        model.config._attn_implementation = implementation
 
 
 # ---- of a run ----

@@ -5,7 +5,8 @@ is not in the table (`--trust-remote-code`) is taken to be made like most: `OTHE
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,20 @@ def embedding_module(model: "PreTrainedModel") -> "nn.Module":
             "leave interpolation out (--interpolate false, --kd-inputs plain)"
         )
     return module
+
+
+@contextmanager
+def eager_attention(model: "PreTrainedModel") -> Iterator[None]:
+    """Have a model attend by plain matrix products, in training and when it is traced.
+
+    Fast attention has no second derivative on a CPU, and is a third more operations in an ONNX graph.
+    """
+    implementation = model.config._attn_implementation
+    model.config._attn_implementation = "eager"
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = implementation
 
 
 def layer_stack(model: "PreTrainedModel") -> str | None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from crild.files import is_full
-from crild.models.architecture import layer_stack
+from crild.models.architecture import eager_attention, layer_stack
 from crild.serving.tracing import refusal, silent
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def to_onnx(model: PreTrainedModel, sample: dict[str, Tensor]) -> "onnx_ir.Model
     from transformers.exporters import OnnxConfig, OnnxExporter
 
     try:
-        with silent():
+        with silent(), eager_attention(model):
             exported = OnnxExporter().export(model.eval(), dict(sample), OnnxConfig(dynamic=True))
     except Exception as error:  # whatever torch or the exporter stumble over
         if is_full(error):

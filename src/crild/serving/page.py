@@ -12,7 +12,7 @@ from crild.escaping import escape_markdown, plain
 from crild.files import write_whole
 from crild.reporting.table import table_of, titled
 from crild.serving.result import Export
-from crild.serving.session import ABOUT
+from crild.serving.session import ABOUT, SLOW_FUSION
 
 SERVE, README = "serve.py", "README.md"
 TITLES = {"classification": "Text classifier", "regression": "Text scorer", "multi-label": "Text tagger"}
@@ -61,6 +61,7 @@ def write_pages(folder: Path, found: Export, pairs: bool) -> None:
             rows="pairs of texts" if pairs else "texts",
             pairs=pairs,
             asks=about["threshold"] is not None,
+            slow_fusion=SLOW_FUSION,
         )
     )
     readme = (
