@@ -550,7 +550,9 @@ class DiagnoseConfig:
     )
     seed: Whole = option(42, "seed of rows, noise and directions", at_least=0, at_most=MOST_SEED)
     report_to: str | None = option(
-        None, "trackers that show the table's figures beside the run's training, as --report-to of distill"
+        None,
+        "trackers that show the table's figures beside the run's training, as --report-to of distill",
+        unset="none",
     )
     plugin: Place | None = option(
         None, "the plugin that a run was made with, to be run again", unset="none is run", reads="file"
