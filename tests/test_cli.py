@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import os
 import re
 import resource
 import subprocess
@@ -316,3 +317,12 @@ def test_a_reader_that_has_seen_enough_is_no_error():
             done = subprocess.run(command, stdout=reader.stdin, stderr=subprocess.PIPE, text=True, timeout=120)
             assert done.stderr == ""
             assert done.returncode == 0
+
+
+def test_a_terminal_without_a_sign_shows_its_number(tmp_path):
+    (tmp_path / "films.csv").write_text("text,label\n" + "".join(f"good {i},😀\nbad {i},no\n" for i in range(40)), encoding="utf-8")
+    command = [sys.executable, "-m", "crild", "check", "films.csv"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "\\U0001f600" in done.stdout

@@ -3,6 +3,7 @@
 A mistake in options is told before torch is loaded, which takes seconds. Only this module silences libraries.
 """
 
+import io
 import json
 import os
 import shutil
@@ -57,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     from crild.console import into
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a text's emoji ends no command where the terminal has none
     try:
         with into():
             code = run(arguments)
