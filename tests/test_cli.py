@@ -320,7 +320,8 @@ def test_a_reader_that_has_seen_enough_is_no_error():
 
 
 def test_a_terminal_without_a_sign_shows_its_number(tmp_path):
-    (tmp_path / "films.csv").write_text("text,label\n" + "".join(f"good {i},😀\nbad {i},no\n" for i in range(40)), encoding="utf-8")
+    lines = "".join(f"good {i},😀\nbad {i},no\n" for i in range(40))
+    (tmp_path / "films.csv").write_text("text,label\n" + lines, encoding="utf-8")
     command = [sys.executable, "-m", "crild", "check", "films.csv"]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment)

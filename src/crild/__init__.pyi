@@ -129,7 +129,7 @@ def diagnose(
         budget: seconds that a run may take; what does not fit is named
         rows: rows of each split that are passed over many times; eight times as many training rows where something is fitted on them
         seed: seed of rows, noise and directions
-        report_to: trackers that show the table's figures beside the run's training, as --report-to of distill
+        report_to: trackers that show the table's figures beside the run's training, as --report-to of distill (default: none)
         plugin: the plugin that a run was made with, to be run again (default: none is run)
     """
     ...
