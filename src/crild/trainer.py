@@ -38,7 +38,7 @@ class DistillationTrainer(DistillerTrainer):
 
     Everything of `transformers.Trainer` acts as usual: ``report_to``, checkpoints and ``resume_from_checkpoint``,
     ``load_best_model_at_end``, callbacks, ``activation_checkpointing``, ``push_to_hub``. Each term is in the log by
-    name (``hidden``, ``consistency/hidden``, ``kd``, ...; held-out ones with ``eval_`` before it). Saved is the student.
+    name (``hidden``, ``consistency/hidden``, ``kd``, ...; held out with ``eval_`` before it). The student is saved.
 
     Args:
         model: the student, a sequence classifier. It is trained in place.
