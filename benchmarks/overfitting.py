@@ -19,7 +19,7 @@ from typing import Any
 
 from crild.console import quiet_libraries, say
 from crild.diagnostics import gap, hessian, noise, surface
-from crild.diagnostics.case import Case, open_case
+from crild.diagnostics.case import SPLITS, Case, open_case
 from crild.errors import CrildError
 from crild.files import write_whole
 from crild.grid.spec import CONTROL, RESULTS
@@ -42,7 +42,7 @@ def figures(case: Case) -> dict[str, Any]:
     Returns:
         ``fit`` (task loss, loss to the teacher and score: train, held_out, gap), ``stages`` (every term at the end of
         each stage: train, held_out), ``noise`` (by split score and loss: mean, low and high by scale), ``surface``
-        (losses along a line by split, and on the plane), ``curvature`` (of the task's loss; ``None`` if none was found).
+        (losses along a line by split, and on the plane), ``curvature`` of the task's loss (``None``: not found).
     """
     alone = replace(case, models={"student": case.models["student"]})
     shaken = noise.of_run(alone)
@@ -54,9 +54,7 @@ def figures(case: Case) -> dict[str, Any]:
     return {
         "fit": gap.at_the_end(case)["models"]["student"],
         "stages": {
-            name: {
-                term: {split: of[split][-1] for split in ("train", "held_out")} for term, of in each["terms"].items()
-            }
+            name: {term: {split: of[split][-1] for split in SPLITS} for term, of in each["terms"].items()}
             for name, each in gap.by_epoch(case)["stages"].items()
         },
         "noise": {

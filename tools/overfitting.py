@@ -12,6 +12,7 @@ from statistics import stdev
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -21,9 +22,12 @@ from tools.drawing import BLUE, GREY, RED, svg
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "benchmarks" / "results" / "overfitting.json"
-PAGE, CURVES, SURFACES = (
-    ROOT / "docs" / name for name in ("overfitting.md", "overfitting.svg", "overfitting-surface.svg")
-)
+DOCS = ROOT / "docs"
+PAGE, CURVES, SURFACES = DOCS / "overfitting.md", DOCS / "overfitting.svg", DOCS / "overfitting-surface.svg"
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    keep_trailing_newline=True,
+)  # fmt: skip
 COLOURS = {"u-ild": RED, "l-ild": GREY, "cr-ild": BLUE, "kd": "#222222"}
 Student = dict[str, Any]
 
@@ -133,70 +137,33 @@ def page(found: Sequence[Student], rows: int) -> str:
         found: of `benchmarks.overfitting`.
         rows: of each split that were looked at.
     """
-    lines = [
-        "# Does matching every layer overfit?",
-        "",
-        *(sentence(found, more, less) for more, less in CLAIMED),
-        f"- Over seeds, {held(found)} of {len(SIGNS) * len(CLAIMED)} signs are beyond luck in the direction of the "
-        "claim; a sign that is not is *not told apart*, whatever its mean.",
-        "",
-        "CR-ILD's paper (Ko et al. 2023) says that matching every layer fits the training rows instead of the teacher, and that matching the last "
-        "one alone, on interpolated inputs, with a consistency term, mends that. Here are students of the first 3 of 6 layers, "
-        "16 passes over 1,000 rows, looked at with [`crild diagnose`](diagnose.md). This page is written by a command from committed figures, whatever they say.",
-        "",
-        "![Score under noise on the weights, and gaps](overfitting.svg)",
-        "",
-        "## Signs",
-        "",
-        "Mean and standard deviation over training seeds, each with its own teacher; in all but the score, more is worse.",
-        "",
-        "| task | method | seeds | score | " + " | ".join(sign.name for sign in SIGNS) + " |",
-        "| --- | --- | ---: | ---: |" + " ---: |" * len(SIGNS),
-    ]  # fmt: skip
-    for task in tasks(found):
-        for method in methods(found):
-            mine = [one for one in found if (one["task"], one["method"]) == (task, method)]
-            if not mine:
-                continue
-            cells = [spread(list(values(found, sign, task, method).values()), sign.digits) for sign in SIGNS]
-            scores = spread([one["score"] for one in mine], 4)
-            lines.append(f"| {task} | `{method}` | {len(mine)} | {scores} | " + " | ".join(cells) + " |")
-    lines += ["", *(f"- *{sign.name}*: {sign.what}" for sign in SIGNS)]
-    lines += [
-        "",
-        "## Who overfits more",
-        "",
-        "Differences, paired by seed and averaged over tasks; a verdict is Student's interval of 95 % over seeds.",
-        "",
-        "| more, it is said | less | " + " | ".join(sign.name for sign in SIGNS) + " |",
-        "| --- | --- |" + " --- |" * len(SIGNS),
-    ]
-    for more, less in CLAIMED:
-        cells = []
-        for sign in SIGNS:
-            said = verdict(found, sign, more, less)
-            cells.append("-" if said is None else f"{said[1]:+.{sign.digits}f}: {said[0]}")
-        lines.append(f"| `{more}` | `{less}` | " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "## Surfaces",
-        "",
-        "![The task's loss and the loss to the teacher on a plane through the weights](overfitting-surface.svg)",
-        "",
-        "Losses on training rows along two random directions in which every filter is as long as the model's own (Li et al. 2018), seed "
-        f"{min((one['seed'] for one in found), default=0)}; a line is a factor of the square root of two.",
-        "",
-        "## How it was made",
-        "",
-        "    crild compare experiments/overfitting.yaml --output runs/overfitting",
-        "    python -m benchmarks.overfitting runs/overfitting",
-        "    python -m tools.overfitting",
-        "",
-        "The grid says options, seeds and data ([experiments/overfitting.yaml](../experiments/overfitting.yaml)): settings are the same for all methods and tuned for "
-        f"none, and the last weights are kept, for the end of training is what is looked at. {rows} rows of each split, three draws of noise. All figures: "
-        "[benchmarks/results/overfitting.json](../benchmarks/results/overfitting.json).",
-    ]  # fmt: skip
-    return "\n".join(lines) + "\n"
+    return TEMPLATES.get_template("overfitting.md.j2").render(
+        claimed=CLAIMED,
+        signs=SIGNS,
+        sentence=lambda more, less: sentence(found, more, less),
+        held=held(found),
+        lines=[line for task in tasks(found) for method in methods(found) if (line := line_of(found, task, method))],
+        verdicts=[
+            [f"`{more}`", f"`{less}`", *(told(found, sign, more, less) for sign in SIGNS)] for more, less in CLAIMED
+        ],
+        seed=min((one["seed"] for one in found), default=0),
+        rows=rows,
+    )
+
+
+def line_of(found: Sequence[Student], task: str, method: str) -> list[str]:
+    """Return the cells of a method on a task; none where it has not run."""
+    scores = [one["score"] for one in found if (one["task"], one["method"]) == (task, method)]
+    if not scores:
+        return []
+    cells = [spread(list(values(found, sign, task, method).values()), sign.digits) for sign in SIGNS]
+    return [task, f"`{method}`", str(len(scores)), spread(scores, 4), *cells]
+
+
+def told(found: Sequence[Student], sign: Sign, more: str, less: str) -> str:
+    """Return a difference and its verdict; a dash where there is none."""
+    said = verdict(found, sign, more, less)
+    return "-" if said is None else f"{said[1]:+.{sign.digits}f}: {said[0]}"
 
 
 def sentence(found: Sequence[Student], more: str, less: str) -> str:

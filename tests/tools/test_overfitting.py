@@ -45,7 +45,7 @@ def test_signs_are_in_the_units_that_the_page_names():
 def test_a_verdict_is_paired_by_seed_and_averaged_over_tasks():
     gap = SIGNS[0]
     found = grid(u_ild=0.2, l_ild=0.1, cr_ild=0.1)
-    word, difference, seeds = verdict(found, gap, "u-ild", "l-ild")
+    _, difference, seeds = verdict(found, gap, "u-ild", "l-ild")
     assert seeds == 3
     assert difference == pytest.approx(10.0)
     noisy = [student(m, s, gap=g) for s, pair in ((1, (0.2, 0.1)), (2, (0.25, 0.1)), (3, (0.22, 0.1)))
