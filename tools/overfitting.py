@@ -203,7 +203,7 @@ def curves(found: Sequence[Student]) -> Figure:
         noise.set(title=f"{task}: held-out score under noise", xlabel="noise, share of each tensor's length",
                   ylabel=found[0]["metric"] if len(rows) == 1 else "score")  # fmt: skip
         noise.grid(axis="y")
-        fit.set(title=f"{task}: the task's loss, training rows (o) and held-out rows (x)", ylabel="loss")
+        fit.set(title=f"{task}: task loss, training (o), held out (x)", ylabel="loss")
         fit.set_xticks(range(len(methods(found))), methods(found))
         fit.grid(axis="y")
     figure.axes[0].legend(frameon=False, fontsize=8)
