@@ -84,7 +84,7 @@ SIGNS = (
          "points that the score is higher on training rows than on held-out rows"),
     Sign("layers gap", partial(lower, "layers"), 1,
          "per cent that the finished student's loss to those layers of the teacher that its method matches is lower on "
-         "training rows than on held-out rows; `kd` matches none"),
+         "training rows than on held-out rows; these layers differ by method, and `kd` matches none"),
     Sign("logits gap", partial(lower, "logits"), 1,
          "the same of the loss to the teacher's logits at the end of the stage that learns them, as the run logged it"),
     Sign("lost by noise", fall, 1,
