@@ -80,7 +80,7 @@ def test_token_ids_give_the_fingerprint_of_lists(tiny_teacher):
 def test_reading_and_checking_many_rows_holds_few_of_them(tmp_path):
     """It took six times the file; now the file's text and its bytes are there once each, beside a block of rows."""
     path = tmp_path / "d.csv"
-    lines = (f"row {i} {'some words of a text ' * 5},{'yn'[i % 2]}\n" for i in range(40_000))
+    lines = (f"row {i} {'some words of a text ' * 5},{'yn'[i % 2]}\n" for i in range(30_000))
     path.write_text("text,label\n" + "".join(lines))
     tracemalloc.start()
     try:
@@ -92,7 +92,7 @@ def test_reading_and_checking_many_rows_holds_few_of_them(tmp_path):
     finally:
         tracemalloc.stop()
     size = path.stat().st_size
-    assert sum(checks.rows.values()) == 40_000
+    assert sum(checks.rows.values()) == 30_000
     assert read < 3 * size
     assert checked < 2 * size
     assert held < size / 10
