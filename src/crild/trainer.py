@@ -5,14 +5,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import pyarrow
 import torch
 from datasets import Dataset
+from pyarrow import compute
 from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from crild.config import DistillConfig
 from crild.console import say
 from crild.data.batching import Collator
 from crild.data.glue import USUAL_LENGTH
+from crild.data.rows import column, has, with_column
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
 from crild.methods import Method, PhaseSpec, Recipe, find_method
@@ -212,7 +215,7 @@ def check_rows(
         raise CrildError("train_dataset has no rows")
     if recipe.distillation and teacher is None and "teacher_logits" not in train.column_names:
         raise CrildError(f"stage {args.stage} learns from a teacher's logits: give teacher, or a column teacher_logits")
-    if recipe.uses_labels and all(label is None for label in train["labels"][:]):
+    if recipe.uses_labels and not has(train, "labels").any():
         raise CrildError(f"stage {args.stage} learns from labels, and train_dataset has none")
 
 
@@ -237,8 +240,8 @@ def read_rows(
     if "labels" not in rows.column_names and "label" in rows.column_names:
         rows = rows.rename_column("label", "labels")
     if "labels" not in rows.column_names:
-        rows = rows.add_column("labels", [None] * len(rows))
-    if any(isinstance(label, str) for label in rows["labels"][:]):
+        rows = with_column(rows, "labels", pyarrow.nulls(len(rows)))
+    if isinstance(next(iter(column(rows, "labels").drop_null().slice(0, 1).to_pylist()), None), str):
         raise CrildError(f"{which}: labels are text; turn them into numbers with model.config.label2id")
     if "input_ids" not in rows.column_names:
         if "text" not in rows.column_names:
@@ -250,5 +253,5 @@ def read_rows(
     if words and "words" not in rows.column_names:
         raise CrildError(f"{which}: what is matched looks at words; give texts (column text), not input_ids")
     if "length" not in rows.column_names:
-        rows = rows.add_column("length", [len(ids) for ids in rows["input_ids"][:]])
+        rows = with_column(rows, "length", compute.list_value_length(column(rows, "input_ids")))
     return rows

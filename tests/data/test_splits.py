@@ -1,5 +1,6 @@
 """Splits are seeded, and no text crosses them."""
 
+import numpy as np
 from datasets import Dataset
 
 from crild.data.splits import carve, folds, keys
@@ -79,3 +80,31 @@ def test_folds_are_seeded_share_out_labelled_rows_evenly_and_cut_no_text():
     assert max(map(len, of_text.values())) == 1
     distinct = Dataset.from_dict({"text": [f"text {i}" for i in range(23)], "labels": [0.0] * 23})
     assert sorted(folds(distinct, 4, 1).count(fold) for fold in range(1, 5)) == [5, 6, 6, 6]
+
+
+def carved_from_lists(rows, share, most, seed):
+    """What `carve` does, by the texts themselves."""
+    known = [i for i, label in enumerate(rows["raw_label"][:]) if label is not None]
+    pool = known or list(range(len(rows)))
+    wanted = max(1, min(most, round(share * len(pool))))
+    texts, chosen, removed = keys(rows), [], set()
+    drawn = np.random.default_rng(seed).permutation(pool).tolist()
+    for text in dict.fromkeys(texts[i] for i in drawn):
+        group = [i for i in range(len(rows)) if texts[i] == text]
+        members = [i for i in group if i in set(pool)]
+        if len(group) <= wanted and len(members) <= wanted - len(chosen):
+            chosen += members
+            removed.update(group)
+    chosen = chosen or drawn[:wanted]
+    removed.update(chosen)
+    return [i for i in range(len(rows)) if i not in removed], sorted(chosen)
+
+
+def test_what_is_carved_by_hashes_is_what_texts_say():
+    rng = np.random.default_rng(0)
+    for seed in range(30):
+        texts = [f"Text {i}." if i % 2 else f"text  {i}" for i in rng.integers(0, rng.integers(1, 40), 60)]
+        labels = [None if rng.random() < seed / 29 else "a" for _ in texts]
+        rows = Dataset.from_dict({"text": texts, "raw_label": labels, "row": list(range(60))})
+        parts = carve(rows, 0.2, 9, seed)
+        assert tuple(part["row"][:] for part in parts) == carved_from_lists(rows, 0.2, 9, seed)

@@ -153,8 +153,27 @@ def test_many_rows_of_a_slow_tokenizer_are_for_several_processes(monkeypatch):
     assert processes(50_000, slow) == 4
     assert processes(1_000, slow) is None
     assert processes(50_000, fast) is None  # its own threads are as many
+    assert processes(500_000, fast) == 4  # but what they find is written by one
     monkeypatch.setattr("os.sched_getaffinity", lambda _: range(1), raising=False)
     assert processes(50_000, slow) is None
+
+
+def test_what_several_processes_tokenise_is_the_same_and_reused_by_one(cache, encoded, monkeypatch):
+    disable_caching()
+    try:
+        alone = tokenise(pairs(), tiny_tokenizer(), 12)
+    finally:
+        enable_caching()
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(2), raising=False)
+    monkeypatch.setattr(module, "MANY_ROWS_OF_A_FAST_ONE", 100)
+    together = tokenise(pairs(), tiny_tokenizer(), 12)
+    assert len(list(cache.glob("*_of_00002.arrow"))) == 2
+    monkeypatch.undo()
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", cache.parent)
+    before = len(encoded)
+    again = tokenise(pairs(), tiny_tokenizer(), 12)
+    assert len(encoded) == before
+    assert again.to_dict() == together.to_dict() == alone.to_dict()
 
 
 def test_reading_splitting_and_tokenising_read_no_data_set_row_by_row(tmp_path, cache, monkeypatch):

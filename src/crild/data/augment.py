@@ -22,7 +22,7 @@ from numpy.random import Generator
 from transformers import PreTrainedTokenizerBase
 
 from crild.data.batching import as_rows
-from crild.data.splits import row_texts
+from crild.data.rows import RowTexts, column
 from crild.data.tokenise import encode
 from crild.errors import CrildError, nearest
 
@@ -62,16 +62,16 @@ class Corpus:
         Raises:
             CrildError: a rewrite that is named needs what is not there.
         """
-        texts = row_texts(rows)
-        columns = list(zip(*texts, strict=True))
-        impossible = {} if len(columns) > 1 else {"pairing": "is of pairs, and the data holds single texts"}
+        texts = RowTexts(rows)
+        single = "text_pair" not in rows.column_names
+        impossible = {"pairing": "is of pairs, and the data holds single texts"} if single else {}
         if mask is None:
             impossible["masking"] = "needs a mask token, and the tokenizer has none"
         names = parse_rewrites(said)
         for name in names if said != ALL else ():
             if name in impossible:
                 raise CrildError(f"--augment {said}: {name} {impossible[name]}; leave it out")
-        counts = Counter(word for column in columns for text in column for word in split(text)[0])
+        counts = Counter(word for side in range(len(texts[0])) for row in texts for word in split(row[side])[0])
         return cls(
             texts,
             list(counts),
@@ -236,7 +236,7 @@ class Augmented(torch.utils.data.Dataset):
         self.blank: dict[str, Any] = {"labels": None}
         if "fold_logits" in rows.column_names:
             self.blank["fold_logits"] = [float("nan")] * len(rows[0]["fold_logits"])
-        lengths = np.asarray(rows["length"][:])
+        lengths = column(rows, "length").to_numpy()
         self.lengths = np.concatenate([lengths, lengths[[self.source(k) for k in range(count)]]])
 
     def __len__(self) -> int:

@@ -10,6 +10,8 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 from transformers import PreTrainedTokenizerBase
 
+from crild.data.rows import column
+
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 MOST_GROUPED = 50  # batches that are sorted by length together; at most a quarter of all, or epochs would repeat
 
@@ -60,7 +62,7 @@ class LengthGroupedSampler(Sampler[int]):
         order = rng.permutation(len(self.lengths))[: self.rows]
         before = self.epoch * len(self.lengths) if self.anew else 0
         if not self.grouped:
-            yield from (order + before).tolist()
+            yield from map(int, order + before)
             return
         group = max(1, min(MOST_GROUPED, len(order) // (4 * self.batch_size))) * self.batch_size
         batches: list[np.ndarray] = []
@@ -203,7 +205,7 @@ def batches_by_length(
 
     ``numbers``: of the batches that are wanted, counted from 0; by default all.
     """
-    order = np.argsort(np.asarray(rows["length"][:]), kind="stable")
+    order = np.argsort(column(rows, "length").to_numpy(), kind="stable")
     for number in range(-(-len(rows) // batch_size)) if numbers is None else numbers:
         chosen = order[number * batch_size : (number + 1) * batch_size]
         # A slice of the table, several times faster than its rows one by one.

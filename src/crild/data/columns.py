@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow
 from datasets import ClassLabel, Dataset
 
 from crild.config import DataConfig, build
+from crild.data.rows import BLOCK, blocks, dataset, has
 from crild.data.sources import Source, csv_header
 from crild.errors import CrildError, first_line, nearest
 from crild.tasks.labels import MOST_CODED_CLASSES, is_missing
@@ -191,17 +193,41 @@ def normalise(
     for name in (columns.text, columns.pair):
         if name and hasattr(rows.features[name], "decode_example"):  # a picture or a sound: reading one opens files
             raise CrildError(f"{where}: column {name!r} does not hold text; name the one that does with --text")
-    texts = [values_of(rows, name, where) for name in (columns.text, columns.pair) if name]
-    for name, values in zip((columns.text, columns.pair), texts, strict=False):
-        if any(not isinstance(value, str) for value in values if value is not None):
-            raise CrildError(f"{where}: column {name!r} does not hold text; name the one that does with --text")
     if columns.text == config.text and columns.text.lower() in LABELS and columns.label is None:
-        distinct = len(set(texts[0]))
+        distinct = len(set(values_of(rows, columns.text, where)))
         if distinct <= min(MOST_CODED_CLASSES, len(rows) // 2):
             raise CrildError(
                 f"{where}: --text {columns.text} names what looks like the label column ({distinct} different values "
                 f"in {len(rows)} rows); the columns are {', '.join(rows.column_names)}"
             )
+    parts = []
+    for number, block in enumerate(blocks(rows)):
+        parts.append(normalised(block, columns, where, number * BLOCK if numbered else None))
+    found = dataset(pyarrow.concat_tables(parts, promote_options="default"))
+    if len(found) < len(rows):
+        source.notes.append(f"{where}: {len(rows) - len(found)} rows without text dropped")
+    if not len(found):
+        raise CrildError(f"{where}: no row has text in column {columns.text!r}")
+    if columns.label is None:
+        source.notes.append(
+            f"{where}: no label column is recognised among {', '.join(rows.column_names)}; rows count as unlabelled "
+            "(--label names it)"
+        )
+    elif not has(found, "raw_label").any():
+        source.notes.append(f"{where}: column {columns.label!r} holds no label; rows count as unlabelled")
+    return found
+
+
+def normalised(rows: Dataset, columns: Columns, where: str, first: int | None) -> pyarrow.Table:
+    """Return some of the rows of `normalise`, the first of which has the number ``first``, if they are numbered.
+
+    Raises:
+        CrildError: a column holds what it may not.
+    """
+    texts = [values_of(rows, name, where) for name in (columns.text, columns.pair) if name]
+    for name, values in zip((columns.text, columns.pair), texts, strict=False):
+        if any(not isinstance(value, str) for value in values if value is not None):
+            raise CrildError(f"{where}: column {name!r} does not hold text; name the one that does with --text")
     several = label_columns(columns.label, rows.column_names)
     feature = rows.features.get(columns.label) if columns.label else None
     if several:
@@ -214,26 +240,13 @@ def normalise(
             f"{where}: column {columns.label!r} holds objects; a label is a word, a number, or a list of words"
         )
     keep = [i for i, both in enumerate(zip(*texts, strict=True)) if all(text and text.strip() for text in both)]
-    if len(keep) < len(rows):
-        source.notes.append(f"{where}: {len(rows) - len(keep)} rows without text dropped")
-    if not keep:
-        raise CrildError(f"{where}: no row has text in column {columns.text!r}")
-    if columns.label is None:
-        source.notes.append(
-            f"{where}: no label column is recognised among {', '.join(rows.column_names)}; rows count as unlabelled "
-            "(--label names it)"
-        )
-    out: dict[str, Any] = {"row": keep} if numbered else {}
-    out["text"] = [texts[0][i] for i in keep]
-    if len(texts) > 1:
-        out["text_pair"] = [texts[1][i] for i in keep]
+    out: dict[str, Any] = {} if first is None else {"row": [first + i for i in keep]}
+    out |= {name: [column[i] for i in keep] for name, column in zip(("text", "text_pair"), texts, strict=False)}
     try:
         out["raw_label"] = [raw_label(raw[i], feature) for i in keep]
     except ValueError as error:  # of a number that stands for no class
         raise CrildError(f"{where}: column {columns.label!r}: {error}") from None
-    if columns.label is not None and all(label is None for label in out["raw_label"]):
-        source.notes.append(f"{where}: column {columns.label!r} holds no label; rows count as unlabelled")
-    return Dataset.from_dict(out)
+    return pyarrow.table(out)
 
 
 def values_of(rows: Dataset, name: str, where: str) -> list[Any]:

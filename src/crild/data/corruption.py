@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow
 from datasets import Dataset
 
+from crild.data.rows import column, has, kept, values, with_column
 from crild.errors import CrildError
 
 FEW, IMBALANCE, NOISE = 1, 2, 3  # random streams of their own: one condition never shifts another
@@ -20,11 +22,13 @@ def few(rows: Dataset, wanted: int, seed: int) -> Dataset:
     Raises:
         CrildError: there are not so many.
     """
-    pool = labelled(rows) or list(range(len(rows)))
+    pool = labelled(rows)
     if wanted > len(pool):
         raise CrildError(f"--train-rows {wanted}: there are only {len(pool)} labelled training rows")
     chosen = np.random.default_rng((seed, FEW)).choice(pool, wanted, replace=False)
-    return rows.select(sorted(chosen.tolist()))
+    mask = np.zeros(len(rows), bool)
+    mask[chosen] = True
+    return kept(rows, mask)
 
 
 def unbalance(rows: Dataset, ratio: float, seed: int) -> Dataset:
@@ -33,19 +37,21 @@ def unbalance(rows: Dataset, ratio: float, seed: int) -> Dataset:
     Of C classes in order of frequency, class k = 0 to C - 1 keeps at most ``n_0 * ratio^(k / (C - 1))`` rows: with two
     classes the rarer one keeps ``ratio`` times the other. Rows without a label stay.
     """
-    labels = rows["raw_label"][:]
-    if any(isinstance(label, list) for label in labels):
+    labels = column(rows, "raw_label")
+    if pyarrow.types.is_nested(labels.type):
         raise CrildError("--imbalance needs one class a row, and here rows have lists of labels")
-    names, counts = np.unique([labels[i] for i in labelled(rows)], return_counts=True)
+    coded = labels.cast(pyarrow.string()).combine_chunks().dictionary_encode()
+    classes = coded.indices.fill_null(-1).to_numpy()
+    names, counts = np.array(coded.dictionary.to_pylist()), np.bincount(classes[classes >= 0])
     order = np.lexsort((names, -counts))
     rng = np.random.default_rng((seed, IMBALANCE))
-    dropped: set[int] = set()
+    mask = np.ones(len(rows), bool)
     for rank, which in enumerate(order):
         most = max(1, round(counts[order[0]] * ratio ** (rank / max(1, len(order) - 1))))
-        own = [i for i, label in enumerate(labels) if label == names[which]]
+        own = np.flatnonzero(classes == which)
         if len(own) > most:
-            dropped.update(rng.permutation(own)[most:].tolist())
-    return rows.select([i for i in range(len(rows)) if i not in dropped])
+            mask[rng.permutation(own)[most:]] = False
+    return kept(rows, mask)
 
 
 def flip(rows: Dataset, share: float, another: Callable[[Sequence[Any], int, float], Any], *seed: int) -> Dataset:
@@ -57,19 +63,19 @@ def flip(rows: Dataset, share: float, another: Callable[[Sequence[Any], int, flo
         another: makes a wrong label in place of ``labels[place]``, by a draw from [0, 1); see `TaskType.another`.
         seed: any number of integers.
     """
-    values = rows["labels"][:]
-    known = [i for i, value in enumerate(values) if value is not None]
-    labels = [values[i] for i in known]
+    out = values(rows, "labels")
+    known = np.flatnonzero(has(rows, "labels"))
+    labels = [out[i] for i in known]
     rng = np.random.default_rng((*seed, NOISE))
     # One draw a row whatever the share, so that the flips of a smaller share are among those of a larger one.
     chances, draws = rng.random(len(known)), rng.random(len(known))
-    out = list(values)
     for place, row in enumerate(known):
         if chances[place] < share:
             out[row] = another(labels, place, draws[place])
-    return rows.remove_columns("labels").add_column("labels", out)
+    return with_column(rows, "labels", out)
 
 
-def labelled(rows: Dataset) -> list[int]:
-    """Return the numbers of the rows that have a label."""
-    return [i for i, label in enumerate(rows["raw_label"][:]) if label is not None]
+def labelled(rows: Dataset) -> np.ndarray:
+    """Return the numbers of the rows that have a label; of all rows, where none has one."""
+    known = has(rows, "raw_label")
+    return np.flatnonzero(known) if known.any() else np.arange(len(rows))

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 from datasets import Dataset
+from pyarrow import compute
 
-from crild.data.splits import keys, row_texts
+from crild.data.rows import RowTexts, column, has, values
+from crild.data.splits import key_hashes, keys
 from crild.data.task import Task
 
 FEW_OF_A_CLASS = 8  # training rows of one label: fewer are hardly learned
@@ -64,7 +66,7 @@ class Cut:
     @classmethod
     def of(cls, train: Dataset, kept: int, longest: int) -> "Cut":
         """Return it for tokenised training rows."""
-        return cls(sum(train["truncated"][:]) / len(train), kept, longest)
+        return cls(compute.sum(column(train, "truncated")).as_py() / len(train), kept, longest)
 
 
 @dataclass(frozen=True)
@@ -153,48 +155,50 @@ def check_data(task: Task, cut: Cut | None = None) -> Checks:
         task: with all its splits.
         cut: what a tokenizer makes of the training texts, where there is one.
     """
-    labels = {name: rows["labels"][:] for name, rows in task.splits.items()}
-    texts = {name: joined(rows) for name, rows in task.splits.items()}
-    key_of = {name: keys(rows) for name, rows in task.splits.items()}
-    sizes = {name: np.array([len(text.split()) for text in split]) for name, split in texts.items()}
+    labels = {name: values(rows, "labels") for name, rows in task.splits.items()}
+    hashes = {name: key_hashes(rows) for name, rows in task.splits.items()}
+    sizes = {name: word_counts(rows) for name, rows in task.splits.items()}
     every = np.concatenate(list(sizes.values()))
     scored_on = next(iter(task.validation))
     median = float(np.median(every))
     scored = [label for label in labels[scored_on] if label is not None]
-    ours = key_of["train"] + key_of["selection"]
-    seen = set(ours)
-    contradicting = contradictions(
-        task, [k for s in key_of.values() for k in s], [v for s in labels.values() for v in s]
-    )
+    ours = np.concatenate([hashes["train"], hashes["selection"]])
+    seen = np.unique(ours)
+    contradicting = contradictions(task, np.concatenate(list(hashes.values())), [v for s in labels.values() for v in s])
     first = next(iter(contradicting), None)
     return Checks(
         kind=task.task_type.name,
         metric=task.metric,
         rows={name: len(rows) for name, rows in task.splits.items()},
         scored_on=scored_on,
-        labelled={name: sum(v is not None for v in values) for name, values in labels.items()},
+        labelled={name: int(has(rows, "labels").sum()) for name, rows in task.splits.items()},
         labels=task.task_type.counts(labels["train"], task.names),
         scored_labels=len({str(label) for label in scored}),
-        unlabelled=sum(v is None for v in labels["train"]),
+        unlabelled=int((~has(task.train, "labels")).sum()),
         constant=constant_score(task, scored),
         numbers=None if task.task_type.named else numbers(labels["train"]),
         max_length=task.max_length,
         words=(round(median), int(every.max())),
         longer=int((sizes["train"] > task.max_length).sum()),
         very_long=int(((every > LONG * median) & (every >= VERY_LONG)).sum()),
-        wordless=sum(not all(map(has_word, row)) for rows in task.splits.values() for row in row_texts(rows)),
+        wordless=sum(not all(map(has_word, row)) for rows in task.splits.values() for row in RowTexts(rows)),
         duplicates=len(ours) - len(seen),
-        shared=sum(key in seen for name in task.validation for key in key_of[name]),
+        shared=sum(int(np.isin(hashes[name], seen).sum()) for name in task.validation),
         contradictions=len(contradicting),
         contradicting=sum(contradicting.values()),
-        example=None if first is None else shortened(first),
+        example=None if first is None else shortened(text_at(task, first)),
         cut=cut,
     )
 
 
+def word_counts(rows: Dataset) -> np.ndarray:
+    """Return how many words each row has (n,), a pair's two texts together."""
+    return np.fromiter((sum(len(text.split()) for text in row) for row in RowTexts(rows)), int, len(rows))
+
+
 def joined(rows: Dataset) -> list[str]:
     """Return each row's text, a pair's two texts in one."""
-    return [" ".join(row) for row in row_texts(rows)]
+    return [" ".join(row) for row in RowTexts(rows)]
 
 
 def has_word(text: str) -> bool:
@@ -228,20 +232,41 @@ def numbers(labels: Sequence[float | None]) -> Numbers | None:
     return Numbers(float(known.min()), float(known.max()), float(known.mean()), float(known.std()), outliers)
 
 
-def contradictions(task: Task, key_of: Sequence[str], labels: Sequence[Any]) -> dict[str, int]:
-    """Return the keys of texts with different labels, and how many labelled rows each has.
+def contradictions(task: Task, hashes: np.ndarray, labels: Sequence[Any]) -> dict[int, int]:
+    """Return the texts with different labels: of each the first labelled row, and how many labelled rows it has.
 
     Two numbers differ if they lie `APART` of the whole range from each other.
+
+    Args:
+        task: its type.
+        hashes: of each row's key (n,), see `crild.data.splits.key_hashes`.
+        labels: of each row.
     """
-    groups: dict[str, list[Any]] = {}
-    for key, label in zip(key_of, labels, strict=True):
-        if label is not None:
-            groups.setdefault(key, []).append(label)
-    if task.task_type.named:
-        return {key: len(each) for key, each in groups.items() if any(label != each[0] for label in each)}
-    known = [label for label in labels if label is not None]
-    apart = APART * (max(known) - min(known)) if known else 0.0
-    return {key: len(each) for key, each in groups.items() if max(each) - min(each) > apart}
+    known = np.flatnonzero([label is not None for label in labels])
+    there = [label for label in labels if label is not None]
+    if not there:
+        return {}
+    if task.task_type.named:  # any numbers, of which different labels have different ones
+        codes: dict[str, int] = {}
+        numbers = np.array([codes.setdefault(str(label), len(codes)) for label in there])
+        apart = 0.0
+    else:
+        numbers = np.array(there)
+        apart = APART * float(np.ptp(numbers))
+    _, first, text_of, rows = np.unique(hashes[known], return_index=True, return_inverse=True, return_counts=True)
+    starts = np.cumsum(rows) - rows
+    by_text = numbers[np.argsort(text_of, kind="stable")]
+    different = np.maximum.reduceat(by_text, starts) - np.minimum.reduceat(by_text, starts) > apart
+    return {int(known[first[i]]): int(rows[i]) for i in sorted(np.flatnonzero(different), key=lambda i: first[i])}
+
+
+def text_at(task: Task, place: int) -> str:
+    """Return the key of a row that is numbered through all splits."""
+    for rows in task.splits.values():
+        if place < len(rows):
+            return keys(rows.select([place]))[0]
+        place -= len(rows)
+    raise IndexError(place)
 
 
 # ---- judging ----

@@ -3,10 +3,11 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from csv import Error as CsvError
 from csv import reader as csv_rows
 from dataclasses import dataclass, field
-from io import StringIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pyarrow.parquet import read_table as read_parquet
 
 from crild import hub
 from crild.data import glue, tweets
+from crild.data.rows import BLOCK, dataset, table_of
 from crild.errors import CrildError, first_line
 from crild.paths import ROWS, is_path
 
@@ -139,7 +141,7 @@ def read_file(path: Path, source: Source) -> Dataset:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         try:
-            rows = Dataset(read_parquet(path))  # `Dataset.from_parquet` would write a copy into its cache
+            rows = dataset(read_parquet(path))  # `Dataset.from_parquet` would write a copy into its cache
         except Exception as error:
             raise CrildError(f"{path}: not a readable Parquet file ({first_line(error)})") from None
     elif suffix == ".tsv":
@@ -149,8 +151,7 @@ def read_file(path: Path, source: Source) -> Dataset:
     elif suffix in (".jsonl", ".json"):
         rows = read_jsonl(path)
     elif suffix == ".txt":
-        lines = [line for line in read_text(path).split("\n") if line.strip()]
-        rows = Dataset.from_dict({"text": lines})
+        rows = dataset(pyarrow.table({"text": [line for line in lines_of(read_text(path)) if line.strip()]}))
     else:
         raise CrildError(f"{path}: unknown kind of file; use one of {', '.join(ROWS)}")
     if len(rows) == 0:
@@ -173,6 +174,11 @@ def read_text(path: Path) -> str:
             f"{path}: line {line} is not UTF-8 text (byte 0x{data[error.start]:02x}); convert the file, for example "
             f"with `iconv -f {encoding} -t UTF-8`"
         ) from None
+
+
+def lines_of(text: str) -> Iterator[str]:
+    """Yield the lines of a text without their ends; no list of them, nor a second copy of the text."""
+    return (line.group() for line in re.finditer(r"^.*$", text, re.MULTILINE))
 
 
 def read_csv(path: Path, source: Source) -> Dataset:
@@ -201,23 +207,29 @@ def csv_header(path: Path) -> list[str] | None:
 def read_tsv(path: Path, source: Source) -> Dataset:
     """Read a TSV file: GLUE's official layout has no quoting, what spreadsheets write has."""
     text = read_text(path).replace("\r", " ").lstrip("\n")
-    rows = [line.split("\t") for line in text.split("\n") if line]
-    if not rows:
+    first = next(rows_of(text), None)
+    if first is None:
         raise CrildError(f"{path}: the file is empty")
-    if glue.is_cola(rows[0]):
+    if glue.is_cola(first):
         source.task = glue.COLA
         text = "\t".join(glue.COLA_COLUMNS) + "\n" + text
-    elif task := glue.recognise(rows[0], path.resolve().parent.name):
+    elif task := glue.recognise(first, path.resolve().parent.name):
         source.task = task
-    elif '"' in text and looks_quoted(rows) and not (table := parse(path, text, "\t")).dropped:
+    elif '"' in text and looks_quoted(text) and not (table := parse(path, text, "\t")).dropped:
         return to_dataset(path, table, source)
     return to_dataset(path, parse(path, text, "\t", quoted=False), source)
 
 
-def looks_quoted(rows: list[list[str]]) -> bool:
+def rows_of(text: str) -> Iterator[list[str]]:
+    """Yield the cells of each row of a TSV file's text, as they are without quoting."""
+    return (line.split("\t") for line in lines_of(text) if line)
+
+
+def looks_quoted(text: str) -> bool:
     """Whether every cell that holds a quotation mark is properly quoted, or rows break without quoting."""
-    ragged = any(len(row) != len(rows[0]) for row in rows)
-    return ragged or all(re.fullmatch(r'"([^"]|"")*"', cell) for row in rows for cell in row if '"' in cell)
+    if len({len(row) for row in rows_of(text)}) > 1:
+        return True
+    return all(re.fullmatch(r'"([^"]|"")*"', cell) for row in rows_of(text) for cell in row if '"' in cell)
 
 
 @dataclass(frozen=True)
@@ -255,10 +267,12 @@ def parse(path: Path, text: str, delimiter: str, quoted: bool = True) -> Table:
         dropped.append(row)
         return "skip"
 
-    data = text.encode() + b"\n"
+    data = (text if text.endswith("\n") else text + "\n").encode()
     try:
         first = (
-            next(csv_rows(StringIO(text), delimiter=delimiter)) if quoted else text.partition("\n")[0].split(delimiter)
+            next(csv_rows((f"{line}\n" for line in lines_of(text)), delimiter=delimiter))
+            if quoted
+            else text.partition("\n")[0].split(delimiter)
         )
         names = [name.strip() or f"({place})" for place, name in enumerate(first, 1)]  # spreadsheets have such columns
         if repeated := [name for name, count in Counter(names).items() if count > 1]:
@@ -288,7 +302,7 @@ def to_dataset(path: Path, table: Table, source: Source) -> Dataset:
         CrildError: they are more than `MOST_DROPPED` of the lines, which is no accident. GLUE's own files are as they
             are.
     """
-    rows, width = Dataset(table.rows), len(table.rows.column_names)
+    rows, width = dataset(table.rows), len(table.rows.column_names)
     dropped = [row.text.strip("\n") for row in table.dropped]
     lines = sum(text.count("\n") + 1 for text in dropped)  # a lost quotation mark makes one row of many lines
     if source.task is None and lines > MOST_DROPPED * (len(rows) + lines):
@@ -310,27 +324,51 @@ def to_dataset(path: Path, table: Table, source: Source) -> Dataset:
 def read_jsonl(path: Path) -> Dataset:
     """Read one JSON object a line (or one JSON list of objects)."""
     text = read_text(path)
-    records: list[dict[str, Any]] = []
+    records = records_of(path, text)
+    parts: list[pyarrow.Table] = []
     try:
-        if text.lstrip().startswith("["):
-            records = json.loads(text, parse_constant=number_of)
-        else:
-            for number, line in enumerate(text.split("\n"), 1):  # noqa: B007 (read in the message below)
-                if line.strip():
-                    records.append(json.loads(line, parse_constant=number_of))
-    except (ValueError, RecursionError) as error:
-        why = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
-        why = "nested too deeply" if isinstance(error, RecursionError) else why
-        number = getattr(error, "lineno", 1) if text.lstrip().startswith("[") else number
-        raise CrildError(f"{path}: line {number} is not valid JSON ({why})") from None
-    if not all(isinstance(record, dict) for record in records):
-        raise CrildError(f'{path}: every line must be a JSON object such as {{"text": ..., "label": ...}}')
-    names = dict.fromkeys(name for record in records for name in record)
-    columns = {name: [record.get(name) for record in records] for name in names}
+        while part := list(islice(records, BLOCK)):
+            parts.append(table_of(Dataset.from_dict(columns_of(part))).replace_schema_metadata(None))
+        return dataset(pyarrow.concat_tables(parts, promote_options="default"))
+    except CrildError:
+        raise
+    except Exception:  # a column is of no type, or of another one in a later part
+        columns = columns_of(list(records_of(path, text)))
     try:
         return Dataset.from_dict(columns)
     except Exception:
         raise CrildError(f"{path}: {no_column(columns)}") from None
+
+
+def records_of(path: Path, text: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a JSONL file's text, or of the JSON list that it is.
+
+    Raises:
+        CrildError: it is no such text.
+    """
+    listed = text.lstrip().startswith("[")
+    try:
+        found = json.loads(text, parse_constant=number_of) if listed else lines_of(text)
+        for number, each in enumerate(found, 1):  # noqa: B007 (read in the message below)
+            if not listed and not each.strip():
+                continue
+            record = each if listed else json.loads(each, parse_constant=number_of)
+            if not isinstance(record, dict):
+                raise CrildError(f'{path}: every line must be a JSON object such as {{"text": ..., "label": ...}}')
+            yield record
+    except CrildError:
+        raise
+    except (ValueError, RecursionError) as error:
+        why = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
+        why = "nested too deeply" if isinstance(error, RecursionError) else why
+        number = getattr(error, "lineno", 1) if listed else number
+        raise CrildError(f"{path}: line {number} is not valid JSON ({why})") from None
+
+
+def columns_of(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return objects as columns; ``None`` where one lacks a name."""
+    names = dict.fromkeys(name for record in records for name in record)
+    return {name: [record.get(name) for record in records] for name in names}
 
 
 def number_of(name: str) -> float | None:

@@ -3,17 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
+import pyarrow
 from datasets import Dataset
 
 from crild.config import DataConfig, PredictConfig, SuspiciousConfig, TrainConfig
 from crild.data.columns import normalise, with_usual
 from crild.data.corruption import few, flip, unbalance
 from crild.data.glue import USUAL_LENGTH, GlueTask
+from crild.data.rows import RowTexts, has, values, with_column
 from crild.data.sources import Source, read_source
-from crild.data.splits import HOLD_OUT_SHARE, MOST_HELD_OUT, MOST_SELECTION, SELECTION_SHARE, carve, row_texts
+from crild.data.splits import HOLD_OUT_SHARE, MOST_HELD_OUT, MOST_SELECTION, SELECTION_SHARE, carve
 from crild.errors import CrildError
 from crild.tasks.base import TaskType
 from crild.tasks.labels import Labels
@@ -57,7 +60,7 @@ class Task:
     @property
     def labelled(self) -> bool:
         """Whether any training row has a label."""
-        return any(label is not None for label in self.train["labels"][:])
+        return bool(has(self.train, "labels").any())
 
     @property
     def splits(self) -> dict[str, Dataset]:
@@ -80,7 +83,7 @@ def load_task(config: TrainConfig, task_type: TaskType | None = None) -> Task:
         CrildError: the data cannot be used, or nothing can be learned from it; the message says why.
     """
     task = split_task(config, task_type)
-    task.task_type.refuse_untrainable(task.train["labels"][:], task.names, str(config.data))
+    task.task_type.refuse_untrainable(values(task.train, "labels"), task.names, str(config.data))
     for name, rows in task.validation.items():
         refuse_strange(task, rows, f"{config.validation or config.data} ({name})")
     return task
@@ -91,7 +94,7 @@ def refuse_strange(task: Task, rows: Dataset, where: str) -> None:
     if not task.task_type.named:
         return
     ours, theirs = (
-        {name for name, count in task.task_type.counts(each["labels"][:], task.names).items() if count}
+        {name for name, count in task.task_type.counts(values(each, "labels"), task.names).items() if count}
         for each in (task.train, rows)
     )
     if ours and theirs and not ours & theirs:
@@ -206,7 +209,7 @@ def make_task(config: DataConfig, source: Source, parts: dict[str, Dataset], tas
         task_type: what the teacher does, where there is one.
     """
     layout = layout_of(source, config)
-    raw = [label for rows in parts.values() for label in rows["raw_label"][:]]
+    raw = [label for rows in parts.values() for label in values(rows, "raw_label")]
     if config.task != "auto":
         task_type = TASK_TYPES[config.task]
     elif task_type is None:
@@ -214,7 +217,7 @@ def make_task(config: DataConfig, source: Source, parts: dict[str, Dataset], tas
     labels = read_labels(raw, f"{source.name}, labels", task_type, layout)
     column = iter(labels.values)
     done = {
-        name: rows.remove_columns("raw_label").add_column("labels", [next(column) for _ in range(len(rows))])
+        name: with_column(rows.remove_columns("raw_label"), "labels", list(islice(column, len(rows))))
         for name, rows in parts.items()
     }
     return Task(
@@ -275,7 +278,7 @@ def load_unlabelled(config: PredictConfig, usual: Mapping[str, str] = NOTHING) -
 def without_labels(rows: Dataset, source: Source) -> tuple[Dataset, list[str]]:
     """Return normalised rows with empty ``labels``, and the notes but those about labels."""
     notes = [note for note in source.notes if "no label" not in note]
-    return rows.remove_columns("raw_label").add_column("labels", [None] * len(rows)), notes
+    return with_column(rows.remove_columns("raw_label"), "labels", pyarrow.nulls(len(rows))), notes
 
 
 def load_texts(config: DataConfig, name: str) -> tuple[Dataset, list[str]]:
@@ -307,4 +310,4 @@ def other_texts(config: DataConfig) -> tuple[list[str], bool]:
         normalise(rows, config, where(source, name), source, own=False)
         for name, rows in (others or source.splits).items()
     ]
-    return [text for rows in parts for texts in row_texts(rows) for text in texts], bool(others)
+    return [text for rows in parts for texts in RowTexts(rows) for text in texts], bool(others)

@@ -16,8 +16,10 @@ from datasets import Dataset
 from pyarrow import ArrowInvalid
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-HASHED_ROWS = 10_000  # at a time
-MANY_ROWS, MOST_PROCESSES = 20_000, 8
+from crild.data.rows import BLOCK, column, dataset, with_column
+
+MANY_ROWS, MOST_PROCESSES = 20_000, 8  # of a slow tokenizer
+MANY_ROWS_OF_A_FAST_ONE = 200_000
 
 
 def tokenise(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, words: bool = False) -> Dataset:
@@ -45,7 +47,7 @@ def tokenise(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int,
         tokenised = tokenise_texts(load_from_cache_file=False, keep_in_memory=True)
     # As a table that is in no file (though its pages are the file's): from one that is, `datasets` would write what is
     # selected or added later into the cache too.
-    return Dataset(tokenised.data.table).add_column("labels", rows["labels"][:])
+    return with_column(dataset(tokenised.data.table), "labels", column(rows, "labels"))
 
 
 def encode(
@@ -72,12 +74,12 @@ def encode(
 def fingerprint(texts: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, words: bool) -> str:
     """Return a name for what `encode` makes of texts: a hash of all that it depends on, this file included."""
     digest = hashlib.sha256()
-    for column in texts.column_names:
-        for batch in texts.select_columns(column).iter(HASHED_ROWS):
-            values = batch[column]
+    for name in texts.column_names:
+        for batch in texts.select_columns(name).iter(BLOCK):
+            values = batch[name]
             digest.update(np.array([len(value) for value in values]).tobytes())  # no text runs into the next
             digest.update("".join(values).encode("utf-8", "surrogatepass"))
-        digest.update(column.encode())
+        digest.update(name.encode())
     digest.update(serialised(tokenizer))
     digest.update(repr((max_length, words, transformers.__version__, tokenizers.__version__)).encode())
     digest.update(Path(__file__).read_bytes())
@@ -114,9 +116,13 @@ def cache_file(name: str) -> str | None:
 
 
 def processes(rows: int, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """Return how many processes tokenise: a fast tokenizer has threads of its own, and no process pays for few rows."""
+    """Return how many processes tokenise: no process pays for few rows.
+
+    A fast tokenizer has threads of its own, but what they find is made Python lists and written by one of them.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_PROCESSES) if rows > MANY_ROWS and cores > 1 and not tokenizer.is_fast else None
+    many = MANY_ROWS_OF_A_FAST_ONE if tokenizer.is_fast else MANY_ROWS
+    return min(cores, MOST_PROCESSES) if rows > many and cores > 1 else None
 
 
 def words_of(encoded: BatchEncoding, row: int) -> list[int]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from crild.data.batching import Collator
+from crild.data.rows import column
 from crild.inference import autocast
 from crild.models.architecture import model_inputs
 from crild.run.inputs import Inputs
@@ -23,7 +24,7 @@ OVERHEAD = 1.1  # batching, logging and checkpoints beside the steps
 def estimate_minutes(plan: Plan, inputs: Inputs, models: Models, precision: str) -> dict[str, float]:
     """Return about how many minutes each stage takes, by its name, and the final ``scoring``."""
     teacher, student = per_row(inputs, models, precision)
-    mean_length = float(np.mean(inputs.train["length"][:]))
+    mean_length = float(np.mean(column(inputs.train, "length").to_numpy()))
     held_out = len(inputs.selection)
     minutes = {
         stage.name: OVERHEAD * stage_seconds(stage, teacher, student, held_out, mean_length) / 60

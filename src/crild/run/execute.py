@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -24,6 +24,7 @@ from crild.config import DistillConfig, FinetuneConfig
 from crild.config.trackers import parse_trackers
 from crild.console import about, say, warn
 from crild.data.augment import Augmented
+from crild.data.rows import has, stacked, token_ids, with_column
 from crild.files import cached_array, load_array, load_weights, room_in, save_weights, write_array, write_whole
 from crild.inference import bytes_on_disk, latencies, parameters, predict
 from crild.models.architecture import input_names
@@ -301,14 +302,15 @@ def stage_rows(prepared: Prepared, stage: PlannedStage) -> Dataset:
     """Return the rows that a stage trains on."""
     inputs = prepared.inputs
     if stage.on == "labelled":
-        left_out = set(inputs.fold(stage.fold)) if stage.fold is not None else ()
-        labels = inputs.train["labels"][:]
-        return inputs.train.select([i for i, label in enumerate(labels) if label is not None and i not in left_out])
+        chosen = has(inputs.train, "labels")
+        if stage.fold is not None:
+            chosen[inputs.fold(stage.fold)] = False
+        return inputs.train.select(np.flatnonzero(chosen))  # by their numbers: tokens stay in their file
     if stage.on == "supplementary":
         assert inputs.supplementary is not None
         return inputs.supplementary
     if inputs.supplementary is not None and stage.rows - stage.augmented > len(inputs.train):
-        return concatenate_datasets([inputs.train, inputs.supplementary.cast(inputs.train.features)])
+        return stacked(inputs.train, inputs.supplementary)
     return inputs.train
 
 
@@ -331,7 +333,7 @@ def with_teacher_logits(prepared: Prepared, rows: Dataset) -> Dataset:
         return predict(teacher, rows, prepared.inputs.tokenizer, precision=config.precision, together=True)
 
     logits = cached_array(path, answers)
-    return rows.add_column("teacher_logits", logits.tolist())
+    return with_column(rows, "teacher_logits", logits)
 
 
 def logits_of_fold(prepared: Prepared, stage: PlannedStage, clock: Clock, left: TimeLeft) -> np.ndarray:
@@ -346,7 +348,7 @@ def logits_of_fold(prepared: Prepared, stage: PlannedStage, clock: Clock, left: 
     own, others, held_out = inputs.train.select(inputs.fold(stage.fold)), stage_rows(prepared, stage), inputs.selection
     name = fingerprint(
         teacher,
-        [ids for rows in (own, others, held_out) for ids in rows["input_ids"][:]],
+        (ids for rows in (own, others, held_out) for ids in token_ids(rows)),
         [rows["labels"][:] for rows in (others, held_out)],
         (stage.name, stage.settings, config.seed, config.precision, prepared.scorer.target("selection").metric),
     )
@@ -371,12 +373,12 @@ def with_fold_logits(prepared: Prepared, rows: Dataset, fold_logits: Mapping[int
     column = np.full((len(rows), next(iter(fold_logits.values())).shape[1]), np.nan, np.float32)
     for fold, logits in fold_logits.items():
         column[prepared.inputs.fold(fold)] = logits
-    return rows.add_column("fold_logits", column.tolist())
+    return with_column(rows, "fold_logits", column)
 
 
 def logits_file(folder: Path, teacher: PreTrainedModel, rows: Dataset, precision: str = "fp32") -> Path:
     """Return where a cache has a teacher's logits on tokenised rows."""
-    return folder / f"teacher-logits-{fingerprint(teacher, rows['input_ids'][:], precision)[:16]}.safetensors"
+    return folder / f"teacher-logits-{fingerprint(teacher, token_ids(rows), precision)[:16]}.safetensors"
 
 
 def save_model(prepared: Prepared, model: PreTrainedModel, role: str, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -4,7 +4,7 @@ A folder that was moved holds the same run; a teacher that was trained anew unde
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from crild.files import check_folder
 from crild.paths import is_path
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
 HUB = "hub:"
@@ -171,14 +172,12 @@ def refuse(output: str | Path | None, difference: str | None, what: str) -> None
         )
 
 
-def fingerprint(model: "nn.Module", ids: list[list[int]], *facts: Any) -> str:
-    """Return a hash of a model's weights, token ids (so of tokenizer and length), and other facts."""
-    import numpy as np
-
+def fingerprint(model: "nn.Module", ids: "Iterable[np.ndarray]", *facts: Any) -> str:
+    """Return a hash of a model's weights, rows of 64-bit token ids (so of tokenizer and length), and other facts."""
     digest = hashlib.sha256(repr(facts).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     for row in ids:
-        digest.update(np.asarray(row, np.int64).tobytes() + b"|")
+        digest.update(row.tobytes() + b"|")
     return digest.hexdigest()

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from crild.config import DistillConfig, FinetuneConfig, TrainConfig
 from crild.data.augment import Corpus
 from crild.data.doctor import Checks, Cut, check_data, findings
-from crild.data.splits import folds, keys
+from crild.data.rows import kept, values, with_column
+from crild.data.splits import folds, key_hashes
 from crild.data.task import Task, load_task, load_texts
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
@@ -154,9 +156,9 @@ def realign(task: Task, alignment: Alignment, names: list[str]) -> Task:
     def moved(rows: Dataset) -> Dataset:
         labels: list[Any] = [
             None if label is None else task.task_type.aligned(label, alignment.index, len(names))
-            for label in rows["labels"][:]
+            for label in values(rows, "labels")
         ]
-        return rows.remove_columns("labels").add_column("labels", labels)
+        return with_column(rows, "labels", labels)
 
     if is_generic(names) and not task.generic:  # LABEL_0 says less than the data's own names
         given = dict(zip(alignment.index, task.names, strict=True))
@@ -182,12 +184,12 @@ def rename_labels(task: Task, label_map: dict[str, str]) -> Task:
 def read_supplementary(config: TrainConfig, name: str, task: Task) -> tuple[Dataset, list[str]]:
     """Return further texts that are in no held-out split, and notes."""
     texts, notes = load_texts(config, name)
-    held_out = {key for rows in (task.selection, *task.validation.values()) for key in keys(rows)}
-    kept = [i for i, key in enumerate(keys(texts)) if key not in held_out]
-    if len(kept) < len(texts):
-        notes.append(f"{len(texts) - len(kept)} supplementary texts dropped, they are in selection or validation")
-        texts = texts.select(kept)
-    if not kept:
+    held_out = np.concatenate([key_hashes(rows) for rows in (task.selection, *task.validation.values())])
+    others = np.isin(key_hashes(texts), held_out, invert=True)
+    if not others.all():
+        notes.append(f"{(~others).sum()} supplementary texts dropped, they are in selection or validation")
+        texts = kept(texts, others)
+    if not len(texts):
         raise CrildError(f"{name}: every text is in selection or validation")
     if ("text_pair" in texts.column_names) != ("text_pair" in task.train.column_names):
         notes.append("supplementary and target data differ in kind: single texts and pairs of texts")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from crild.config import DistillConfig, FinetuneConfig, TrainConfig, build
-from crild.data.splits import row_texts
+from crild.data.rows import RowTexts
 from crild.data.task import split_task
 from crild.errors import CrildError
 from crild.files import INPUTS
@@ -64,4 +64,4 @@ def texts_of(run: RunFolder) -> list[str]:
     parts = [task.train, task.selection]
     if name := getattr(config, "supplementary", None):
         parts.append(read_supplementary(config, name, task)[0])
-    return [text for rows in parts for texts in row_texts(rows) for text in texts]
+    return [text for rows in parts for texts in RowTexts(rows) for text in texts]

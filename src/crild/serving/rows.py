@@ -8,7 +8,8 @@ import pandas as pd
 from datasets import Dataset
 
 from crild.config import ExportConfig
-from crild.data.splits import MOST_SELECTION, carve, row_texts
+from crild.data.rows import RowTexts
+from crild.data.splits import MOST_SELECTION, carve
 from crild.errors import CrildError
 from crild.metrics import Measure
 from crild.run.classifier import Classifier, rows_to_score
@@ -39,7 +40,7 @@ class ScoredRows:
     @property
     def texts(self) -> list[Text]:
         """What the served model reads."""
-        return [texts[0] if len(texts) == 1 else (texts[0], texts[1]) for texts in row_texts(self.rows)]
+        return [texts[0] if len(texts) == 1 else (texts[0], texts[1]) for texts in RowTexts(self.rows)]
 
     def select(self, chosen: list[int]) -> "ScoredRows":
         """Return some of the rows."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from crild.config import ExportConfig
 from crild.console import say
-from crild.data.splits import row_texts
+from crild.data.rows import RowTexts
 from crild.data.task import load_texts, other_texts
 from crild.errors import CrildError
 from crild.models.vocabulary import share_split, trim
@@ -36,7 +36,7 @@ def trimmed(config: ExportConfig, classifier: Classifier, run: RunFolder | None)
         texts, notes = usual_texts(config, run)
     else:
         rows, notes = load_texts(config, said)
-        texts = [text for row in row_texts(rows) for text in row]
+        texts = [text for row in RowTexts(rows) for text in row]
     found = trim(classifier.model, classifier.tokenizer, texts, size=size)
     say(f"of {found.before:,} tokens {found.kept:,} are kept, by {len(texts):,} texts")
     return replace(classifier, model=found.model.eval(), tokenizer=found.tokenizer), notes
@@ -69,7 +69,7 @@ def about_vocabulary(before: Classifier, after: Classifier, rows: ScoredRows, sc
         rows: that are reported.
         score: on them, of ``after``.
     """
-    texts = [text for row in row_texts(rows.rows) for text in row]
+    texts = [text for row in RowTexts(rows.rows) for text in row]
     split = share_split(before.tokenizer, after.tokenizer, texts)
     return Vocabulary(len(after.tokenizer.get_vocab()), len(before.tokenizer.get_vocab()), split, score)
 

@@ -21,6 +21,7 @@ from transformers.trainer_utils import PredictionOutput, TrainOutput, speed_metr
 
 from crild import processes
 from crild.data.batching import Collator, LengthGroupedSampler, StepBatches, batches_by_length
+from crild.data.rows import column
 from crild.errors import CrildError
 from crild.inference import predict
 from crild.models.interpolation import draw_lambda
@@ -225,7 +226,9 @@ class DistillerTrainer(Trainer):
         if strategy == "sequential":
             return super()._get_train_sampler(train_dataset)
         grouped = strategy == "group_by_length"
-        return self.sampler(rows["length"][:], grouped=grouped, drop_last=self.args.dataloader_drop_last)
+        return self.sampler(
+            column(rows, "length").to_numpy(), grouped=grouped, drop_last=self.args.dataloader_drop_last
+        )
 
     def sampler(self, lengths: Any, **how: bool) -> LengthGroupedSampler:
         """Return the stage's order of rows; ``how`` as in `LengthGroupedSampler`."""
