@@ -302,6 +302,7 @@ def surfaces(found: Found) -> Figure:
                 heights = np.array(first["plane"]["train"]["task"], dtype=float)
                 squares[method] = first["plane_at"], np.log2(np.maximum(heights, 1e-12))
         line.set(title=f"{task}: along a line", yscale="log", ylabel="loss", xlabel="lengths of each filter")
+        line.yaxis.set_major_formatter("{x:g}")
         line.legend(frameon=False, fontsize=7)
         ends = [(np.nanmin(heights), np.nanmax(heights)) for _, heights in squares.values()]
         for method, axes in zip(found.methods, planes, strict=True):
