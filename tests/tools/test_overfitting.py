@@ -104,5 +104,6 @@ def test_pictures_name_every_method_and_are_the_same_twice():
 
 
 def test_the_committed_page_is_made_from_the_committed_figures():
-    for name, text in pages(figures()).items():
-        assert (DOCS / name).read_text(encoding="utf-8") == text, "run python -m tools.overfitting"
+    # Not the pictures: their last digits may differ between processors.
+    text = pages(figures())[PAGE]
+    assert (DOCS / PAGE).read_text(encoding="utf-8") == text, "run python -m tools.overfitting"
