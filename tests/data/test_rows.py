@@ -12,7 +12,7 @@ from crild.data.rows import BLOCK, RowTexts, blocks, has, kept, stacked, token_i
 from crild.data.task import load_task
 from crild.data.tokenise import tokenise
 from crild.run.identity import fingerprint
-from tests.conftest import tiny_tokenizer
+from tests.conftest import tiny_tokenizer, write_jsonl
 
 TEXTS = [f"text {i}" for i in range(7)]
 LABELS = ["a", None, "b", "a", "a", None, "b"]
@@ -61,8 +61,25 @@ def test_rows_are_kept_and_given_columns_and_stay_as_they_were():
 
 def test_blocks_are_all_rows():
     rows = Dataset.from_dict({"text": [str(i) for i in range(2 * BLOCK + 3)]})
-    assert [len(block) for block in blocks(rows)] == [BLOCK, BLOCK, 3]
-    assert [text for block in blocks(rows) for text in block["text"][:]] == rows["text"][:]
+    assert [(start, len(block)) for start, block in blocks(rows)] == [(0, BLOCK), (BLOCK, BLOCK), (2 * BLOCK, 3)]
+    assert [text for _, block in blocks(rows) for text in block["text"][:]] == rows["text"][:]
+
+
+def test_what_is_read_does_not_depend_on_the_size_of_a_block(tmp_path, monkeypatch):
+    """Blocks without a text, a label or a list that is not empty; columns whose type the first block does not know."""
+    labels = [*[None] * 4, *[[]] * 4, *[["a"], ["b", "a"], [], ["b"]] * 4]
+    texts = [*[""] * 3, *[f"text {i}" for i in range(21)]]
+    more = [i if i % 5 else i / 2 for i in range(24)]
+    rows = [dict(zip(("text", "label", "more"), row, strict=True)) for row in zip(texts, labels, more, strict=True)]
+    path = write_jsonl(tmp_path / "d.jsonl", rows)
+    config = FinetuneConfig(data=str(path), task="multi-label")
+    whole = load_task(config)
+    monkeypatch.setattr("crild.data.rows.BLOCK", 2)
+    monkeypatch.setattr("crild.data.sources.BLOCK", 2)
+    parts = load_task(config)
+    assert parts.notes == whole.notes
+    for name, split in whole.splits.items():
+        assert parts.splits[name].to_dict() == split.to_dict()
 
 
 def test_token_ids_give_the_fingerprint_of_lists(tiny_teacher):

@@ -10,7 +10,7 @@ import pyarrow
 from datasets import ClassLabel, Dataset
 
 from crild.config import DataConfig, build
-from crild.data.rows import BLOCK, blocks, dataset, has
+from crild.data.rows import blocks, dataset, has
 from crild.data.sources import Source, csv_header
 from crild.errors import CrildError, first_line, nearest
 from crild.tasks.labels import MOST_CODED_CLASSES, is_missing
@@ -200,9 +200,7 @@ def normalise(
                 f"{where}: --text {columns.text} names what looks like the label column ({distinct} different values "
                 f"in {len(rows)} rows); the columns are {', '.join(rows.column_names)}"
             )
-    parts = []
-    for number, block in enumerate(blocks(rows)):
-        parts.append(normalised(block, columns, where, number * BLOCK if numbered else None))
+    parts = [normalised(block, columns, where, first if numbered else None) for first, block in blocks(rows)]
     found = dataset(pyarrow.concat_tables(parts, promote_options="default"))
     if len(found) < len(rows):
         source.notes.append(f"{where}: {len(rows) - len(found)} rows without text dropped")
@@ -243,9 +241,11 @@ def normalised(rows: Dataset, columns: Columns, where: str, first: int | None) -
     out: dict[str, Any] = {} if first is None else {"row": [first + i for i in keep]}
     out |= {name: [column[i] for i in keep] for name, column in zip(("text", "text_pair"), texts, strict=False)}
     try:
-        out["raw_label"] = [raw_label(raw[i], feature) for i in keep]
+        labels = [raw_label(raw[i], feature) for i in keep]
     except ValueError as error:  # of a number that stands for no class
         raise CrildError(f"{where}: column {columns.label!r}: {error}") from None
+    listed = any(isinstance(label, list) for label in labels)  # which types say, or lists without a label have none
+    out["raw_label"] = pyarrow.array(labels, pyarrow.list_(pyarrow.string()) if listed else None)
     return pyarrow.table(out)
 
 

@@ -45,9 +45,10 @@ def has(rows: Dataset, name: str) -> np.ndarray:
     return column(rows, name).is_valid().to_numpy()
 
 
-def blocks(rows: Dataset) -> Iterator[Dataset]:
-    """Yield all rows, so many at a time."""
-    return (rows.select(range(start, min(start + BLOCK, len(rows)))) for start in range(0, len(rows), BLOCK))
+def blocks(rows: Dataset) -> Iterator[tuple[int, Dataset]]:
+    """Yield all rows, `BLOCK` at a time, each with the number of its first row; of no rows an empty one."""
+    for start in range(0, max(1, len(rows)), BLOCK):
+        yield start, rows.select(range(start, min(start + BLOCK, len(rows))))
 
 
 def kept(rows: Dataset, mask: np.ndarray) -> Dataset:
@@ -81,7 +82,7 @@ def stacked(first: Dataset, second: Dataset) -> Dataset:
 
 def token_ids(rows: Dataset) -> Iterator[np.ndarray]:
     """Yield the token ids of each row of tokenised ones, as 64-bit numbers."""
-    for block in blocks(rows.select_columns("input_ids")):
+    for _, block in blocks(rows.select_columns("input_ids")):
         ids = column(block, "input_ids").combine_chunks()
         yield from np.split(ids.flatten().to_numpy().astype(np.int64), np.cumsum(ids.value_lengths())[:-1])
 
