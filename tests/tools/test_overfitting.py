@@ -76,7 +76,7 @@ def test_what_is_no_number_or_not_there_is_left_out():
 def test_the_words_follow_the_figures():
     text = page(several())
     assert "`u-ild` overfits more than `l-ild`: **holds** by score gap, layers gap, logits gap, lost by noise" in text
-    assert "Found so far in 24 of 24 students" in text
+    assert "Found in 24 of 24 students" in text
     turned = page(several(LEVELS | {"u-ild": 0.1, "l-ild": 0.3}))
     assert "`u-ild` overfits more than `l-ild`: **does not hold** by score gap" in turned
     (kd,) = [line for line in text.splitlines() if line.startswith("- `kd` overfits")]
@@ -85,7 +85,7 @@ def test_the_words_follow_the_figures():
 
 def test_a_grid_in_part_has_its_page():
     text = page([student("u-ild"), student("kd", 43, "STS-B")])
-    assert "Found so far in 2 of 24 students" in text
+    assert "Found in 2 of 24 students" in text
     assert "| SST-2 | `u-ild` | 1 | 0.8000 |" in text
     assert "**not run yet**" in text
     assert "**too few seeds**" in page(several(seeds=(42, 43)))
