@@ -9,7 +9,7 @@ what crild does with rows, not the models. Each size has three runs, each a proc
 
 Seconds are from the start of the process, those of its processors beside them: what another process on the machine
 takes away is in the former alone. Memory is what the system says was there at most (Linux: ``VmHWM``), with the pages
-of files, which the system may take back; that of processes which tokenise apart. Sizes that are not asked for are kept.
+of files, which the system may take back; on one core no other process tokenises. Sizes that are not asked for are kept.
 
     python -m benchmarks.scale [ROWS ...] [--output benchmarks/results/scale.json]
 """
@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import time
@@ -94,7 +93,7 @@ def run(folder: Path, name: str) -> dict[str, float]:
 
     Returns:
         ``start``, the seconds until the first training step, and ``start_cpu``, those of the processors; ``seconds``
-        and ``cpu``, to the end; ``mb``, the most memory of this process, and ``children_mb``, of those that tokenised.
+        and ``cpu``, to the end; ``mb``, the most memory.
     """
     from transformers import TrainerCallback
 
@@ -114,7 +113,6 @@ def run(folder: Path, name: str) -> dict[str, float]:
     crild.distill(callbacks=[First()], **paths, **FIXED, **RUNS[name])
     found["seconds"], found["cpu"] = clocks()
     found["mb"] = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
-    found["children_mb"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return {name: round(each, 1) for name, each in found.items()}
 
 
