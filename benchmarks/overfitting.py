@@ -19,10 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from crild.console import quiet_libraries, say
-from crild.diagnostics import filter_normalised, gap, hessian, loss_surface, noise
-from crild.diagnostics.case import SPLITS, TRAIN, Case, open_case
-from crild.diagnostics.surface import LINE, PLANE, grid, square
-from crild.diagnostics.surface import ROWS as SURFACE_ROWS
+from crild.diagnostics import gap, hessian, noise, surface
+from crild.diagnostics.case import SPLITS, Case, open_case
 from crild.errors import CrildError
 from crild.files import write_whole
 from crild.grid.spec import CONTROL, GRID, Cell, cells, read_grid
@@ -53,18 +51,11 @@ def finished(folder: Path) -> dict[Key, Cell]:
     }
 
 
-def surface(case: Case, plane: bool) -> dict[str, Any]:
+def surfaces(case: Case, plane: bool) -> dict[str, Any]:
     """Return the student's losses along a random direction and, if wanted, on the plane of two, training rows alone."""
-    student = case.models["student"]
-    directions = filter_normalised(student, 2, case.seed)
-    losses = {split: case.losses("student", case.sample(split, most=SURFACE_ROWS)) for split in SPLITS}
-    points = [(at,) for at in LINE]
-    line = {split: loss_surface(student, of, directions[:1], points, "line") for split, of in losses.items()}
-    found: dict[str, Any] = {"line_at": LINE, "line": line}
-    if plane:
-        heights = loss_surface(student, losses[TRAIN], directions, grid(PLANE), "plane")
-        found |= {"plane_at": PLANE, "plane": {TRAIN: {name: square(values) for name, values in heights.items()}}}
-    return found
+    rows = {split: case.sample(split, most=surface.ROWS) for split in SPLITS}
+    sides = {"line_at": surface.LINE} | ({"plane_at": surface.PLANE} if plane else {})
+    return sides | surface.around(case, "student", rows, plane)
 
 
 def curvature(case: Case) -> float | None:
@@ -98,7 +89,7 @@ def figures(case: Case, plane: bool) -> dict[str, Any]:
             for stage, each in stages.items()
         },
         "noise": {"scales": shaken["scales"], **shaken["models"]["student"]},
-        "surface": surface(case, plane),
+        "surface": surfaces(case, plane),
         "curvature": curvature(alone),
         "matching": case.matching,
     }

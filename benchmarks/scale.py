@@ -46,46 +46,20 @@ FIGURES = {
     "the same, tokenised before (MB)": ("warm", "mb"),
     "a whole run of one epoch (MB)": ("epoch", "mb"),
 }
+WORDS = [f"word{i}" for i in range(5_000)]
+WIDTHS = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
+OF_CPU = {"start": "start_cpu", "seconds": "cpu"}
 
 
 def write_rows(path: Path, rows: int) -> None:
     """Write rows of 5 to 17 words, no two alike, whose label is decided by one of them."""
     rng = random.Random(0)
-    words = [f"word{i}" for i in range(5_000)]
     with path.open("w") as file:
         file.write("text,label\n")
         for number in range(rows):
             side = rng.randrange(2)
-            text = rng.choices(words, k=rng.randint(3, 15))
+            text = rng.choices(WORDS, k=rng.randint(3, 15))
             file.write(f"row{number} {' '.join(text)} {('bad', 'good')[side]},{('no', 'yes')[side]}\n")
-
-
-def save_teacher(folder: Path) -> None:
-    """Save a tiny classifier with a tokenizer of whole words."""
-    import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
-
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", *(f"word{i}" for i in range(5_000))]
-    core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    core.normalizer, core.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
-    core.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    tokens = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(words),
-        hidden_size=32,
-        num_attention_heads=2,
-        num_hidden_layers=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        id2label={0: "no", 1: "yes"},
-        label2id={"no": 0, "yes": 1},
-    )
-    BertForSequenceClassification(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=core, **tokens).save_pretrained(folder)
 
 
 def run(folder: Path, name: str) -> dict[str, float]:
@@ -118,10 +92,14 @@ def run(folder: Path, name: str) -> dict[str, float]:
 
 def measure(rows: int) -> dict[str, dict[str, float]]:
     """Return what each of `RUNS` takes over so many rows, each in a process of its own."""
+    from tests.tiny import save_tiny
+
     with TemporaryDirectory(prefix="crild-") as name:
         folder = Path(name)
         write_rows(folder / "rows.csv", rows)
-        save_teacher(folder / "teacher")
+        save_tiny(
+            folder / "teacher", head=True, words=["good", "bad", *WORDS], layers=2, labels=("no", "yes"), **WIDTHS
+        )
         found = {}
         for each in RUNS:
             command = [sys.executable, "-m", "benchmarks.scale", "--inside", str(folder), each]
@@ -162,7 +140,7 @@ def markdown(result: dict[str, Any]) -> str:
         f"| --- |{' ---: |' * (len(sizes) + 1)}",
     ]
     for title, (run, figure) in FIGURES.items():
-        values, cpu = by_size(result, run, figure), {"start": "start_cpu", "seconds": "cpu"}.get(figure)
+        values, cpu = by_size(result, run, figure), OF_CPU.get(figure)
         inner = by_size(result, run, cpu) if cpu else {}
         cells = [f"{values[rows]:,.0f}" + (f" ({inner[rows]:,.0f})" if cpu else "") for rows in sizes]
         power = result["exponents"][title]
@@ -183,9 +161,9 @@ def main() -> None:
     for rows in options.rows:
         known[str(rows)] = measure(rows)
         result: dict[str, Any] = {"rows": dict(sorted(known.items(), key=lambda item: int(item[0])))}
-        of_cpu = {"start": "start_cpu", "seconds": "cpu", "mb": "mb"}
         result["exponents"] = {
-            title: exponent(by_size(result, name, of_cpu[figure])) for title, (name, figure) in FIGURES.items()
+            title: exponent(by_size(result, name, OF_CPU.get(figure, figure)))
+            for title, (name, figure) in FIGURES.items()
         }
         result |= environment()
         write_whole(options.output, json.dumps(result, indent=1) + "\n")

@@ -22,7 +22,8 @@ from pyarrow.parquet import write_table
 from safetensors.torch import load_file, save_file
 
 from tests.architectures import SMALL_GPT
-from tests.conftest import WORDS, reviews, save_tiny
+from tests.conftest import reviews
+from tests.tiny import WORDS, save_tiny
 
 
 @dataclass(frozen=True)
@@ -586,7 +587,7 @@ MODELS = {
 
 
 def save_tokenizer(path: Path, words: list[str]) -> None:
-    from tests.conftest import tiny_tokenizer
+    from tests.tiny import tiny_tokenizer
 
     tiny_tokenizer(words).save_pretrained(path)
 

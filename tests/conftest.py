@@ -13,16 +13,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # models are tiny, and several pr
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
+
+from tests.tiny import WORDS, save_tiny
 
 # What is imported by now lives as long as the tests: a quarter of their time went into looking for garbage among it.
 gc.collect()
 gc.freeze()
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-WORDS = ["good", "bad", "fine", "great", "awful", "nice", "poor", "the", "a", "film", "plot", "was", "is", "very",
-         "not", "really", "story", "acting", "music", "end", "slow", "fast", "dull"]  # fmt: skip
 WANTED = {"needs_shared": "../shared", "needs_gpu": "a GPU", "needs_browser": "chromium and chromium-driver"}
 
 
@@ -57,46 +55,6 @@ def encoder():
     from crild.data.tweets import encoder
 
     return encoder()
-
-
-def tiny_tokenizer(words=WORDS) -> PreTrainedTokenizerFast:
-    vocabulary = {w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words])}
-    core = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    core.normalizer = normalizers.Lowercase()
-    core.pre_tokenizer = pre_tokenizers.Whitespace()
-    core.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    )
-
-
-def save_tiny(folder: Path, head: bool = False, words=WORDS, layers: int = 4, labels=("neg", "pos"), **options) -> Path:
-    """Save a tiny BERT with dropout; ``head`` saves a classifier with these labels."""
-    tokenizer = tiny_tokenizer(words)
-    torch.manual_seed(0)
-    config = BertConfig(
-        **{
-            "vocab_size": len(tokenizer),
-            "hidden_size": 32,
-            "num_attention_heads": 4,
-            "num_hidden_layers": layers,
-            "intermediate_size": 48,
-            "max_position_embeddings": 64,
-            "pad_token_id": 0,
-        }
-        | options
-    )
-    if head:
-        config.num_labels = len(labels)
-        config.id2label, config.label2id = dict(enumerate(labels)), {n: i for i, n in enumerate(labels)}
-    model = BertForSequenceClassification(config) if head else BertModel(config)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

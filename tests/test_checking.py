@@ -12,8 +12,9 @@ from crild.checking import check
 from crild.config import CheckConfig
 from crild.data.doctor import Finding
 from crild.models import loading
-from tests.conftest import reviews, save_tiny, write_jsonl
+from tests.conftest import reviews, write_jsonl
 from tests.data.patients import healthy
+from tests.tiny import save_tiny
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,9 @@ from crild import processes
 from crild.errors import CrildError
 from crild.models.cut import cut
 from crild.objectives import OBJECTIVES
-from tests.conftest import reviews, save_tiny, tiny_tokenizer, write_jsonl
+from tests.conftest import reviews, write_jsonl
 from tests.runs import history
+from tests.tiny import save_tiny, tiny_tokenizer
 from tests.together import command, together
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,7 +9,8 @@ from transformers import pipeline
 
 import crild
 from crild.errors import CrildError
-from tests.conftest import complaint, reviews, save_tiny, write_jsonl
+from tests.conftest import complaint, reviews, write_jsonl
+from tests.tiny import save_tiny
 
 
 def test_evaluate_takes_all_rows_of_a_file_and_any_label_order(tiny_teacher, film_data, tmp_path):

@@ -27,7 +27,8 @@ from crild.objectives import Shape, compose
 from crild.run.start import open_folder, prepare
 from crild.trainer import stage_of
 from crild.training.arguments import OPTIONS
-from tests.conftest import reviews, save_tiny, tiny_tokenizer
+from tests.conftest import reviews
+from tests.tiny import save_tiny, tiny_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 CR_ILD = ["attention", "hidden", "consistency/attention", "consistency/hidden"]

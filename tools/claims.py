@@ -92,13 +92,18 @@ def judge(claim: Claim, held: Mapping[str, Any] | None) -> Verdict:
         held: the result file's contents; ``None`` while there is none.
     """
     paired = {place: differences(claim, held["runs"], *place) for place in places(claim, held)} if held else {}
+    return judge_pairs(paired, claim.margin)
+
+
+def judge_pairs(paired: Mapping[Place, Mapping[int, float]], margin: float) -> Verdict:
+    """Return what paired differences, of each task and condition by seed, say; see `judge`."""
     fullest = max(map(len, paired.values()), default=0)
     if fullest == 0:
         return Verdict(NOT_RUN, missing=tuple(paired))
     counted = {place: by_seed for place, by_seed in paired.items() if len(by_seed) == fullest}
     seeds = sorted(set.intersection(*(set(by_seed) for by_seed in counted.values())))
     averages = [mean([by_seed[seed] for by_seed in counted.values()]) for seed in seeds]
-    word, interval = decide(averages, claim.margin)
+    word, interval = decide(averages, margin)
     return Verdict(
         word,
         mean(averages) if averages else None,

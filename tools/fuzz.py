@@ -139,11 +139,9 @@ class Target:
 def make_world(folder: Path) -> list[Target]:
     """Write small sound files of every kind, and return what can be broken."""
     import pandas as pd
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
     from crild.cli import main
+    from tests.tiny import save_tiny
 
     rng = random.Random(0)
     rows = [{"text": " ".join(rng.choices(WORDS, k=6)), "label": rng.choice(("neg", "pos"))} for _ in range(60)]
@@ -156,25 +154,13 @@ def make_world(folder: Path) -> list[Target]:
     (data / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (data / "d.json").write_text(json.dumps(rows))
     (data / "d.txt").write_text("\n".join(row["text"] for row in rows))
-    vocabulary = {word: i for i, word in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS))}
-    core = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    core.pre_tokenizer = pre_tokenizers.Whitespace()
-    torch.manual_seed(0)
-    model = BertForSequenceClassification(
-        BertConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=8,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=8,
-            max_position_embeddings=32,
-            id2label={0: "neg", 1: "pos"},
-            label2id={"neg": 0, "pos": 1},
-        )
-    )
-    model.save_pretrained(folder / "model")
-    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    PreTrainedTokenizerFast(tokenizer_object=core, **special).save_pretrained(folder / "model")
+    sizes: dict[str, Any] = {
+        "hidden_size": 8,
+        "num_attention_heads": 2,
+        "intermediate_size": 8,
+        "max_position_embeddings": 32,
+    }
+    save_tiny(folder / "model", head=True, words=WORDS, layers=2, **sizes)
     csv, base = str(data / "d.csv"), str(folder / "model")
     made = ["finetune", "--base", base, "--data", csv, "--max-steps", "1", "--output", str(folder / "run")]
     with redirect_stderr(io.StringIO()) as said, redirect_stdout(io.StringIO()):

@@ -11,7 +11,6 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -20,9 +19,10 @@ from crild.diagnostics.surface import ROWS as SURFACE_ROWS
 from crild.escaping import escape_markdown
 from crild.grid.spec import CONTROL, Grid, read_grid
 from crild.grid.table import deviation, mean, natural
-from tools.claims import NOT_RUN, decide
+from tools.claims import Verdict, judge_pairs
 from tools.committed import ROOT, grid_file
 from tools.drawing import BLUE, GREY, PALE, RED, svg
+from tools.templates import templates
 
 DOCS = ROOT / "docs"
 FIGURES = ROOT / "benchmarks" / "results" / "overfitting.json"
@@ -96,30 +96,6 @@ SIGNS = (
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the seeds say of two methods by one sign.
-
-    Attributes:
-        word: one of `tools.claims`, or `NO_SPREAD`.
-        difference: the first method's sign minus the second's, the mean over tasks and seeds.
-        interval: of 95 %, over seeds; ``None`` where there are too few, or no spread.
-        seeds: how many.
-    """
-
-    word: str
-    difference: float | None = None
-    interval: tuple[float, float] | None = None
-    seeds: int = 0
-
-    def text(self, digits: int) -> str:
-        """Return "+1.2 (-0.3 to +2.7), not told apart"."""
-        if self.difference is None:
-            return self.word
-        middle, *ends = (f"{each:+z.{digits}f}" for each in (self.difference, *(self.interval or ())))
-        return f"{middle}{f' ({ends[0]} to {ends[1]})' if ends else ''}, {self.word}"
-
-
-@dataclass(frozen=True)
 class Found:
     """The figures, and what the page says of them.
 
@@ -164,20 +140,13 @@ class Found:
     def judge(self, sign: Sign, more: str, less: str) -> Verdict:
         """Return what the seeds say: differences paired by seed (so by teacher), averaged over tasks for each seed.
 
-        A task with fewer paired seeds than another is left out, as `tools.claims.judge` does.
+        A task with fewer paired seeds than another is left out; see `tools.claims.judge`.
         """
-        pairs = []
+        paired = {}
         for task in self.tasks:
             first, second = (self.values(sign.of, task, name) for name in (more, less))
-            pairs.append({seed: first[seed] - second[seed] for seed in first if seed in second})
-        fullest = max(map(len, pairs), default=0)
-        counted = [each for each in pairs if len(each) == fullest]
-        seeds = sorted(set.intersection(*map(set, counted))) if fullest else []
-        if not seeds:
-            return Verdict(NOT_RUN)
-        averages = [mean([each[seed] for each in counted]) for seed in seeds]
-        word, interval = decide(averages, 0.0)
-        return Verdict(word, mean(averages), interval, len(seeds))
+            paired[task, ""] = {seed: first[seed] - second[seed] for seed in first if seed in second}
+        return judge_pairs(paired, 0.0)
 
     def signs(self, more: str, less: str) -> list[Sign]:
         """Return the signs by which two methods can be compared: who matches no layer has no gap there."""
@@ -207,7 +176,7 @@ class Found:
     def verdicts(self) -> str:
         """Every sign and pair of methods: the difference, its interval, the word."""
         lines = [
-            [sign.name, *(self.judge(sign, *pair).text(sign.digits) if sign in self.signs(*pair) else "-"
+            [sign.name, *(told(self.judge(sign, *pair), sign.digits) if sign in self.signs(*pair) else "-"
                           for pair in CLAIMED)]
             for sign in SIGNS
         ]  # fmt: skip
@@ -226,6 +195,14 @@ class Found:
                     cells = [spread([x for x in each if x is not None], 3) for each in both]
                     lines.append([escape_markdown(task), f"`{method}`", stage, term, *cells])
         return markdown(["task", "method", "stage", "term", "training rows", "held-out rows"], lines, texts=4)
+
+
+def told(verdict: Verdict, digits: int) -> str:
+    """Return "+1.2 (-0.3 to +2.7), not told apart"."""
+    if verdict.difference is None:
+        return verdict.word
+    middle, *ends = (f"{each:+z.{digits}f}" for each in (verdict.difference, *(verdict.interval or ())))
+    return f"{middle}{f' ({ends[0]} to {ends[1]})' if ends else ''}, {verdict.word}"
 
 
 def spread(numbers: Sequence[float], digits: int) -> str:
@@ -327,10 +304,7 @@ def pages(held: Mapping[str, Any] | None) -> dict[str, str]:
         held: what benchmarks/results/overfitting.json holds; ``None`` while there is none.
     """
     found = Found(held["students"] if held else [], read_grid(str(grid_file("overfitting"))))
-    environment = Environment(
-        loader=FileSystemLoader(ROOT / "tools"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-    )
-    text = environment.get_template("overfitting.md.j2").render(
+    text = templates().get_template("overfitting.md.j2").render(
         found=found, held=held, claimed=CLAIMED, signs=SIGNS, draws=DRAWS, surface_rows=SURFACE_ROWS,
         curves=CURVES, surface=SURFACE,
     )  # fmt: skip

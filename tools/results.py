@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from crild.escaping import escape_markdown
 from crild.grid.formats import SETTINGS_COLUMNS, markdown_table, overview
 from crild.grid.statistics import compare_all
@@ -31,6 +29,7 @@ from tools.claims import (
 from tools.committed import ROOT, command, contents, finished, name_of
 from tools.drawing import svg
 from tools.plots import Point, kept_against_cost
+from tools.templates import templates
 
 DOCS = ROOT / "docs"
 TUNED = "tuned"
@@ -214,9 +213,7 @@ def pages(held: Callable[[str], Any] = contents) -> dict[str, str]:
     """
     tuned = Evidence(held(TUNED)) if held(TUNED) else None
     claims = read_claims()
-    environment = Environment(
-        loader=FileSystemLoader(ROOT / "tools"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-    )
+    environment = templates()
     environment.filters |= {"e": escape_markdown, "code": code}
     words = {claim.claim: judge(claim, held(claim.grid)).word for claim in claims}
     text = environment.get_template("results.md.j2").render(

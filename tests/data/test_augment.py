@@ -11,7 +11,7 @@ from crild.data.augment import ALL, REWRITES, Augmented, Corpus, crossed, parse_
 from crild.data.batching import Collator, LengthGroupedSampler
 from crild.data.tokenise import tokenise
 from crild.errors import CrildError
-from tests.conftest import WORDS, tiny_tokenizer
+from tests.tiny import WORDS, tiny_tokenizer
 
 SINGLES = ["good fine film", "the plot was really very slow", "dull", "nice music", "a great story"]
 PAIRS = [(f"{one} a0", f"{one} b0 b1 b2") for one in SINGLES]

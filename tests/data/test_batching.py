@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from crild.data.batching import Collator, LengthGroupedSampler, StepBatches, batches_by_length, divide
 from crild.models.interpolation import Mixing
-from tests.conftest import tiny_tokenizer
+from tests.tiny import tiny_tokenizer
 
 
 def test_sampler_is_a_permutation_in_batches_of_like_length():

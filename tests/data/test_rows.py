@@ -12,7 +12,8 @@ from crild.data.rows import BLOCK, RowTexts, blocks, has, kept, stacked, token_i
 from crild.data.task import load_task
 from crild.data.tokenise import tokenise
 from crild.run.identity import fingerprint
-from tests.conftest import tiny_tokenizer, write_jsonl
+from tests.conftest import write_jsonl
+from tests.tiny import tiny_tokenizer
 
 TEXTS = [f"text {i}" for i in range(7)]
 LABELS = ["a", None, "b", "a", "a", None, "b"]

@@ -8,7 +8,8 @@ from crild.data import tokenise as module
 from crild.data.doctor import Cut, check_data
 from crild.data.task import load_task
 from crild.data.tokenise import processes, serialised, tokenise
-from tests.conftest import reviews, tiny_tokenizer, write_jsonl
+from tests.conftest import reviews, write_jsonl
+from tests.tiny import tiny_tokenizer
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from crild.diagnostics import Losses, batches, layer_vectors, measured
 from crild.models.shape import Shape
 from crild.objectives import compose
 from tests.architectures import small_model
-from tests.conftest import reviews, tiny_tokenizer
+from tests.conftest import reviews
+from tests.tiny import tiny_tokenizer
 
 MODEL, TEACHER = small_model("bert"), small_model("bert", seed=1)
 TEXTS = pd.DataFrame({"text": [each["text"] for each in reviews(23)], "labels": [float(i % 2) for i in range(23)]})

@@ -10,7 +10,8 @@ from crild.diagnostics.passes import logits_of
 from crild.diagnostics.rows import labels_of
 from crild.metrics import accuracy
 from crild.tasks.registry import TASK_TYPES
-from tests.conftest import reviews, save_tiny, tiny_tokenizer
+from tests.conftest import reviews
+from tests.tiny import save_tiny, tiny_tokenizer
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 ROWS = 48

@@ -18,7 +18,7 @@ from crild.models.architecture import longest
 from crild.models.loading import check_same_tokenizer, load_model
 from crild.tasks.registry import TASK_TYPES
 from tests.architectures import ARCHITECTURES, SMALL_GPT, padded_batch, small_model
-from tests.conftest import WORDS, save_tiny, tiny_tokenizer
+from tests.tiny import WORDS, save_tiny, tiny_tokenizer
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -14,7 +14,7 @@ from crild.models.static import static_student
 from crild.models.vocabulary import share_split, steps_to, trim
 from crild.run import execute
 from tests.architectures import ARCHITECTURES, small_model
-from tests.conftest import WORDS, save_tiny, tiny_tokenizer
+from tests.tiny import WORDS, save_tiny, tiny_tokenizer
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 SYLLABLES = ["lo", "mi", "ran", "te", "sul", "ka", "bo", "vi", "né", "dor"]

@@ -12,7 +12,8 @@ from sklearn.metrics import f1_score
 
 import crild
 from crild.run.card import copy_licence, hub_name, licence_of, shown
-from tests.conftest import reviews, save_tiny, write_jsonl
+from tests.conftest import reviews, write_jsonl
+from tests.tiny import save_tiny
 
 FRESH = [{"text": f"{row['text']} number {i}", "label": row["label"]} for i, row in enumerate(reviews(10, seed=5))]
 

@@ -11,7 +11,8 @@ from crild.errors import CrildError
 from crild.metrics import accuracy
 from crild.run.cascade import Answered, Rows, cascade_of, curve, find_threshold
 from crild.tasks.registry import TASK_TYPES
-from tests.conftest import save_tiny, write_jsonl
+from tests.conftest import write_jsonl
+from tests.tiny import save_tiny
 
 CLASSES, SEVERAL = TASK_TYPES["classification"], TASK_TYPES["multi-label"]
 

@@ -22,9 +22,10 @@ from crild.run.models import fresh_classifier
 from crild.training.distiller import Distiller
 from crild.training.stage import StageTrainer
 from crild.training.terms import Step
-from tests.conftest import WORDS, complaint, save_tiny, tiny_tokenizer, write_jsonl
+from tests.conftest import complaint, write_jsonl
 from tests.run.finished import finished
 from tests.runs import QUICK, history, prepared, run_distill, sha256
+from tests.tiny import WORDS, save_tiny, tiny_tokenizer
 
 
 @pytest.mark.parametrize(

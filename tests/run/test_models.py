@@ -11,8 +11,8 @@ import crild
 from crild.errors import CrildError
 from crild.models import architecture
 from crild.objectives import OBJECTIVES
-from tests.conftest import save_tiny
 from tests.runs import prepared
+from tests.tiny import save_tiny
 
 
 @pytest.mark.parametrize(("heads", "fails"), [(None, False), (2, True)])

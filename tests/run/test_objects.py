@@ -14,8 +14,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 
 import crild
 from crild.errors import CrildError
-from tests.conftest import reviews, save_tiny
+from tests.conftest import reviews
 from tests.runs import QUICK, sha256
+from tests.tiny import save_tiny
 
 FEW = {"student": 2, "method": "kd", "max_steps": 2, **QUICK}
 

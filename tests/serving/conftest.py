@@ -17,7 +17,8 @@ import crild
 from crild.cli import main
 from crild.serving import int8
 from crild.serving import onnx as graphs
-from tests.conftest import WORDS, reviews, write_jsonl
+from tests.conftest import reviews, write_jsonl
+from tests.tiny import WORDS
 
 LETTERS = string.ascii_lowercase + string.digits
 WHOLE = [word for word in WORDS if len(word) > 1]

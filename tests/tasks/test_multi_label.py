@@ -13,7 +13,8 @@ import crild
 from crild.errors import CrildError
 from crild.reporting.table import result_rows
 from crild.tasks.registry import TASK_TYPES, task_type_of_labels
-from tests.conftest import WORDS, save_tiny, write_jsonl
+from tests.conftest import write_jsonl
+from tests.tiny import WORDS, save_tiny
 
 TASK = TASK_TYPES["multi-label"]
 WORD_OF = {"warm": "good", "cold": "bad", "long": "film"}  # a label applies where its word is there

@@ -16,7 +16,8 @@ from crild.layers import MAPS
 from crild.methods import METHODS
 from crild.models.architecture import NAMES
 from crild.objectives import OBJECTIVES
-from tests.conftest import reviews, save_tiny, tiny_tokenizer, write_jsonl
+from tests.conftest import reviews, write_jsonl
+from tests.tiny import save_tiny, tiny_tokenizer
 from tools.reference import pages
 
 ROOT = Path(__file__).resolve().parents[2]

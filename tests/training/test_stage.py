@@ -26,7 +26,7 @@ from crild.training.distiller import Distiller
 from crild.training.stage import CheckpointsDue, StageTrainer, trim_log
 from crild.training.trainer import BESIDE, stream
 from tests.architectures import VOCAB, small_model
-from tests.conftest import tiny_tokenizer
+from tests.tiny import tiny_tokenizer
 
 CR_ILD = Recipe(intermediate_weight=1.0, interpolate=True, consistency=0.1)
 PLAIN = Recipe(intermediate_weight=1.0)

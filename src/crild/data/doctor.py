@@ -156,6 +156,7 @@ def check_data(task: Task, cut: Cut | None = None) -> Checks:
         cut: what a tokenizer makes of the training texts, where there is one.
     """
     labels = {name: values(rows, "labels") for name, rows in task.splits.items()}
+    labelled = {name: int(has(rows, "labels").sum()) for name, rows in task.splits.items()}
     hashes = {name: key_hashes(rows) for name, rows in task.splits.items()}
     sizes = {name: word_counts(rows) for name, rows in task.splits.items()}
     every = np.concatenate(list(sizes.values()))
@@ -171,10 +172,10 @@ def check_data(task: Task, cut: Cut | None = None) -> Checks:
         metric=task.metric,
         rows={name: len(rows) for name, rows in task.splits.items()},
         scored_on=scored_on,
-        labelled={name: int(has(rows, "labels").sum()) for name, rows in task.splits.items()},
+        labelled=labelled,
         labels=task.task_type.counts(labels["train"], task.names),
         scored_labels=len({str(label) for label in scored}),
-        unlabelled=int((~has(task.train, "labels")).sum()),
+        unlabelled=len(task.train) - labelled["train"],
         constant=constant_score(task, scored),
         numbers=None if task.task_type.named else numbers(labels["train"]),
         max_length=task.max_length,

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from crild.config import TrainConfig
 from crild.data.batching import Collator, batches_by_length
+from crild.data.rows import with_column
 from crild.data.task import Task
 from crild.data.tokenise import tokenise
 from crild.diagnostics.passes import Losses, layer_vectors, logits_of
@@ -276,7 +277,7 @@ def read_rows(
             if teacher is None:
                 raise CrildError(f"{config.data} has no labels, and without the teacher nobody answers its rows")
             answers = task.task_type.answers(predict(teacher, drawn, run.tokenizer)).astype(float)
-            drawn = drawn.remove_columns("labels").add_column("labels", answers.tolist())
+            drawn = with_column(drawn, "labels", answers.tolist())
         splits[split] = drawn
     corrupted = right = None
     if config.label_noise:

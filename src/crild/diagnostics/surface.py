@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from crild.diagnostics.case import SPLITS, TRAIN, Case, Diagnostic
 from crild.diagnostics.progress import track
-from crild.diagnostics.rows import count
+from crild.diagnostics.rows import Batch, count
 from crild.diagnostics.weights import PER_WEIGHT_SET, standard_normal, unchanged
 from crild.inference import parameters
 
@@ -89,18 +89,7 @@ PLANE = np.round(np.linspace(-1, 1, 9), 6).tolist()
 def of_run(case: Case) -> dict[str, Any]:
     """Return each model's losses along one direction, and the student's on the plane of two."""
     rows = {split: case.sample(split, most=ROWS) for split in SPLITS}
-    models: dict[str, Any] = {}
-    for role, model in case.models.items():
-        directions = filter_normalised(model, 2, case.seed)
-        models[role] = {"line": {}}
-        for split in SPLITS:
-            points = [(a,) for a in LINE]
-            losses = case.losses(role, rows[split])
-            title = f"surface, {role}, {split.replace('_', ' ')}"
-            models[role]["line"][split] = loss_surface(model, losses, directions[:1], points, title)
-            if role == "student" and split == TRAIN:
-                found = loss_surface(model, losses, directions, grid(PLANE), f"{title}, plane")
-                models[role]["plane"] = {split: {name: square(values) for name, values in found.items()}}
+    models = {role: around(case, role, rows, plane=role == "student") for role in case.models}
     return {
         "axes": {
             "line_at": {"label": "along the first random direction", "unit": "lengths of each filter"},
@@ -114,6 +103,21 @@ def of_run(case: Case) -> dict[str, Any]:
         "plane_at": PLANE,
         "models": models,
     }  # fmt: skip
+
+
+def around(case: Case, role: str, rows: Mapping[str, list[Batch]], plane: bool) -> dict[str, Any]:
+    """Return a model's losses on rows of each split along a line and, if wanted, on training rows on the plane."""
+    model = case.models[role]
+    directions = filter_normalised(model, 2, case.seed)
+    out: dict[str, Any] = {"line": {}}
+    for split in SPLITS:
+        losses = case.losses(role, rows[split])
+        title = f"surface, {role}, {split.replace('_', ' ')}"
+        out["line"][split] = loss_surface(model, losses, directions[:1], [(a,) for a in LINE], title)
+        if plane and split == TRAIN:
+            found = loss_surface(model, losses, directions, grid(PLANE), f"{title}, plane")
+            out["plane"] = {split: {name: square(values) for name, values in found.items()}}
+    return out
 
 
 def square(values: Sequence[float]) -> list[list[float]]:
