@@ -229,9 +229,9 @@ class Supplementary:
     )
     augment: str | None = option(
         None,
-        "rewrites of the training texts, labelled by the teacher alone: all, or some of deletion, masking, "
+        "rewrites of the training texts, labelled by the teacher alone: all, none, or some of deletion, masking, "
         "replacement, crossing, pairing, joined with +",
-        unset="none",
+        unset="the method's",
     )
     augment_ratio: Number = option(3.0, "rewritten texts beside each training text, drawn anew in every epoch", above=0)
 

@@ -38,7 +38,7 @@ from crild.objectives import load_plugin
 from crild.run import start
 from crild.run.folder import RunFolder
 from crild.run.identity import Identity, names_files
-from crild.run.plan import ELSEWHERE, Facts, differs
+from crild.run.plan import ELSEWHERE, Facts, differs, rewrites_of
 
 IDENTITY, RUNS = "tuning.json", "trials"
 LOOK_EVERY = 1.0  # seconds between two looks at a job that another process is at
@@ -108,7 +108,7 @@ def settings_of(tuning: Tuning, config: DistillConfig, chosen: Mapping[str, Any]
 
 def passes(tuning: Tuning, config: DistillConfig) -> float:
     """Return the epochs of all stages together; an epoch over texts that were made up beside each row is longer."""
-    made_up = config.augment and find_method(config.method).uses_teacher  # else they have no label
+    made_up = rewrites_of(config) and find_method(config.method).uses_teacher  # else they have no label
     return tuning.tune.passes / (1 + (config.augment_ratio if made_up else 0))
 
 

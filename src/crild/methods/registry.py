@@ -56,6 +56,7 @@ class Method:
         consistency: final weight of the consistency term.
         two_stage: the schedule that all tables use (`method.md` 3).
         paper: as its authors trained it; ``None`` where that is the same.
+        augment: rewrites of the training texts that it learns from as well, see `crild.data.augment`.
         released: batches, partners and masks as in the CR-ILD authors' script (`method.md` 8).
         equals: methods that it is the same as for a student of one layer.
         departures: where it differs from its paper, and why.
@@ -71,6 +72,7 @@ class Method:
     consistency: float = 0.0
     two_stage: tuple[PhaseSpec, ...] = TWO_STAGE
     paper: tuple[PhaseSpec, ...] | None = None
+    augment: str | None = None
     released: bool = False
     equals: tuple[str, ...] = ()
     departures: str = ""

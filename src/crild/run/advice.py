@@ -6,7 +6,7 @@ from typing import Literal
 from crild.config import DistillConfig
 from crild.methods import find_method
 from crild.run.models import Models
-from crild.run.plan import Plan
+from crild.run.plan import Plan, rewrites_of
 
 Distance = Literal["near", "far"]
 MEANING: dict[Distance, str] = {
@@ -66,7 +66,7 @@ def after_run(
 def ways(config: DistillConfig, plan: Plan, models: Models) -> list[str]:
     """Return what may help a student, of what the run did not have."""
     out = []
-    if not config.augment:
+    if not rewrites_of(config):
         out.append("--augment all")
     key = "ild" if plan.stage("ild") else "kd"
     if config.max_steps:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from crild.config import DistillConfig, FinetuneConfig, StageSettings, TrainConfig, stage_settings
 from crild.config.student import is_static
-from crild.data.augment import parse_rewrites
+from crild.data.augment import NONE, parse_rewrites
 from crild.errors import CrildError
 from crild.methods import Method, Recipe, find_method
 from crild.objectives import OBJECTIVES, default_map, parse_features
@@ -166,7 +166,8 @@ def stages_of(config: DistillConfig, facts: Facts) -> Plan:
     recipes = {phase.name: stage_recipe(phase.recipe, config, method, facts) for phase in phases}
     refuse_contradictions(config, facts, method, matching, list(recipes.values()))
     joins = config.supplementary_mode == "join"
-    rewrites = parse_rewrites(config.augment) if config.augment else ()
+    rewrites = rewrites_of(config)
+    names = parse_rewrites(rewrites) if rewrites else ()
     stages = []
     if not facts.teacher_is_trained:
         stages.append(fine_tuning(config, "teacher", "teacher", facts.labelled))
@@ -178,7 +179,7 @@ def stages_of(config: DistillConfig, facts: Facts) -> Plan:
     for phase in phases:
         recipe = recipes[phase.name]
         on_labels = phase.preset_key == "finetune"
-        augmented = round(facts.rows * config.augment_ratio) if rewrites and not on_labels else 0
+        augmented = round(facts.rows * config.augment_ratio) if names and not on_labels else 0
         count = facts.labelled if on_labels else facts.rows + facts.supplementary * joins + augmented
         settings = stage_settings(config, phase.preset_key, count, is_static(config.student))
         if method.released and not on_labels:
@@ -198,12 +199,18 @@ def stages_of(config: DistillConfig, facts: Facts) -> Plan:
         stages.append(fine_tuning(config, "control", "control", facts.labelled))
     if any(stage.augmented for stage in stages):
         notes.append(
-            f"{config.augment_ratio:g} rewritten texts ({config.augment}) beside each of {facts.rows}, drawn anew in "
+            f"{config.augment_ratio:g} rewritten texts ({rewrites}) beside each of {facts.rows}, drawn anew in "
             "every epoch"
         )
     if config.schedule == "paper" and method.paper is None:
         notes.append(f"the paper schedule of {method.name} is its two-stage schedule")
     return Plan(method.name, config.schedule, matching, tuple(stages), tuple(notes))
+
+
+def rewrites_of(config: DistillConfig) -> str | None:
+    """Return which rewrites of the training texts a run learns from, the user's choice or the method's; ``None``: none."""
+    said = find_method(config.method).augment if config.augment is None else config.augment
+    return None if said == NONE else said
 
 
 def matching_of(config: DistillConfig, method: Method) -> Matching | None:
@@ -405,6 +412,6 @@ def other_values(config: DistillConfig, name: str, hints: dict[str, Any]) -> Ite
             candidates = {
                 "features": ("hidden", "relations"),
                 "consistency_features": ("hidden", "attention-kl"),
-                "augment": ("all", "deletion"),
+                "augment": ("all", "none"),
             }.get(name, ("1-1", "last"))
         yield from (value for value in candidates if value != now)
