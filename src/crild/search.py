@@ -15,7 +15,7 @@ from crild.data.task import load_task
 from crild.errors import CrildError
 from crild.files import check_folder, write_whole
 from crild.grid.cells import Outcome, run_cell
-from crild.grid.space import Range, read_space, read_text, spelled
+from crild.grid.space import Range, read_space, read_text, spelled, usual
 from crild.grid.spec import Cell, teacher_cell
 from crild.grid.study import load_optuna, records, run_trials
 from crild.methods import Method, find_method
@@ -96,7 +96,7 @@ def search_in(
                     common | chosen, teacher, frozenset(option_names(FinetuneConfig)))  # fmt: skip
         return run_cell(str(folder), cell, keep_weights=False)
 
-    study = run_trials(folder, config.trials, config.seed, space, attempt)
+    study = run_trials(folder, config.trials, config.seed, space, usual(config, space), attempt)
     return summarise(folder, study)
 
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import yaml
 
-from crild.config import DistillConfig, convert, option_names
+from crild.config import DistillConfig, convert, option_names, stage_settings
 from crild.config.declare import type_of
+from crild.config.student import is_static
 from crild.errors import CrildError, nearest
+from crild.methods import find_method
 
 Range = tuple[float, float] | list[Any]
 """Lowest and highest value, searched on a logarithmic scale; or choices."""
@@ -66,6 +68,28 @@ def plain_value(text: str) -> Any:
     except Exception:
         value = text
     return value if isinstance(value, bool | int | float) else text.strip()
+
+
+def usual(config: DistillConfig, space: Mapping[str, Range]) -> dict[str, Any]:
+    """Return what a run without a search has of the options that are searched, where the search may choose it."""
+    values = {name: in_effect(config, name) for name in space if name in option_names(DistillConfig)}
+    if values.get("student_head") == "auto":
+        values["student_head"] = "teacher"
+    return {name: value for name, value in values.items() if value is not None and may_be(value, space[name])}
+
+
+def in_effect(config: DistillConfig, name: str) -> Any:
+    """Return the value that acts: the option's, the preset's or the method's; ``None`` where the data say it."""
+    kind, _, setting = name.partition("_")
+    if setting in ("learning_rate", "batch_size"):
+        return getattr(stage_settings(config, kind, 0, is_static(config.student)), setting)
+    value = getattr(config, name)
+    return getattr(find_method(config.method), name, None) if value is None else value
+
+
+def may_be(value: Any, choices: Range) -> bool:
+    """Return whether a search may choose a value."""
+    return value in choices if isinstance(choices, list) else choices[0] <= value <= choices[1]
 
 
 def suggest(trial: Any, name: str, choices: Range) -> Any:

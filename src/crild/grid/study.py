@@ -31,7 +31,13 @@ def load_optuna(what: str) -> ModuleType:
 
 
 def run_trials(
-    folder: Path, count: int, seed: int, space: Mapping[str, Range], attempt: Attempt, pruner: Any = None
+    folder: Path,
+    count: int,
+    seed: int,
+    space: Mapping[str, Range],
+    first: Mapping[str, Any],
+    attempt: Attempt,
+    pruner: Any = None,
 ) -> Any:
     """Go on with the study in a folder until ``count`` trials ended in a score or were pruned; return it.
 
@@ -40,6 +46,7 @@ def run_trials(
         count: trials, those of earlier starts included; failed ones do not count.
         seed: of the proposals.
         space: what is searched.
+        first: settings of the first trial, all or some of them: `usual` ones, so that no search ends below them.
         attempt: runs a trial with the settings chosen for it; its student's score is the trial's. It raises
             ``optuna.TrialPruned`` where the trial is not worth its end.
         pruner: Optuna's.
@@ -52,6 +59,8 @@ def run_trials(
     study = optuna.create_study(
         storage=storage, study_name=NAME, direction="maximize", load_if_exists=True, pruner=pruner
     )
+    if not study.get_trials(deepcopy=False):
+        study.enqueue_trial(dict(first))
     state = optuna.trial.TrialState
     for killed in study.get_trials(states=(state.RUNNING,)):  # the same settings again
         study.tell(killed.number, state=state.FAIL)

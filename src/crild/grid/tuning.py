@@ -30,7 +30,7 @@ from crild.grid.cells import (
     refuse_another_run,
     run_cell,
 )
-from crild.grid.space import Range
+from crild.grid.space import Range, usual
 from crild.grid.spec import SHARE, TRIALS, Cell, Grid, Tuning, log_of
 from crild.grid.study import load_optuna, records, run_trials
 from crild.methods import find_method
@@ -43,7 +43,7 @@ from crild.run.plan import ELSEWHERE, Facts, differs, rewrites_of
 IDENTITY, RUNS = "tuning.json", "trials"
 LOOK_EVERY = 1.0  # seconds between two looks at a job that another process is at
 RATES, STATIC_RATES = (3e-5, 5e-4), (7e-4, 1.2e-2)  # about what presets say
-SHARES = (0.25, 0.5, 0.75, 0.9)
+SHARES, USUAL_SHARE = (0.25, 0.5, 0.75, 0.9), 0.5
 FIRST_TRIALS = 4  # in full, before any trial is ended early
 PLACES = 4  # of the last stage, equally far apart, at which a trial is compared with the earlier ones
 LEAST_MARGIN = 0.05  # of a teacher's score above the constant answer's: else there is nothing to distil
@@ -123,7 +123,7 @@ def divided(total: float, share: float | None, stages: int) -> tuple[int, ...]:
     whole = max(stages, round(total))
     if stages == 1:
         return (whole,)
-    first = min(max(1, round(whole * (0.5 if share is None else share))), whole - 1)
+    first = min(max(1, round(whole * (USUAL_SHARE if share is None else share))), whole - 1)
     return first, whole - first
 
 
@@ -196,7 +196,8 @@ def search(root: Path, tuning: Tuning) -> None:
             shutil.rmtree(root / cell.folder, ignore_errors=True)
 
     pruner = optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS)
-    study = run_trials(folder, tuning.tune.trials, tuning.seed, space, attempt, pruner)
+    first = usual(config, space) | ({SHARE: USUAL_SHARE} if USUAL_SHARE in space.get(SHARE, ()) else {})
+    study = run_trials(folder, tuning.tune.trials, tuning.seed, space, first, attempt, pruner)
     trials = [
         entry | {"minutes": trial.user_attrs.get("minutes", 0.0)}
         for entry, trial in zip(records(study), study.get_trials(), strict=True)
