@@ -7,8 +7,10 @@ import yaml
 
 from crild.cli import main
 from crild.config import TuneConfig, build
+from crild.config.presets import STATIC_RATE
 from crild.errors import CrildError
 from crild.grid.cells import Outcome
+from crild.grid.space import usual
 from crild.methods import find_method
 from crild.search import search_space, tune
 
@@ -61,6 +63,19 @@ def test_what_is_searched():
     assert space(None, "ft") == {"finetune_learning_rate": (1e-5, 1e-3)}
     assert space(None, "kd", student="static") == {"kd_learning_rate": (3e-4, 3e-2)}
     assert space("ild-epochs=5|10, temperature=1:4") == {"ild_epochs": [5, 10], "temperature": (1.0, 4.0)}
+
+
+def test_the_first_trial_has_the_settings_of_the_options():
+    def first(text, method="cr-ild", **options):
+        return usual(build(TuneConfig, {"method": method, **options}), space(text, method, **options))
+
+    assert first(None) == {"ild_learning_rate": 1e-4, "kd_learning_rate": 1e-4, "consistency": 0.1}
+    assert first(None, ild_learning_rate=3e-4, consistency=0.5) == {
+        "ild_learning_rate": 3e-4, "kd_learning_rate": 1e-4, "consistency": 0.5,
+    }  # fmt: skip
+    assert first(None, preset="paper")["kd_learning_rate"] == 3e-5
+    assert first(None, "kd", student="static") == {"kd_learning_rate": STATIC_RATE}
+    assert first("keep=last|average,temperature=3:4,augment_ratio=1|3") == {"augment_ratio": 3.0}
 
 
 @pytest.mark.parametrize(

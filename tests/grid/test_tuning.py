@@ -12,7 +12,7 @@ import yaml
 from crild.cli import main
 from crild.config.declare import choices_of
 from crild.config.options import DistillConfig
-from crild.config.presets import STATIC_RATE
+from crild.config.presets import PRESETS, STATIC_RATE
 from crild.errors import CrildError
 from crild.grid import tuning as module
 from crild.grid.cells import Outcome, configure
@@ -154,6 +154,24 @@ def test_a_pruned_trial_is_a_trial_and_is_no_failure(monkeypatch, tmp_path):
     assert outcome.result["score"] == 0.8
     assert outcome.result["settings"] == {name: seen[0][name] for name in outcome.result["settings"]}
     assert {"kd_epochs": 8, "kd_batch_size": 16}.items() <= outcome.result["settings"].items()
+
+
+def test_the_first_trial_is_what_nobody_searches_for(monkeypatch, tmp_path):
+    seen = answering(monkeypatch, lambda number: 0.5)
+    run_tuning(str(tmp_path / "plain"), tunings(tuned_grid(tune=ALIKE | {"trials": 2}))["cr-ild"])
+    quick = PRESETS["quick"]
+    usual = {
+        "ild_learning_rate": quick["ild"].learning_rate, "kd_learning_rate": quick["kd"].learning_rate,
+        "student_head": "teacher", "keep": "best", "ild_epochs": 4, "kd_epochs": 4,
+    }  # fmt: skip
+    assert usual.items() <= seen[0].items()
+    assert usual.items() - seen[1].items()
+    del seen[:]
+    elsewhere = {"kd_learning_rate": "2e-4:5e-4", "temperature": [1, 4], "student_head": ["fresh"]}  # 2 is usual
+    run_tuning(str(tmp_path / "told"), tunings(tuned_grid(tune=ALIKE | {"trials": 1, "search": elsewhere}))["kd"])
+    assert 2e-4 <= seen[0]["kd_learning_rate"] <= 5e-4
+    assert seen[0]["temperature"] in (1, 4)
+    assert seen[0]["student_head"] == "fresh"
 
 
 def test_a_killed_tuning_finds_what_it_would_have(monkeypatch, tmp_path):
