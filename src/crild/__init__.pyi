@@ -277,7 +277,7 @@ def distill(
         cross_fit: folds of a cross-fitted teacher: each labelled row's logits come from a teacher that never saw its label (default: one teacher for all rows)
         supplementary: further texts, labels ignored, for intermediate-layer distillation (default: none)
         supplementary_mode: first: an own stage before the target data (the paper); join: rows beside the target's in both stages
-        augment: rewrites of the training texts, labelled by the teacher alone: all, or some of deletion, masking, replacement, crossing, pairing, joined with + (default: none)
+        augment: rewrites of the training texts, labelled by the teacher alone: all, none, or some of deletion, masking, replacement, crossing, pairing, joined with + (default: the method's)
         augment_ratio: rewritten texts beside each training text, drawn anew in every epoch
         preset: epochs, rates and batch sizes that are not given (default: quick on a CPU, paper on a GPU)
         epochs: epochs of every stage that has no own setting (default: the preset's)
@@ -648,7 +648,7 @@ def frontier(
         cross_fit: folds of a cross-fitted teacher: each labelled row's logits come from a teacher that never saw its label (default: one teacher for all rows)
         supplementary: further texts, labels ignored, for intermediate-layer distillation (default: none)
         supplementary_mode: first: an own stage before the target data (the paper); join: rows beside the target's in both stages
-        augment: rewrites of the training texts, labelled by the teacher alone: all, or some of deletion, masking, replacement, crossing, pairing, joined with + (default: none)
+        augment: rewrites of the training texts, labelled by the teacher alone: all, none, or some of deletion, masking, replacement, crossing, pairing, joined with + (default: the method's)
         augment_ratio: rewritten texts beside each training text, drawn anew in every epoch
         preset: epochs, rates and batch sizes that are not given (default: quick on a CPU, paper on a GPU)
         epochs: epochs of every stage that has no own setting (default: the preset's)
@@ -963,7 +963,7 @@ def tune(
         cross_fit: folds of a cross-fitted teacher: each labelled row's logits come from a teacher that never saw its label (default: one teacher for all rows)
         supplementary: further texts, labels ignored, for intermediate-layer distillation (default: none)
         supplementary_mode: first: an own stage before the target data (the paper); join: rows beside the target's in both stages
-        augment: rewrites of the training texts, labelled by the teacher alone: all, or some of deletion, masking, replacement, crossing, pairing, joined with + (default: none)
+        augment: rewrites of the training texts, labelled by the teacher alone: all, none, or some of deletion, masking, replacement, crossing, pairing, joined with + (default: the method's)
         augment_ratio: rewritten texts beside each training text, drawn anew in every epoch
         preset: epochs, rates and batch sizes that are not given (default: quick on a CPU, paper on a GPU)
         epochs: epochs of every stage that has no own setting (default: the preset's)

@@ -13,6 +13,7 @@ from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBas
 
 from crild.config import DistillConfig
 from crild.console import say
+from crild.data.augment import Augmented, Corpus
 from crild.data.batching import Collator
 from crild.data.glue import USUAL_LENGTH
 from crild.data.rows import column, has, with_column
@@ -22,11 +23,11 @@ from crild.methods import Method, PhaseSpec, Recipe, find_method
 from crild.models.architecture import longest
 from crild.objectives import OBJECTIVES, Composition, Objective, parse_features
 from crild.run.models import compose_matching
-from crild.run.plan import Facts, idle_options, matching_of, refuse_idle, stage_recipe
+from crild.run.plan import Facts, idle_options, matching_of, refuse_idle, rewrites_of, stage_recipe
 from crild.tasks.registry import task_type_of
 from crild.training.arguments import DistillationArguments
 from crild.training.distiller import Distiller
-from crild.training.trainer import DistillerTrainer
+from crild.training.trainer import DistillerTrainer, stream
 
 JOINT = "joint"
 WITH_OBJECTIVE = ("features", "layer_map", "relation_heads", "width_map", "consistency_features", "schedule")
@@ -89,18 +90,23 @@ class DistillationTrainer(DistillerTrainer):
         if args.label_smoothing_factor:
             raise CrildError("label_smoothing_factor would do nothing: crild has losses of its own")
         check_models(model, teacher)
-        recipe, objective = stage_of(method, args, model, teacher)
+        recipe, objective, rewrites = stage_of(method, args, model, teacher)
         words = objective is not None and objective.needs_words
         most = min(longest(each) for each in (model, teacher) if each is not None)
         length = min(args.max_length or USUAL_LENGTH, most)
         self.read = partial(read_rows, tokenizer=processing_class, max_length=length, words=words)
-        train = None if train_dataset is None else self.prepared(train_dataset, "train_dataset")
+        train: Any = None if train_dataset is None else self.prepared(train_dataset, "train_dataset")
         held_out: Any = eval_dataset
         if isinstance(eval_dataset, dict):
             held_out = {name: self.prepared(rows) for name, rows in eval_dataset.items()}
         elif eval_dataset is not None:
             held_out = self.prepared(eval_dataset)
         check_rows(args, recipe, objective, teacher, train)
+        if rewrites is not None and train_dataset is not None and train is not None:
+            check_rewrites(args, rewrites, recipe, teacher, train_dataset)
+            corpus = Corpus.of(train_dataset.with_format(None), rewrites, processing_class.mask_token)
+            train = Augmented(train, corpus, round(len(train) * args.augment_ratio), processing_class, length,
+                              *stream(args.seed, args.stage, "augment"))  # fmt: skip
         if recipe.adam_epsilon != Recipe.adam_epsilon:
             args.adam_epsilon = recipe.adam_epsilon
         super().__init__(
@@ -123,8 +129,8 @@ class DistillationTrainer(DistillerTrainer):
 
 def stage_of(
     method: str | Method | Objective, args: DistillationArguments, student: PreTrainedModel, teacher: Any
-) -> tuple[Recipe, Composition | None]:
-    """Return what a stage minimises, and its intermediate terms where it has any.
+) -> tuple[Recipe, Composition | None, str | None]:
+    """Return what a stage minimises, its intermediate terms, and the rewrites it learns from, where it has any.
 
     Raises:
         CrildError: there is no such method or stage, or options do not go together.
@@ -157,15 +163,18 @@ def stage_of(
     if recipe.interpolate and objective is not None and not objective.mixable:
         raise CrildError("the objective looks at the words of one text, which interpolated inputs have not: "
                          "use interpolate=False")  # fmt: skip
+    rewrites = None
+    if recipe.intermediate_weight or recipe.distillation:
+        rewrites = rewrites_of(config, method)
     if not recipe.uses_objective:
-        return recipe, None
+        return recipe, None, rewrites
     if teacher is None:
         raise CrildError(f"stage {args.stage} of method {method.name} matches a teacher's layers: give teacher")
     if objective is None:
         assert matching is not None
         torch.manual_seed(args.seed)  # learned maps are drawn at random, as in a run
         objective = compose_matching(matching, student, teacher)
-    return recipe, objective
+    return recipe, objective, rewrites
 
 
 def phase_of(method: Method, phases: tuple[PhaseSpec, ...], stage: str) -> Recipe:
@@ -217,6 +226,19 @@ def check_rows(
         raise CrildError(f"stage {args.stage} learns from a teacher's logits: give teacher, or a column teacher_logits")
     if recipe.uses_labels and not has(train, "labels").any():
         raise CrildError(f"stage {args.stage} learns from labels, and train_dataset has none")
+
+
+def check_rewrites(
+    args: DistillationArguments, rewrites: str, recipe: Recipe, teacher: PreTrainedModel | None, rows: Dataset
+) -> None:
+    """Refuse rows of which no rewrite can be made, or whose rewrites nobody could label."""
+    what = f"augment {rewrites} rewrites the training texts"
+    if "text" not in rows.column_names:
+        raise CrildError(f"{what}: give train_dataset texts (column text), or augment='none'")
+    if recipe.distillation and (teacher is None or "teacher_logits" in rows.column_names):
+        raise CrildError(f"{what}, and a column teacher_logits knows none of them: give teacher and leave it out")
+    if args.train_sampling_strategy == "sequential":
+        raise CrildError(f"{what} anew in every epoch, which train_sampling_strategy sequential does not count")
 
 
 def read_rows(

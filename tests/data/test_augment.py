@@ -143,7 +143,9 @@ def test_all_leaves_out_what_cannot_be_and_naming_it_is_refused():
         corpus_of(SINGLES, "pairing")
     with pytest.raises(CrildError, match=r"--augment deletion\+masking: masking needs a mask token"):
         corpus_of(SINGLES, "deletion+masking", mask=None)
-    with pytest.raises(CrildError, match=r"no rewrite 'deletoin' \(did you mean 'deletion'\?\): use all, none, or some of"):
+    with pytest.raises(
+        CrildError, match=r"no rewrite 'deletoin' \(did you mean 'deletion'\?\): use all, none, or some of"
+    ):
         parse_rewrites("crossing+deletoin")
 
 

@@ -196,8 +196,8 @@ def parse_rewrites(said: str) -> tuple[str, ...]:
     for name in names:
         if name not in REWRITES:
             raise CrildError(
-                f"--augment: there is no rewrite {name!r}{nearest(name, (ALL, NONE, *REWRITES))}: use {ALL}, {NONE}, or some "
-                f"of {', '.join(REWRITES)} joined with +"
+                f"--augment: there is no rewrite {name!r}{nearest(name, (ALL, NONE, *REWRITES))}: use {ALL}, {NONE}, "
+                f"or some of {', '.join(REWRITES)} joined with +"
             )
     return names
 

@@ -108,7 +108,8 @@ def settings_of(tuning: Tuning, config: DistillConfig, chosen: Mapping[str, Any]
 
 def passes(tuning: Tuning, config: DistillConfig) -> float:
     """Return the epochs of all stages together; an epoch over texts that were made up beside each row is longer."""
-    made_up = rewrites_of(config) and find_method(config.method).uses_teacher  # else they have no label
+    method = find_method(config.method)
+    made_up = rewrites_of(config, method) and method.uses_teacher  # else they have no label
     return tuning.tune.passes / (1 + (config.augment_ratio if made_up else 0))
 
 

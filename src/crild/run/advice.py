@@ -66,7 +66,7 @@ def after_run(
 def ways(config: DistillConfig, plan: Plan, models: Models) -> list[str]:
     """Return what may help a student, of what the run did not have."""
     out = []
-    if not rewrites_of(config):
+    if not rewrites_of(config, find_method(config.method)):
         out.append("--augment all")
     key = "ild" if plan.stage("ild") else "kd"
     if config.max_steps:

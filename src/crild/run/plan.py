@@ -166,7 +166,7 @@ def stages_of(config: DistillConfig, facts: Facts) -> Plan:
     recipes = {phase.name: stage_recipe(phase.recipe, config, method, facts) for phase in phases}
     refuse_contradictions(config, facts, method, matching, list(recipes.values()))
     joins = config.supplementary_mode == "join"
-    rewrites = rewrites_of(config)
+    rewrites = rewrites_of(config, method)
     names = parse_rewrites(rewrites) if rewrites else ()
     stages = []
     if not facts.teacher_is_trained:
@@ -207,9 +207,9 @@ def stages_of(config: DistillConfig, facts: Facts) -> Plan:
     return Plan(method.name, config.schedule, matching, tuple(stages), tuple(notes))
 
 
-def rewrites_of(config: DistillConfig) -> str | None:
-    """Return which rewrites of the training texts a run learns from, the user's choice or the method's; ``None``: none."""
-    said = find_method(config.method).augment if config.augment is None else config.augment
+def rewrites_of(config: DistillConfig, method: Method) -> str | None:
+    """Return which rewrites of the training texts a run learns from: the user's choice or the method's, if any."""
+    said = method.augment if config.augment is None else config.augment
     return None if said == NONE else said
 
 

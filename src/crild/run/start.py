@@ -34,7 +34,15 @@ from crild.run.inputs import read_inputs
 from crild.run.models import Models, distillation_models, teacher_models
 from crild.run.objects import configured
 from crild.run.origin import read_origin
-from crild.run.plan import Facts, idle_options, matching_of, plan_distillation, plan_finetuning, refuse_idle, rewrites_of
+from crild.run.plan import (
+    Facts,
+    idle_options,
+    matching_of,
+    plan_distillation,
+    plan_finetuning,
+    refuse_idle,
+    rewrites_of,
+)
 from crild.run.result import Result
 from crild.run.targets import AGREEMENT
 
@@ -229,7 +237,7 @@ def prepare_distillation(config: DistillConfig, folder: RunFolder, may_idle: Col
     missing = "--teacher is missing: a fine-tuned classifier, or an encoder to fine-tune first"
     origin = read_origin(config, config.teacher, others, missing)
     words = any(part.needs_words for part in parts)
-    inputs = read_inputs(config, origin, words, config.supplementary, rewrites_of(config), config.cross_fit)
+    inputs = read_inputs(config, origin, words, config.supplementary, rewrites_of(config, method), config.cross_fit)
     models = distillation_models(config, origin, inputs, matching)
     refuse_checkpointing(config, models)
     facts = Facts(

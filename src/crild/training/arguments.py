@@ -10,7 +10,8 @@ from crild.config.arguments import described
 
 OPTIONS = {
     "schedule", "features", "layer_map", "interpolate", "relation_heads", "width_map", "consistency",
-    "consistency_features", "ema", "ema_decay", "temperature", "kd_inputs", "hard_label_weight", "max_length",
+    "consistency_features", "ema", "ema_decay", "temperature", "kd_inputs", "hard_label_weight", "augment",
+    "augment_ratio", "max_length",
 }  # fmt: skip
 """Of `DistillConfig`, those that act on the steps of one stage."""
 
@@ -45,8 +46,8 @@ class DistillationArguments(StageArguments):
     Args:
         stage: which stage of the method to train, ``joint`` for all of its terms together.
         schedule, features, layer_map, interpolate, relation_heads, width_map, consistency, consistency_features, ema,
-            ema_decay, temperature, kd_inputs, hard_label_weight, max_length: as in `DistillConfig`; ``max_length`` acts
-            on raw texts.
+            ema_decay, temperature, kd_inputs, hard_label_weight, augment, augment_ratio, max_length: as in
+            `DistillConfig`; the last three act on raw texts.
 
     Everything else is `TrainingArguments`, with other defaults for ``weight_decay`` (0.01), ``warmup_steps`` (a tenth
     of all steps) and ``train_sampling_strategy`` (``group_by_length``).
@@ -61,6 +62,7 @@ class DistillationArguments(StageArguments):
     if TYPE_CHECKING:
         stage: str
         max_length: int | None
+        augment_ratio: float
 
     def __post_init__(self) -> None:
         build(StageOption, {"stage": self.stage})

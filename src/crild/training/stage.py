@@ -31,7 +31,6 @@ from crild.config import StageSettings
 from crild.console import warn
 from crild.data.augment import Augmented
 from crild.data.batching import Collator, LengthGroupedSampler
-from crild.data.rows import column
 from crild.errors import CrildError
 from crild.files import StageFolder, room_in, whole
 from crild.processes import is_main, launched, on_main, wait
@@ -271,10 +270,7 @@ class StageTrainer(DistillerTrainer):
         return self.settings.batch_size
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        rows: Any = self.train_dataset
-        anew = isinstance(rows, Augmented)
-        how = {"grouped": self.settings.grouped, "drop_last": self.settings.drop_last, "anew": anew}
-        return self.sampler(rows.lengths if anew else column(rows, "length").to_numpy(), **how)
+        return self.sampler(grouped=self.settings.grouped, drop_last=self.settings.drop_last)
 
     # ---- log ----
 

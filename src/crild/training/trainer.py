@@ -20,6 +20,7 @@ from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerContro
 from transformers.trainer_utils import PredictionOutput, TrainOutput, speed_metrics
 
 from crild import processes
+from crild.data.augment import Augmented
 from crild.data.batching import Collator, LengthGroupedSampler, StepBatches, batches_by_length
 from crild.data.rows import column
 from crild.errors import CrildError
@@ -222,17 +223,17 @@ class DistillerTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         strategy = self.args.train_sampling_strategy
-        rows: Any = self.train_dataset
         if strategy == "sequential":
             return super()._get_train_sampler(train_dataset)
         grouped = strategy == "group_by_length"
-        return self.sampler(
-            column(rows, "length").to_numpy(), grouped=grouped, drop_last=self.args.dataloader_drop_last
-        )
+        return self.sampler(grouped=grouped, drop_last=self.args.dataloader_drop_last)
 
-    def sampler(self, lengths: Any, **how: bool) -> LengthGroupedSampler:
+    def sampler(self, **how: bool) -> LengthGroupedSampler:
         """Return the stage's order of rows; ``how`` as in `LengthGroupedSampler`."""
-        return LengthGroupedSampler(lengths, self.step_size, *stream(self.seed, self.stage, "order"), **how)
+        rows: Any = self.train_dataset
+        anew = isinstance(rows, Augmented)
+        lengths = rows.lengths if anew else column(rows, "length").to_numpy()
+        return LengthGroupedSampler(lengths, self.step_size, *stream(self.seed, self.stage, "order"), anew=anew, **how)
 
     def lam(self, step: int) -> float | None:
         """Return the interpolation weight of an optimiser step."""
