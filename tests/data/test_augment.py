@@ -184,14 +184,28 @@ def test_real_rows_are_the_same_in_every_epoch_and_rewrites_have_no_label():
 
 
 @pytest.mark.parametrize(("count", "most"), [(15, 3), (3, 1), (7, 2)])
-def test_rewrites_are_spread_evenly_and_grouped_by_the_length_of_their_source(count, most):
+def test_rewrites_are_spread_evenly_over_the_rows(count, most):
     rows = augmented(count)
     sources = Counter(rows.source(k) for k in range(count))
     assert max(sources.values()) == most
     assert len(sources) == min(count, len(PAIRS))
-    assert len(rows) == len(rows.lengths) == len(PAIRS) + count
-    own = rows.rows["length"][:]
-    assert rows.lengths.tolist() == own + [own[rows.source(k)] for k in range(count)]
+    assert len(rows) == len(PAIRS) + count
+
+
+def test_rows_are_grouped_by_what_they_are_in_the_epoch(monkeypatch):
+    monkeypatch.setattr("crild.data.augment.BLOCK", 7)
+    rows = augmented(45)
+    for epoch in (0, 3, 0):
+        found = [len(rows[epoch * len(rows) + i]["input_ids"]) for i in range(len(rows))]
+        assert rows.lengths(epoch).tolist() == found
+    assert rows.lengths(0).tolist() != rows.lengths(3).tolist()
+    sampler = LengthGroupedSampler(rows, 5, 0)
+    sampler.set_epoch(3)
+    order = [number - 3 * len(rows) for number in sampler]
+    assert sorted(order) == list(range(len(rows)))
+    spans = np.ptp(rows.lengths(3)[order].reshape(-1, 5), axis=1)
+    at_random = np.ptp(np.random.default_rng(0).permutation(rows.lengths(3)).reshape(-1, 5), axis=1)
+    assert spans.mean() < at_random.mean() / 2
 
 
 def test_a_rewrite_is_in_no_fold():
@@ -207,10 +221,17 @@ def test_words_are_numbered_where_the_rows_have_them():
     assert "words" not in augmented()[len(PAIRS)]
 
 
+class Same(list):
+    """Rows of the same lengths in every epoch."""
+
+    def lengths(self, epoch):
+        return np.array(self)
+
+
 def test_the_sampler_counts_on_through_the_epochs():
     lengths = np.random.default_rng(0).integers(3, 60, 101).tolist()
     for options in ({}, {"grouped": False}, {"drop_last": True}):
-        plain, anew = (LengthGroupedSampler(lengths, 8, 1, anew=flag, **options) for flag in (False, True))
+        plain, anew = (LengthGroupedSampler(each, 8, 1, **options) for each in (lengths, Same(lengths)))
         for epoch in (0, 1, 5):
             plain.set_epoch(epoch)
             anew.set_epoch(epoch)
@@ -219,7 +240,7 @@ def test_the_sampler_counts_on_through_the_epochs():
 
 def test_a_loader_fetches_whole_batches():
     rows = augmented(45)
-    sampler = LengthGroupedSampler(rows.lengths, 10, 0, anew=True)
+    sampler = LengthGroupedSampler(rows, 10, 0)
     sampler.set_epoch(2)
     loader = torch.utils.data.DataLoader(rows, 10, sampler=sampler, collate_fn=Collator(tiny_tokenizer()))
     batches = list(loader)

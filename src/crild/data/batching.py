@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,15 @@ MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 MOST_GROUPED = 50  # batches that are sorted by length together; at most a quarter of all, or epochs would repeat
 
 
+class Anew(Protocol):
+    """Rows that are others in every epoch, numbered through all of them: row i of epoch e is ``e * rows + i``."""
+
+    def __len__(self) -> int: ...
+
+    def lengths(self, epoch: int) -> np.ndarray:
+        """Return the tokens of each row of an epoch."""
+
+
 class LengthGroupedSampler(Sampler[int]):
     """Shuffle, then put rows of like length into the same batch.
 
@@ -23,29 +32,25 @@ class LengthGroupedSampler(Sampler[int]):
     sampler draws from the global random state and does not resume bit for bit).
 
     Args:
-        lengths: tokens of each row.
+        lengths: tokens of each row; or rows that say them for each epoch.
         batch_size: rows of a batch.
         seed: any number of integers.
         grouped: else batches are random.
         drop_last: leave an incomplete last batch out, if there is a complete one.
-        anew: rows are made anew in every epoch, so they are numbered through all of them: row i of epoch e is
-            ``e * rows + i``.
     """
 
     def __init__(
         self,
-        lengths: Sequence[int],
+        lengths: Sequence[int] | Anew,
         batch_size: int,
         *seed: int,
         grouped: bool = True,
         drop_last: bool = False,
-        anew: bool = False,
     ) -> None:
-        self.lengths = np.asarray(lengths)
+        self.lengths = lengths
         self.batch_size = batch_size
         self.grouped = grouped
-        self.anew = anew
-        rows = len(self.lengths)
+        rows = len(lengths)
         self.rows = rows - rows % batch_size if drop_last and rows >= batch_size else rows
         self.seed = seed
         self.epoch = 0
@@ -60,15 +65,17 @@ class LengthGroupedSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((*self.seed, self.epoch))
         order = rng.permutation(len(self.lengths))[: self.rows]
-        before = self.epoch * len(self.lengths) if self.anew else 0
+        anew = self.lengths if hasattr(self.lengths, "lengths") else None
+        before = self.epoch * len(self.lengths) if anew else 0
         if not self.grouped:
             yield from map(int, order + before)
             return
+        lengths = anew.lengths(self.epoch) if anew else np.asarray(self.lengths)
         group = max(1, min(MOST_GROUPED, len(order) // (4 * self.batch_size))) * self.batch_size
         batches: list[np.ndarray] = []
         for start in range(0, len(order), group):
             rows = order[start : start + group]
-            rows = rows[np.argsort(-self.lengths[rows], kind="stable")]
+            rows = rows[np.argsort(-lengths[rows], kind="stable")]
             # Shuffled again inside the batch: neighbours become partners in interpolation.
             batches += [rng.permutation(rows[i : i + self.batch_size]) for i in range(0, len(rows), self.batch_size)]
         # An incomplete batch can only be the last one, else it would shift the borders of all that follow.

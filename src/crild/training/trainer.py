@@ -231,9 +231,8 @@ class DistillerTrainer(Trainer):
     def sampler(self, **how: bool) -> LengthGroupedSampler:
         """Return the stage's order of rows; ``how`` as in `LengthGroupedSampler`."""
         rows: Any = self.train_dataset
-        anew = isinstance(rows, Augmented)
-        lengths = rows.lengths if anew else column(rows, "length").to_numpy()
-        return LengthGroupedSampler(lengths, self.step_size, *stream(self.seed, self.stage, "order"), anew=anew, **how)
+        lengths = rows if isinstance(rows, Augmented) else column(rows, "length").to_numpy()
+        return LengthGroupedSampler(lengths, self.step_size, *stream(self.seed, self.stage, "order"), **how)
 
     def lam(self, step: int) -> float | None:
         """Return the interpolation weight of an optimiser step."""
