@@ -146,7 +146,7 @@ def main() -> None:
             out[name] = measure(METHODS[name], matches, epsilon, teacher, batch)
         return out
 
-    own = {m.name: m.matches for m in METHODS.values() if m.matches is not None}
+    own = {m.name: m.matches for m in METHODS.values() if m.matches is not None and m.augment is None}
     result = {
         "after": measured(own, None),
         "before": measured(BEFORE, EPSILON),

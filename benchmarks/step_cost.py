@@ -49,6 +49,8 @@ def main() -> None:
 
     distillers = {}
     for method in METHODS.values():
+        if method.augment:  # a step of another method, on other texts
+            continue
         student = cut(teacher, [0, 1, 2])
         objective = None
         recipe = stage_recipe(method.two_stage[0].recipe, DistillConfig(method=method.name), method)

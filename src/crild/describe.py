@@ -47,6 +47,8 @@ def facts(method: Method) -> dict[str, str]:
     out = {"minimises": method.formula, "reference": method.source, "two-stage": stages(method, "two-stage")}
     out["paper"] = stages(method, "paper") if method.paper is not None else "the same"
     out["settings"] = settings(method)
+    if method.augment:
+        out["texts"] = f"each beside {DistillConfig.augment_ratio:g} rewrites (--augment {method.augment})"
     objective = example(method)
     if objective is not None and method.matches is not None:
         out["features"] = f"{method.matches}: " + "; ".join(

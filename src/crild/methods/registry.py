@@ -113,6 +113,17 @@ METHODS = {
             "masks are exact; partners are neighbours in a shuffled batch; targets come from a pass without dropout",
         ),
         Method(
+            name="cr-ild-rewrites",
+            summary="cr-ild on the training texts and on rewrites of them, which the teacher alone labels",
+            source="crild; its objective: " + KO + "; masking and replacement: Tang et al. 2019, arXiv 1903.12136; "
+            "deletion: Wei and Zou 2019 (EDA), arXiv 1901.11196",
+            formula="that of cr-ild, then KD, both on each text and three rewrites of it, others in every epoch",
+            matches="ah",
+            interpolate=True,
+            consistency=0.1,
+            augment="all",
+        ),
+        Method(
             name="cr-ild-as-released",
             summary="what the CR-ILD authors' script does: relations on interpolated inputs, padding not masked",
             source=KO + ", authors' script",
