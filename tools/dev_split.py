@@ -1,7 +1,7 @@
 """Give a folder without a dev split one: ``python -m tools.dev_split ../shared/glue/QQP-part runs/QQP --rows 1000``.
 
-Rows of its train.tsv, drawn with a seed, become dev.tsv; the others stay train.tsv. For grids that tune, which need rows
-that no search has seen.
+Rows of its train.tsv, drawn with a seed, become dev.tsv; the others stay train.tsv. For grids that tune, which need
+rows that no search has seen.
 """
 
 import argparse
