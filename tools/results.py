@@ -189,7 +189,7 @@ class Evidence:
     def millions(self, method: str) -> str:
         """Return a model's parameters, in millions; of several sizes each."""
         held = {row.parameters for b in self.summary.blocks for row in b.rows if row.name == method and row.parameters}
-        return " or ".join(f"{size / 1e6:.1f}" for size in sorted(held)) + " M"
+        return " or ".join(dict.fromkeys(f"{size / 1e6:.1f}" for size in sorted(held))) + " M"
 
     @property
     def one_row(self) -> str:
