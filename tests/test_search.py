@@ -75,6 +75,7 @@ def test_the_first_trial_has_the_settings_of_the_options():
     }  # fmt: skip
     assert first(None, preset="paper")["kd_learning_rate"] == 3e-5
     assert first(None, "kd", student="static") == {"kd_learning_rate": STATIC_RATE}
+    assert first("student=1:3") == {}
     assert first("keep=last|average,temperature=3:4,augment_ratio=1|3") == {"augment_ratio": 3.0}
 
 

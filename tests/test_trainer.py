@@ -97,6 +97,27 @@ def test_each_stage_ends_as_that_of_a_run(tiny_teacher, film_data, tmp_path):
             torch.testing.assert_close(x, theirs[name], atol=1e-5, rtol=1e-4, msg=name)
 
 
+@pytest.mark.parametrize("method", ["kd", "cr-ild"])
+def test_rewrites_are_those_of_a_run(tiny_teacher, film_data, tmp_path, method):
+    stage = "ild" if method == "cr-ild" else "kd"
+    options = {"teacher": str(tiny_teacher), "data": str(film_data), "student": "2", "control": False, "keep": "last",
+               "epochs": 2, "precision": "fp32", "preset": "quick", "method": method, "output": str(tmp_path / "run"),
+               "augment": "all", "augment_ratio": 2}  # fmt: skip
+    run = prepare(*open_folder(DistillConfig(**options)))
+    student, teacher = run.models.student, run.models.teacher
+    copy_head(student, teacher)
+    crild.distill(**options, keep_stages=True)
+    args = arguments(tmp_path / "own", stage=stage, learning_rate=1e-4, per_device_train_batch_size=32, augment="all",
+                     augment_ratio=2)  # fmt: skip
+    texts = run.inputs.task.train
+    trainer = crild.DistillationTrainer(student, teacher, method, args, texts, processing_class=run.inputs.tokenizer)
+    assert len(trainer.train_dataset) == 3 * len(texts)
+    trainer.train()
+    theirs = load_file(tmp_path / f"run/stages/{stage}/model.safetensors")
+    for name, x in weights(student).items():
+        torch.testing.assert_close(x, theirs[name], atol=1e-5, rtol=1e-4, msg=name)
+
+
 class Kill(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step == 6:
@@ -327,27 +348,6 @@ def test_joint_is_all_terms_of_the_schedule_or_the_papers_own_stage(teacher):
 
 
 # ---- options ----
-
-
-@pytest.mark.parametrize("method", ["kd", "cr-ild"])
-def test_rewrites_are_those_of_a_run(tiny_teacher, film_data, tmp_path, method):
-    stage = "ild" if method == "cr-ild" else "kd"
-    options = {"teacher": str(tiny_teacher), "data": str(film_data), "student": "2", "control": False, "keep": "last",
-               "epochs": 2, "precision": "fp32", "preset": "quick", "method": method, "output": str(tmp_path / "run"),
-               "augment": "all", "augment_ratio": 2}  # fmt: skip
-    run = prepare(*open_folder(DistillConfig(**options)))
-    student, teacher = run.models.student, run.models.teacher
-    copy_head(student, teacher)
-    crild.distill(**options, keep_stages=True)
-    args = arguments(tmp_path / "own", stage=stage, learning_rate=1e-4, per_device_train_batch_size=32, augment="all",
-                     augment_ratio=2)  # fmt: skip
-    texts = run.inputs.task.train
-    trainer = crild.DistillationTrainer(student, teacher, method, args, texts, processing_class=run.inputs.tokenizer)
-    assert len(trainer.train_dataset) == 3 * len(texts)
-    trainer.train()
-    theirs = load_file(tmp_path / f"run/stages/{stage}/model.safetensors")
-    for name, x in weights(student).items():
-        torch.testing.assert_close(x, theirs[name], atol=1e-5, rtol=1e-4, msg=name)
 
 
 def test_arguments_are_the_options_of_a_run(tmp_path):

@@ -28,7 +28,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=42)
     options = parser.parse_args()
-    lines = (options.source / "train.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    with (options.source / "train.tsv").open(encoding="utf-8", newline="\n") as file:
+        lines = list(file)  # a text may hold other signs that `splitlines` takes for ends of lines
     options.target.mkdir(parents=True, exist_ok=True)
     for name, part in zip(("train.tsv", "dev.tsv"), split(lines, options.rows, options.seed), strict=True):
         write_whole(options.target / name, "".join(part))

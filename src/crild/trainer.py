@@ -102,7 +102,7 @@ class DistillationTrainer(DistillerTrainer):
         elif eval_dataset is not None:
             held_out = self.prepared(eval_dataset)
         check_rows(args, recipe, objective, teacher, train)
-        if rewrites is not None and train_dataset is not None and train is not None:
+        if rewrites is not None and train_dataset is not None:
             check_rewrites(args, rewrites, recipe, teacher, train_dataset)
             corpus = Corpus.of(train_dataset.with_format(None), rewrites, processing_class.mask_token)
             train = Augmented(train, corpus, round(len(train) * args.augment_ratio), processing_class, length,

@@ -89,7 +89,9 @@ def in_effect(config: DistillConfig, name: str) -> Any:
 
 def may_be(value: Any, choices: Range) -> bool:
     """Return whether a search may choose a value."""
-    return value in choices if isinstance(choices, list) else choices[0] <= value <= choices[1]
+    if isinstance(choices, list):
+        return value in choices
+    return isinstance(value, int | float) and choices[0] <= value <= choices[1]
 
 
 def suggest(trial: Any, name: str, choices: Range) -> Any:

@@ -97,30 +97,30 @@ SCORES = (
 
 WIDTH_MAP = "no width map where widths are equal (their code always learns one: --width-map learned)"
 
+CR_ILD = Method(
+    name="cr-ild",
+    summary="last layer on interpolated inputs, with a consistency term; then the teacher's logits",
+    source=KO,
+    formula="L_mix + 0.1 p L_cr: attention rows + hidden states of the last layer on interpolated inputs; "
+    "p is the share of the stage done",
+    matches="ah",
+    interpolate=True,
+    consistency=0.1,
+    departures="consistency acts on whatever features are matched (in the authors' script it never runs); "
+    "masks are exact; partners are neighbours in a shuffled batch; targets come from a pass without dropout",
+)
+
 METHODS = {
     method.name: method
     for method in (
-        Method(
-            name="cr-ild",
-            summary="last layer on interpolated inputs, with a consistency term; then the teacher's logits",
-            source=KO,
-            formula="L_mix + 0.1 p L_cr: attention rows + hidden states of the last layer on interpolated inputs; "
-            "p is the share of the stage done",
-            matches="ah",
-            interpolate=True,
-            consistency=0.1,
-            departures="consistency acts on whatever features are matched (in the authors' script it never runs); "
-            "masks are exact; partners are neighbours in a shuffled batch; targets come from a pass without dropout",
-        ),
-        Method(
+        CR_ILD,
+        replace(
+            CR_ILD,
             name="cr-ild-rewrites",
             summary="cr-ild on the training texts and on rewrites of them, which the teacher alone labels",
             source="crild; its objective: " + KO + "; masking and replacement: Tang et al. 2019, arXiv 1903.12136; "
             "deletion: Wei and Zou 2019 (EDA), arXiv 1901.11196",
             formula="that of cr-ild, then KD, both on each text and three rewrites of it, others in every epoch",
-            matches="ah",
-            interpolate=True,
-            consistency=0.1,
             augment="all",
         ),
         Method(
