@@ -132,6 +132,16 @@ def test_an_unknown_rewrite_is_refused_and_the_nearest_suggested(method):
         plan(method=method, augment="deletion+crosing")
 
 
+def test_a_method_may_bring_rewrites_and_the_user_has_the_last_word():
+    def added(**options):
+        return [stage.augmented for stage in plan(**options).stages if stage.trains == "student"]
+
+    assert added(method="cr-ild-rewrites") == [3 * FACTS.rows] * 2
+    assert added(method="cr-ild-rewrites", augment="none") == added(method="cr-ild") == [0, 0]
+    assert added(method="cr-ild", augment="all") == [3 * FACTS.rows] * 2
+    assert "3 rewritten texts (all)" in plan(method="cr-ild-rewrites").notes[0]
+
+
 @pytest.mark.parametrize(
     ("options", "facts", "idle"),
     [
