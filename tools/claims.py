@@ -11,7 +11,7 @@ from scipy import stats
 from crild.escaping import escape_markdown
 from crild.grid.statistics import NO_SPREAD, paired_t
 from crild.grid.table import TEACHER, mean, natural, score_of
-from tools.committed import CLAIMS, contents
+from tools.committed import CLAIMS, contents, together
 
 ALL = "all"
 FEWEST = 3  # paired seeds: with two, Student's t asks for 12.7 standard errors
@@ -32,7 +32,7 @@ class Claim:
     Attributes:
         claim: the sentence.
         source: whose it is.
-        grid: the name of a result file.
+        grid: the name of a result file, or of several that count as one.
         better, than: methods of that grid; ``than`` may be ``teacher``.
         tasks: names, or ``all``.
         condition: a name, or ``all``.
@@ -42,13 +42,26 @@ class Claim:
 
     claim: str
     source: str
-    grid: str
+    grid: str | list[str]
     better: str
     than: str
     tasks: str | list[str] = ALL
     condition: str = ALL
     than_condition: str = ""
     margin: float = 0.0
+
+    @property
+    def grids(self) -> list[str]:
+        """The names of the result files."""
+        return [self.grid] if isinstance(self.grid, str) else self.grid
+
+    def held(self, read: Callable[[str], Any] = contents) -> Any:
+        """Return what these hold, as `together` has it.
+
+        Args:
+            read: returns what the result file of a name holds, or ``None``.
+        """
+        return together(map(read, self.grids))
 
 
 @dataclass(frozen=True)
@@ -189,7 +202,7 @@ def line(claim: Claim, verdict: Verdict) -> list[str]:
     return [
         claim.claim,
         claim.source,
-        claim.grid,
+        ", ".join(claim.grids),
         verdict.word,
         points(verdict.difference),
         interval_text(verdict.interval),
@@ -207,7 +220,7 @@ def table(claims: Sequence[Claim], held: Callable[[str], Any] = contents) -> str
         claims: a line each.
         held: returns what the result file of a name holds, or ``None``.
     """
-    lines = [HEADINGS, *(line(claim, judge(claim, held(claim.grid))) for claim in claims)]
+    lines = [HEADINGS, *(line(claim, judge(claim, claim.held(held))) for claim in claims)]
     out = [f"| {' | '.join(map(escape_markdown, cells))} |" for cells in lines]
     return "\n".join([out[0], "|" + " --- |" * len(HEADINGS), *out[1:]])
 

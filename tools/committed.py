@@ -1,7 +1,7 @@
 """The committed grids and their result files: those of this version, and in `notebook/` those of earlier rounds."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,22 @@ def contents(name: str) -> Any:
     """Return what a result file holds; ``None`` while there is none."""
     found = [*RESULTS.rglob(f"{name}.json")]
     return json.loads(found[0].read_text(encoding="utf-8")) if found else None
+
+
+def together(parts: Iterable[Any]) -> Any:
+    """Return what several result files hold as one, the first one's claim and reference; ``None`` without any.
+
+    Args:
+        parts: contents of result files; ``None`` where there is none yet.
+    """
+    there = [part for part in parts if part is not None]
+    if not there:
+        return None
+    lists = ("methods", "machines", "runs", "tuning", "left_out")
+    joined = {name: [entry for part in there for entry in part.get(name, ())] for name in lists}
+    for name in ("methods", "machines"):
+        joined[name] = [entry for place, entry in enumerate(joined[name]) if entry not in joined[name][:place]]
+    return there[0] | joined
 
 
 def current() -> list[str]:

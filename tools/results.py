@@ -1,19 +1,19 @@
 """Write docs/results.md and its plot from the committed result files: ``make results``.
 
-The words are in results.md.j2. Which of them, and all numbers, follow from the result file of the grid `tuned` and from
-the verdicts on experiments/claims.yaml.
+The words are in results.md.j2. Which of them, and all numbers, follow from the result files of the tuned grids, which
+are read as one, and from the verdicts on experiments/claims.yaml.
 """
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from crild.escaping import escape_markdown
 from crild.grid.formats import SETTINGS_COLUMNS, markdown_table, overview
 from crild.grid.statistics import compare_all
-from crild.grid.table import TEACHER, Row, Summary, finite, mean, summarise
+from crild.grid.table import TEACHER, Block, Row, Summary, finite, mean, summarise
 from tools.claims import (
     FAILS,
     HOLDS,
@@ -26,26 +26,31 @@ from tools.claims import (
     t_interval,
     table,
 )
-from tools.committed import ROOT, command, contents, finished, name_of
+from tools.committed import ROOT, command, contents, finished, name_of, on_cpu, together
 from tools.drawing import svg
 from tools.plots import Point, kept_against_cost
 from tools.templates import templates
 
 DOCS = ROOT / "docs"
-TUNED = "tuned"
+TUNED = ["tuned", "tuned_larger"]
 PLOT = "results/kept.svg"
 NEAR = -0.01  # who is shown to lose at most a point to the best may be chosen for its cost
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The tuned grid's result file, and what the page says of it.
+    """The tuned grids' result files, and what the page says of them.
 
     Attributes:
-        held: the file's contents.
+        files: each one's contents, by name.
     """
 
-    held: Mapping[str, Any]
+    files: Mapping[str, Any]
+
+    @cached_property
+    def held(self) -> Mapping[str, Any]:
+        """All of them as one."""
+        return together(self.files.values())
 
     @cached_property
     def summary(self) -> Summary:
@@ -102,11 +107,20 @@ class Evidence:
         return {point.name: point for point in sorted(out, key=lambda point: -point.kept)}
 
     def minutes(self, method: str) -> float | None:
-        """Return the mean minutes of a method's runs in the blocks that count."""
+        """Return the mean minutes of a method's runs in the blocks that count; on a CPU core where any were made there.
+
+        On a GPU many runs share it, and how long one takes hangs on who else is at it.
+        """
         places = self.summary.ranks.counted
-        runs = [r for r in finished(self.held) if r["method"] == method and (r["task"], r["condition"]) in places]
-        known = [value for run in runs if (value := finite(run.get("minutes"))) is not None]
+        files = [held for held in self.files.values() if on_cpu(held)] or self.files.values()
+        runs = [run for held in files for run in finished(held) if run["method"] == method]
+        minutes = [finite(run.get("minutes")) for run in runs if (run["task"], run["condition"]) in places]
+        known = [value for value in minutes if value is not None]
         return mean(known) if known else None
+
+    def conditions(self, name: str) -> str:
+        """Return a grid's conditions in words."""
+        return ", ".join(dict.fromkeys(run["condition"] for run in self.files[name]["runs"]))
 
     def versus(self, better: str, than: str, margin: float = 0.0) -> Verdict:
         """Return the verdict on one method against another, over all tasks and conditions."""
@@ -163,8 +177,27 @@ class Evidence:
 
     @property
     def scores(self) -> str:
-        """The teacher, the constant answer and the methods by tasks and conditions."""
-        return "\n".join(markdown_table(overview(self.summary), self.summary.blocks[0].rows))
+        """The teacher, the constant answer and the methods, in the columns that count; in all while none does."""
+        counted = self.blocks(counted=True)
+        return self.table(counted or self.blocks(counted=False))
+
+    @property
+    def in_part(self) -> str:
+        """The same in the columns where a method has no score; empty while no column counts, or where all do."""
+        rest = self.blocks(counted=False)
+        return self.table(rest) if rest and self.summary.ranks.counted else ""
+
+    def blocks(self, counted: bool) -> tuple[Block, ...]:
+        """Return the tasks and conditions that count for the average rank, or the others."""
+        places = self.summary.ranks.counted
+        return tuple(block for block in self.summary.blocks if ((block.task, block.condition) in places) == counted)
+
+    def table(self, blocks: tuple[Block, ...]) -> str:
+        """Return a row a method and a column a block as a Markdown table."""
+        average = self.summary.ranks.average
+        # The teacher and the constant answer have no rank, and come first.
+        rows = sorted(blocks[0].rows, key=lambda row: average.get(row.name, 0.0))
+        return "\n".join(markdown_table(overview(replace(self.summary, blocks=blocks)), rows))
 
     @property
     def settings(self) -> str:
@@ -177,14 +210,9 @@ class Evidence:
         return sorted({run["seed"] for run in self.held["runs"] if run["method"] != TEACHER})
 
     @property
-    def machines(self) -> str:
-        """The machines that it ran on, in words."""
-        out = []
-        for each in self.held["machines"]:
-            made = each["machine"]
-            where = made["gpu"] or f"{made['threads']} thread(s) of a CPU ({made['processor']})"
-            out.append(f"{where}, torch {each['versions']['torch']}, transformers {each['versions']['transformers']}")
-        return "; ".join(out)
+    def machines(self) -> dict[str, str]:
+        """The machines that each grid ran on, in words."""
+        return {name: "; ".join(map(in_words, held["machines"])) for name, held in self.files.items()}
 
     def millions(self, method: str) -> str:
         """Return a model's parameters, in millions; of several sizes each."""
@@ -194,9 +222,17 @@ class Evidence:
     @property
     def one_row(self) -> str:
         """The command that makes a row of the table again."""
-        runs = [run for run in finished(self.held) if run["method"] != TEACHER]
+        grid, held = next(iter(self.files.items()))
+        runs = [run for run in finished(held) if run["method"] != TEACHER]
         first = next((run for run in runs if run["method"] == self.default), runs[0])
-        return shlex.join(command(TUNED, name_of(first), "grids/again"))
+        return shlex.join(command(grid, name_of(first), "grids/again"))
+
+
+def in_words(each: Mapping[str, Any]) -> str:
+    """Return a machine and its versions in words."""
+    made = each["machine"]
+    where = made["gpu"] or f"{made['threads']} thread(s) of a CPU ({made['processor']})"
+    return f"{where}, torch {each['versions']['torch']}, transformers {each['versions']['transformers']}"
 
 
 def code(names: Sequence[str]) -> str:
@@ -211,11 +247,12 @@ def pages(held: Callable[[str], Any] = contents) -> dict[str, str]:
     Args:
         held: returns what the result file of a name holds, or ``None``.
     """
-    tuned = Evidence(held(TUNED)) if held(TUNED) else None
+    files = {name: found for name in TUNED if (found := held(name))}
+    tuned = Evidence(files) if files else None
     claims = read_claims()
     environment = templates()
     environment.filters |= {"e": escape_markdown, "code": code}
-    words = {claim.claim: judge(claim, held(claim.grid)).word for claim in claims}
+    words = {claim.claim: judge(claim, claim.held(held)).word for claim in claims}
     text = environment.get_template("results.md.j2").render(
         tuned=tuned,
         failed=[sentence for sentence, word in words.items() if word == FAILS],

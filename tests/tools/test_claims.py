@@ -10,7 +10,7 @@ from crild.grid.spec import read_grid
 from crild.grid.statistics import NO_SPREAD
 from tests.grid.records import grid, run
 from tools.claims import ALL, FAILS, HOLDS, NOT_RUN, TOO_FEW, UNDECIDED, Claim, judge, line, read_claims, t_interval
-from tools.committed import ROOT, contents, grid_file, grid_files
+from tools.committed import ROOT, grid_file, grid_files
 
 
 def claim(better="cr-ild", than="kd", **more):
@@ -73,6 +73,16 @@ def test_a_task_with_fewer_seeds_is_left_out_and_said_to_be():
     assert line(claim(), verdict)[-2:] == ["1 of 3", "RTE +2.0"]
 
 
+def test_several_result_files_count_as_one():
+    files = {"g": held(two([0.01, 0.02, 0.03])), "h": held(two([0.03, 0.04, 0.05], task="CoLA"))}
+    both = claim(grid=["g", "h"])
+    assert judge(both, both.held(files.get)).difference == pytest.approx(0.03)
+    assert line(both, judge(both, None))[2] == "g, h"
+    files["h"] = None  # not run yet
+    assert judge(both, both.held(files.get)).difference == pytest.approx(0.02)
+    assert both.held(lambda name: None) is None
+
+
 def test_a_failed_run_is_no_score():
     runs = held(two([0.01, 0.02, 0.03]), [run("RTE", "cr-ild", 4, "out of memory"), run("RTE", "kd", 4, 0.1)])
     assert judge(claim(), runs).seeds == (1, 2, 3)
@@ -112,17 +122,18 @@ def test_equal_methods_are_rarely_told_apart():
 def test_the_page_says_what_the_runs_say(claimed):
     page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
     (found,) = (cells for cells in (row.split(" | ") for row in page.splitlines()) if cells[0] == f"| {claimed.claim}")
-    assert found[3] == judge(claimed, contents(claimed.grid)).word, "run `make results`"
+    assert found[3] == judge(claimed, claimed.held()).word, "run `make results`"
 
 
 WRITTEN = {path.stem for path in grid_files()}  # a claim may stand there before its grid does
 
 
 @pytest.mark.parametrize(
-    "claimed", [each for each in read_claims() if each.grid in WRITTEN], ids=lambda claimed: claimed.claim
+    "claimed", [each for each in read_claims() if WRITTEN.issuperset(each.grids)], ids=lambda claimed: claimed.claim
 )
 def test_a_claim_names_what_its_grid_has(claimed):
-    named = read_grid(str(grid_file(claimed.grid)))
-    assert {claimed.better, claimed.than} <= {*named.methods, "teacher"}
-    assert claimed.tasks == ALL or set(claimed.tasks) <= set(named.tasks)
-    assert {claimed.condition, claimed.than_condition} <= {ALL, "", *named.conditions}
+    for name in claimed.grids:
+        named = read_grid(str(grid_file(name)))
+        assert {claimed.better, claimed.than} <= {*named.methods, "teacher"}
+        assert claimed.tasks == ALL or set(claimed.tasks) <= set(named.tasks)
+        assert {claimed.condition, claimed.than_condition} <= {ALL, "", *named.conditions}

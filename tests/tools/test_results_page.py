@@ -46,8 +46,10 @@ def made(held, monkeypatch):
     return pages(lambda name: held if name == "tuned" else None)
 
 
-def table_row(page, name):
-    (line,) = (line for line in page.splitlines() if line.startswith(f"| {name} |"))
+def table_row(page, name, part=False):
+    """The cells of a row; of the table of the columns that have no score of some method, where ``part`` says so."""
+    first, _, second = page.partition("What is not in the table")
+    (line,) = (line for line in (second if part else first).splitlines() if line.startswith(f"| {name} |"))
     return line.strip("| ").split(" | ")[1:]
 
 
@@ -114,6 +116,11 @@ def test_the_table_has_teacher_control_methods_and_constant(monkeypatch):
     assert table_row(page, "teacher")[-1] == "-"
     assert table_row(page, r"ft (student without a teacher)")[-1] == "5.00"
     assert table_row(page, "constant answer (always the same)") == ["0.5000"] * 4 + ["-"]
+    best_first = re.findall(
+        r"^\| ([\w-]+) (?:\(.*\) )?\|(?: 0\.\d+ ± 0\.\d+ \|){4} ([-\d.]+) \|$", page, flags=re.MULTILINE
+    )
+    assert [name for name, _ in best_first][0::5] == ["teacher", "ft"]
+    assert [rank for _, rank in best_first[1:]] == sorted(rank for _, rank in best_first[1:])
     assert table_row(page, "RTE | 1,000 rows, first 4 | kd")[2:6] == ["0.7123", "20", "7", "12.4"]
     assert "20 trials each" in page
 
@@ -128,7 +135,8 @@ def test_a_grid_in_part_has_its_page(monkeypatch):
     ]
     found = made(held, monkeypatch)
     page = found["results.md"]
-    assert table_row(page, "cr-ild")[2:4] == ["missing", "missing"]
+    assert table_row(page, "cr-ild", part=True)[:2] == ["missing", "missing"]
+    assert len(table_row(page, "cr-ild")) == 3  # RTE's columns and the rank
     assert "2 of 4 counted" in page
     assert "kd on RTE, 1,000 rows, first 3 (4 of 5)" in page
     assert PLOT in found
@@ -150,10 +158,28 @@ def test_a_method_without_all_its_seeds_is_not_ranked(monkeypatch):
         {**each, "status": "waiting", "score": None} if each["method"] == "cr-ild" and each["seed"] > 43 else each
         for each in held["runs"]
     ]
-    assert Evidence(held).ranking[0] == "l-ild"
+    assert Evidence({"tuned": held}).ranking[0] == "l-ild"
     page = made(held, monkeypatch)["results.md"]
     assert "average rank `l-ild`" in page
     assert "not all seeds yet: `cr-ild`" in page
+
+
+def test_two_grids_are_one_table_and_minutes_are_a_cpu_cores(monkeypatch):
+    ours, theirs = tuned(), tuned(LEVELS | {"pkd": 0.72})
+    ours["machines"][0]["machine"]["gpu"] = None
+    for each in theirs["runs"]:
+        each |= {"condition": f"more rows, {each['condition']}", "minutes": 0.1}
+    held = {"tuned": ours, "tuned_larger": theirs}
+    monkeypatch.setattr(committed, "grid_file", lambda name: ROOT / f"experiments/{name}.yaml")
+    page = pages(held.get)["results.md"]
+    assert "6 ways" in page
+    assert len(table_row(page, "pkd")) == len(table_row(page, "pkd", part=True)) == 5  # four of each, and the rank
+    assert table_row(page, "pkd", part=True).count("missing") == 4
+    assert "(more rows, 1,000 rows, first 4, more rows, 1,000 rows, first 3)" in page
+    assert re.search(r"tuned_larger.json\), was made on NVIDIA H100", page)
+    assert "| 4 of 8 |" in page  # a claim on `pkd`
+    theirs["runs"] = [each for each in theirs["runs"] if each["method"] != "pkd"]
+    assert Evidence(held).minutes("cr-ild") == COST["cr-ild"]
 
 
 def test_the_command_on_the_page_finds_its_row(monkeypatch):
@@ -183,7 +209,7 @@ def test_points_are_where_their_scores_are_and_the_same_numbers_give_the_same_by
 
 
 def test_the_share_kept_is_of_the_teacher_and_over_seeds():
-    evidence = Evidence(tuned())
+    evidence = Evidence({"tuned": tuned()})
     assert list(evidence.kept)[-1] == "ft"
     assert evidence.kept["cr-ild"].minutes == 6.0
     low, high = evidence.kept["cr-ild"].interval
