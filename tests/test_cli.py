@@ -228,7 +228,8 @@ def test_methods_lists_all_and_explains_one(cli):
 def test_yaml_says_the_same_as_the_command_line_which_overrides_it(cli, tmp_path, tiny_teacher, film_data):
     path = tmp_path / "run.yaml"
     path.write_text(
-        f"teacher: {tiny_teacher}\ndata: {film_data}\nstudent: 2\nild-learning-rate: 3e-5\nmax_steps: 3\nseed: 5\n"
+        f"teacher: {tiny_teacher}\ndata: {film_data}\nstudent: 2\nmethod: cr-ild\nild-learning-rate: 3e-5\n"
+        "max_steps: 3\nseed: 5\n"
     )
     code, out, _ = cli("distill", "--config", path, "--seed", "6", "--output", tmp_path / "o", "--dry-run", "--json")
     assert code == 0
@@ -250,10 +251,10 @@ def test_a_dry_run_says_in_six_lines_what_would_run(cli, tmp_path, tiny_teacher,
     ]  # fmt: skip
     text = " ".join(out.split())
     assert "144 training rows (neg 75, pos 69), 16 for selection, 60 for validation" in text
-    assert "cr-ild, two-stage: ILD 1.8 epochs, 9 steps; KD 1.8 epochs, 9 steps; control 1 epochs, 9 steps" in text
+    assert "kd-rewrites, two-stage: KD 0.5 epochs, 9 steps; control 1 epochs, 9 steps" in text
     assert "less than a minute" in text
     _, out, _ = cli(*arguments, "--verbose")
-    assert [stage["steps"] for stage in yaml.safe_load(out)["stages"]] == [9, 9, 9]
+    assert [stage["steps"] for stage in yaml.safe_load(out)["stages"]] == [9, 9]
     assert not (tmp_path / "o").exists()
     code, _, err = cli(*arguments[:-1], "--verbose")
     assert code == 2

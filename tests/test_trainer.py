@@ -78,7 +78,8 @@ def same(one, other):
 
 def test_each_stage_ends_as_that_of_a_run(tiny_teacher, film_data, tmp_path):
     options = {"teacher": str(tiny_teacher), "data": str(film_data), "student": "2", "control": False, "keep": "last",
-               "epochs": 2, "precision": "fp32", "preset": "quick", "output": str(tmp_path / "run")}  # fmt: skip
+               "method": "cr-ild", "epochs": 2, "precision": "fp32", "preset": "quick",
+               "output": str(tmp_path / "run")}  # fmt: skip
     config, folder = open_folder(DistillConfig(**options))
     run = prepare(config, folder)
     student, teacher = run.models.student, run.models.teacher
@@ -199,7 +200,7 @@ def test_callbacks_of_a_run_see_every_term_of_each_stage(tiny_teacher, film_data
             seen.append((Path(args.output_dir).name, set(logs)))
 
     options = {"teacher": str(tiny_teacher), "data": str(film_data), "output": str(tmp_path / "run"), "student": "2"}
-    crild.distill(**options, control=False, epochs=1, precision="fp32", callbacks=[Watch()])
+    crild.distill(**options, method="cr-ild", control=False, epochs=1, precision="fp32", callbacks=[Watch()])
     for stage, names in (("ild", CR_ILD), ("kd", ["kd"])):
         found = [keys for name, keys in seen if name == stage]
         assert any(set(names) <= keys for keys in found)

@@ -5,11 +5,14 @@ are read as one, and from the verdicts on experiments/claims.yaml.
 """
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from crild.config import DistillConfig
+from crild.config.presets import PRESETS
 from crild.escaping import escape_markdown
 from crild.grid.formats import SETTINGS_COLUMNS, markdown_table, overview
 from crild.grid.statistics import compare_all
@@ -61,8 +64,8 @@ class Evidence:
 
     @property
     def default(self) -> str:
-        """The method that the others are compared with."""
-        return self.summary.baseline
+        """What a run does that names no method; the method that the grid compares with, where that is not in it."""
+        return DistillConfig.method if DistillConfig.method in self.summary.methods else self.summary.baseline
 
     @cached_property
     def ranking(self) -> list[str]:
@@ -134,8 +137,8 @@ class Evidence:
 
     @property
     def rivals(self) -> list[str]:
-        """Whom the default is held against: the students without a teacher, logits alone, the best."""
-        named = dict.fromkeys([*self.summary.controls, "kd", self.ranking[0]])
+        """Whom the default is held against: the students without a teacher, logits alone, the grid's own, the best."""
+        named = dict.fromkeys([*self.summary.controls, "kd", self.summary.baseline, self.ranking[0]])
         return [method for method in named if method in self.ranking and method != self.default]
 
     @property
@@ -203,6 +206,26 @@ class Evidence:
     def settings(self) -> str:
         """What the search found for each task, condition and method."""
         return "\n".join(markdown_table(SETTINGS_COLUMNS, self.summary.tunings))
+
+    @cached_property
+    def won(self) -> dict[str, Counter[str]]:
+        """How often each setting was among those that a method with a teacher was found to need.
+
+        Under ``usual``: whether rates, head and what is kept are all those that act without a search.
+        """
+        out: dict[str, Counter[str]] = {"student_head": Counter(), "keep": Counter(), "usual": Counter()}
+        preset = PRESETS["quick"]
+        for each in self.summary.tunings:
+            if each.settings is None or each.method in self.summary.controls:
+                continue
+            found = each.settings
+            rates = [found[f"{key}_learning_rate"] == preset[key].learning_rate for key in ("ild", "kd")
+                     if f"{key}_learning_rate" in found]  # fmt: skip
+            usual = all(rates) and found.get("student_head") == "teacher" and found.get("keep") == DistillConfig.keep
+            out["usual"][str(usual)] += 1
+            for name in ("student_head", "keep"):
+                out[name][str(found.get(name))] += 1
+        return out
 
     @property
     def seeds(self) -> list[int]:

@@ -164,7 +164,7 @@ def distill(
     student_head: Literal['auto', 'fresh', 'teacher'] = 'auto',
     vocabulary: str | None = None,
     control: bool = True,
-    method: str = 'cr-ild',
+    method: str = 'kd-rewrites',
     schedule: Literal['two-stage', 'paper'] = 'two-stage',
     features: str | None = None,
     layer_map: str | None = None,
@@ -181,7 +181,7 @@ def distill(
     hard_label_weight: float | None = None,
     cross_fit: int | None = None,
     supplementary: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
-    supplementary_mode: Literal['first', 'join'] = 'first',
+    supplementary_mode: Literal['first', 'join'] | None = None,
     augment: str | None = None,
     augment_ratio: float = 3.0,
     preset: Literal['quick', 'paper'] | None = None,
@@ -276,7 +276,7 @@ def distill(
         hard_label_weight: weight of the labels beside the teacher's logits, which get the rest (default: the schedule's)
         cross_fit: folds of a cross-fitted teacher: each labelled row's logits come from a teacher that never saw its label (default: one teacher for all rows)
         supplementary: further texts, labels ignored, for intermediate-layer distillation (default: none)
-        supplementary_mode: first: an own stage before the target data (the paper); join: rows beside the target's in both stages
+        supplementary_mode: first: an own stage before the target data (the paper); join: rows beside the target's in every stage (default: first where the method has a stage of its own term, else join)
         augment: rewrites of the training texts, labelled by the teacher alone: all, none, or some of deletion, masking, replacement, crossing, pairing, joined with + (default: the method's)
         augment_ratio: rewritten texts beside each training text, drawn anew in every epoch
         preset: epochs, rates and batch sizes that are not given (default: quick on a CPU, paper on a GPU)
@@ -540,7 +540,7 @@ def frontier(
     label_noise: float = 0.0,
     teacher: str | PathLike[str] | PreTrainedModel | None = None,
     base: str | PathLike[str] | PreTrainedModel | None = None,
-    method: str = 'cr-ild',
+    method: str = 'kd-rewrites',
     schedule: Literal['two-stage', 'paper'] = 'two-stage',
     features: str | None = None,
     layer_map: str | None = None,
@@ -557,7 +557,7 @@ def frontier(
     hard_label_weight: float | None = None,
     cross_fit: int | None = None,
     supplementary: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
-    supplementary_mode: Literal['first', 'join'] = 'first',
+    supplementary_mode: Literal['first', 'join'] | None = None,
     augment: str | None = None,
     augment_ratio: float = 3.0,
     preset: Literal['quick', 'paper'] | None = None,
@@ -647,7 +647,7 @@ def frontier(
         hard_label_weight: weight of the labels beside the teacher's logits, which get the rest (default: the schedule's)
         cross_fit: folds of a cross-fitted teacher: each labelled row's logits come from a teacher that never saw its label (default: one teacher for all rows)
         supplementary: further texts, labels ignored, for intermediate-layer distillation (default: none)
-        supplementary_mode: first: an own stage before the target data (the paper); join: rows beside the target's in both stages
+        supplementary_mode: first: an own stage before the target data (the paper); join: rows beside the target's in every stage (default: first where the method has a stage of its own term, else join)
         augment: rewrites of the training texts, labelled by the teacher alone: all, none, or some of deletion, masking, replacement, crossing, pairing, joined with + (default: the method's)
         augment_ratio: rewritten texts beside each training text, drawn anew in every epoch
         preset: epochs, rates and batch sizes that are not given (default: quick on a CPU, paper on a GPU)
@@ -854,7 +854,7 @@ def tune(
     student_head: Literal['auto', 'fresh', 'teacher'] = 'auto',
     vocabulary: str | None = None,
     control: bool = True,
-    method: str = 'cr-ild',
+    method: str = 'kd-rewrites',
     schedule: Literal['two-stage', 'paper'] = 'two-stage',
     features: str | None = None,
     layer_map: str | None = None,
@@ -871,7 +871,7 @@ def tune(
     hard_label_weight: float | None = None,
     cross_fit: int | None = None,
     supplementary: str | PathLike[str] | DataFrame | Dataset | DatasetDict | None = None,
-    supplementary_mode: Literal['first', 'join'] = 'first',
+    supplementary_mode: Literal['first', 'join'] | None = None,
     augment: str | None = None,
     augment_ratio: float = 3.0,
     preset: Literal['quick', 'paper'] | None = None,
@@ -962,7 +962,7 @@ def tune(
         hard_label_weight: weight of the labels beside the teacher's logits, which get the rest (default: the schedule's)
         cross_fit: folds of a cross-fitted teacher: each labelled row's logits come from a teacher that never saw its label (default: one teacher for all rows)
         supplementary: further texts, labels ignored, for intermediate-layer distillation (default: none)
-        supplementary_mode: first: an own stage before the target data (the paper); join: rows beside the target's in both stages
+        supplementary_mode: first: an own stage before the target data (the paper); join: rows beside the target's in every stage (default: first where the method has a stage of its own term, else join)
         augment: rewrites of the training texts, labelled by the teacher alone: all, none, or some of deletion, masking, replacement, crossing, pairing, joined with + (default: the method's)
         augment_ratio: rewritten texts beside each training text, drawn anew in every epoch
         preset: epochs, rates and batch sizes that are not given (default: quick on a CPU, paper on a GPU)

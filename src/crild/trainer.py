@@ -75,7 +75,7 @@ class DistillationTrainer(DistillerTrainer):
         self,
         model: PreTrainedModel,
         teacher: PreTrainedModel | None = None,
-        method: str | Method | Objective = "cr-ild",
+        method: str | Method | Objective = DistillConfig.method,
         args: DistillationArguments | None = None,
         train_dataset: Dataset | None = None,
         eval_dataset: Dataset | dict[str, Dataset] | None = None,

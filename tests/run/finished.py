@@ -95,8 +95,8 @@ def finished(
     """
     names = [] if kind == "regression" else list(names)
     rng = np.random.default_rng(0)
-    config = DistillConfig(teacher="my-teacher", data=data, student="first:3", preset="quick", precision="fp32",
-                           output=str(path))  # fmt: skip
+    config = DistillConfig(teacher="my-teacher", data=data, student="first:3", method="cr-ild", preset="quick",
+                           precision="fp32", output=str(path))  # fmt: skip
     plan = plan_distillation(config, Facts(rows=600, labelled=600, teacher_is_trained=False, task_type=kind))
     held_out, selection = (
         frame(kind, names, n, split, rng, texts) for n, split in ((rows, "validation"), (60, "selection"))

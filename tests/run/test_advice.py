@@ -45,9 +45,10 @@ def test_a_student_below_the_control_is_told_with_what_it_lacked(cli, tiny, film
     """The control learns at the rate that the teacher had, the student at none."""
     texts = write_jsonl(tmp_path / "more.jsonl", [{"text": f"good film {i}"} for i in range(8)])
     code, _, err = cli(
-        "distill", "--teacher", tiny, "--data", film_data, "--student", "2", "--finetune-epochs", "6",
-        "--finetune-learning-rate", "3e-3", "--ild-learning-rate", "0", "--kd-learning-rate", "0", "--ild-epochs", "1",
-        "--kd-epochs", "1", "--supplementary", texts, "--output", tmp_path / "run",
+        "distill", "--teacher", tiny, "--data", film_data, "--student", "2", "--method", "cr-ild",
+        "--finetune-epochs", "6", "--finetune-learning-rate", "3e-3", "--ild-learning-rate", "0",
+        "--kd-learning-rate", "0", "--ild-epochs", "1", "--kd-epochs", "1", "--supplementary", texts,
+        "--output", tmp_path / "run",
     )  # fmt: skip
     assert code == 0, err
     result = crild.RunFolder.open(tmp_path / "run").result

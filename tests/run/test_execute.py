@@ -87,8 +87,8 @@ def test_three_lines_add_an_objective(tiny_teacher, film_data, tmp_path):
         # a width that it was not written for is one clear line
         with pytest.raises(CrildError, match="features 'cosine' failed"):
             crild.distill(
-                teacher=str(tiny_teacher), data=str(film_data), student=2, student_width=16, features="cosine",
-                output=str(tmp_path / "other"),
+                teacher=str(tiny_teacher), data=str(film_data), student=2, student_width=16, method="cr-ild",
+                features="cosine", output=str(tmp_path / "other"),
             )  # fmt: skip
     finally:
         OBJECTIVES.pop("cosine", None)
@@ -336,7 +336,9 @@ def test_interpolated_logits_come_from_the_live_teacher(tiny_teacher, film_data,
 
 
 def test_a_run_end_to_end(cli, tmp_path, tiny_teacher, film_data):
-    result, err = run_distill(cli, tmp_path, "--teacher", tiny_teacher, "--data", film_data, "--student", "2")
+    result, err = run_distill(
+        cli, tmp_path, "--teacher", tiny_teacher, "--data", film_data, "--student", "2", "--method", "cr-ild"
+    )
     assert "the teacher scores" in err
     assert "less than a minute" in err
     run = tmp_path / "run"
@@ -397,7 +399,7 @@ def test_supplementary_texts(mode, cli, tmp_path, tiny_teacher, film_data):
     more.write_text("\n".join(f"good {word} film" for word in WORDS))
     result, _ = run_distill(
         cli, tmp_path, "--teacher", tiny_teacher, "--data", film_data, "--student", "2", "--no-control",
-        "--supplementary", more, "--supplementary-mode", mode,
+        "--method", "cr-ild", "--supplementary", more, "--supplementary-mode", mode,
     )  # fmt: skip
     assert result["rows"]["supplementary"] == len(WORDS)
     stages = sorted(p.name for p in (tmp_path / "run/stages").iterdir())

@@ -22,7 +22,9 @@ def plan(facts=FACTS, **options):
 def test_two_stage_is_the_own_term_then_the_teachers_logits_without_labels(name):
     run = plan(method=name)
     ours = [stage for stage in run.stages if stage.trains == "student"]
-    expected = {"ft": ["student"], "kd": ["kd"], "ted": ["filters", "ild", "kd"]}.get(name, ["ild", "kd"])
+    expected = {"ft": ["student"], "kd": ["kd"], "kd-rewrites": ["kd"], "ted": ["filters", "ild", "kd"]}.get(
+        name, ["ild", "kd"]
+    )
     assert [stage.name for stage in ours] == expected
     for stage in ours:
         if stage.name == "ild":
@@ -92,9 +94,25 @@ def test_a_teacher_that_is_not_trained_is_fine_tuned_first():
     ("mode", "names", "rows"), [("first", ["supplementary", "ild", "kd"], 144), ("join", ["ild", "kd"], 444)]
 )
 def test_supplementary_texts_are_a_stage_of_their_own_or_rows_beside(mode, names, rows):
-    run = plan(replace(FACTS, supplementary=300), supplementary="more.txt", supplementary_mode=mode, control=False)
+    run = plan(replace(FACTS, supplementary=300), method="cr-ild", supplementary="more.txt",
+               supplementary_mode=mode, control=False)  # fmt: skip
     assert [stage.name for stage in run.stages] == names
     assert run.stage("ild").rows == rows
+
+
+def test_supplementary_texts_come_first_only_where_there_is_a_stage_for_them():
+    more = replace(FACTS, supplementary=300)
+    names = {method: [stage.name for stage in plan(more, method=method, supplementary="more.txt", control=False).stages]
+             for method in ("kd", "kd-rewrites", "cr-ild")}  # fmt: skip
+    assert names == {"kd": ["kd"], "kd-rewrites": ["kd"], "cr-ild": ["supplementary", "ild", "kd"]}
+    assert plan(more, method="kd", supplementary="more.txt").stage("kd").rows == 444
+    with pytest.raises(CrildError, match="use --supplementary-mode join"):
+        plan(more, method="kd", supplementary="more.txt", supplementary_mode="first")
+
+
+def test_an_option_of_a_term_that_the_method_has_not_names_one_that_has_it():
+    with pytest.raises(CrildError, match=r"--features would do nothing with method kd.*such as --method cr-ild"):
+        plan(method="kd", features="hidden")
 
 
 def test_rewrites_are_rows_beside_where_the_teacher_is_asked_and_nowhere_else():
@@ -118,7 +136,7 @@ def test_a_teacher_for_each_fold_is_fine_tuned_before_the_student_learns():
     assert [stage.name for stage in run.stages] == [*(f"fold-{k}" for k in range(1, 6)), "ild", "kd"]
     assert [(stage.fold, stage.on, stage.rows) for stage in folds] == [(k, "labelled", 144 - 28) for k in range(1, 6)]
     assert {(stage.recipe.task, stage.settings.epochs) for stage in folds} == {(1.0, 10)}
-    known = plan(replace(FACTS, folds=(70, 74), teacher_is_trained=False), cross_fit=2, finetune_epochs=3)
+    known = plan(replace(FACTS, folds=(70, 74), teacher_is_trained=False), method="kd", cross_fit=2, finetune_epochs=3)
     assert [(stage.rows, stage.settings.epochs) for stage in known.stages if stage.fold] == [(74, 3), (70, 3)]
     assert known.notes == (
         "the logits of 144 labelled rows come from 2 further teachers: of each row from one that never saw its label",
@@ -140,6 +158,7 @@ def test_a_method_may_bring_rewrites_and_the_user_has_the_last_word():
     assert added(method="cr-ild-rewrites", augment="none") == added(method="cr-ild") == [0, 0]
     assert added(method="cr-ild", augment="all") == [3 * FACTS.rows] * 2
     assert "3 rewritten texts (all)" in plan(method="cr-ild-rewrites").notes[0]
+    assert plan(method="kd-rewrites").stages == plan(method="kd", augment="all").stages
 
 
 @pytest.mark.parametrize(
@@ -166,7 +185,11 @@ def test_a_method_may_bring_rewrites_and_the_user_has_the_last_word():
         ({"method": "kd", "temperature": 3.0}, replace(FACTS, task_type="regression"), "temperature"),
         ({"method": "cr-ild", "supplementary_mode": "join"}, FACTS, "supplementary-mode"),
         ({"method": "ft", "supplementary": "more.txt"}, replace(FACTS, supplementary=9), "supplementary"),
-        ({"method": "kd", "supplementary": "more.txt"}, replace(FACTS, supplementary=9), "supplementary-mode first"),
+        (
+            {"method": "kd", "supplementary": "more.txt", "supplementary_mode": "first"},
+            replace(FACTS, supplementary=9),
+            "supplementary-mode first",
+        ),
         ({"method": "ft", "augment": "all"}, FACTS, "augment"),
         ({"method": "ft", "cross_fit": 3, "base": "encoder"}, FACTS, "cross-fit"),
         ({"method": "kd", "hard_label_weight": 1.0, "cross_fit": 3, "base": "encoder"}, FACTS, "cross-fit"),
@@ -221,8 +244,11 @@ def test_labels_are_asked_for_where_there_are_none():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"accumulation": 5}, "--accumulation 5 does not divide the batch size 32 of the ILD stage"),
-        ({"ild_batch_size": 4, "accumulation": 4}, "mixes rows of a micro-batch"),
+        (
+            {"method": "cr-ild", "accumulation": 5},
+            "--accumulation 5 does not divide the batch size 32 of the ILD stage",
+        ),
+        ({"method": "cr-ild", "ild_batch_size": 4, "accumulation": 4}, "mixes rows of a micro-batch"),
         ({"cross_fit": 5}, "--cross-fit 5 fine-tunes teachers of its own: give --base"),
         ({"cross_fit": 5, "teacher": "t", "base": "t"}, "--cross-fit 5 fine-tunes teachers of its own: give --base"),
         ({"cross_fit": 145, "base": "b"}, "--cross-fit 145: there are too few different labelled texts"),
@@ -230,7 +256,7 @@ def test_labels_are_asked_for_where_there_are_none():
             {"method": "kd", "kd_inputs": "interpolated", "kd_batch_size": 4, "accumulation": 4},
             "--kd-inputs interpolated mixes rows of a micro-batch",
         ),
-        ({"features": "mgskd"}, "looks at the words of one text"),
+        ({"method": "cr-ild", "features": "mgskd"}, "looks at the words of one text"),
         ({"method": "mixkd", "schedule": "paper", "interpolate": False}, "learns labels of interpolated inputs"),
     ],
 )

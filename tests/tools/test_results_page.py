@@ -13,7 +13,7 @@ from tools import committed
 from tools.committed import ROOT, contents
 from tools.drawing import svg
 from tools.plots import Point, kept_against_cost
-from tools.results import PLOT, Evidence, pages
+from tools.results import PLOT, TUNED, Evidence, pages
 
 LEVELS = {"teacher": 0.90, "ft": 0.70, "kd": 0.84, "l-ild": 0.879, "cr-ild": 0.88, "u-ild": 0.75}
 COST = {"ft": 1.0, "kd": 2.0, "l-ild": 3.0, "cr-ild": 6.0, "u-ild": 3.0}
@@ -60,6 +60,14 @@ def test_the_committed_page_is_made_from_the_committed_result_files():
     assert {path.name for path in (ROOT / "docs/results").glob("*")} == {PLOT.split("/")[1]} & {
         name.split("/")[-1] for name in found
     }
+
+
+def test_the_readme_says_what_the_page_says():
+    kept = Evidence({name: contents(name) for name in TUNED}).kept
+    (said,) = re.findall(r"^Tuned alike .*?results.md\)", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert len(found := re.findall(r"`([\w-]+)` (?:keeps )?([\d.]+) %", said)) >= 4
+    for name, share in found:
+        assert f"{100 * kept[name].kept:.1f}" == share, name
 
 
 def test_the_page_without_the_tuned_grid_says_so(monkeypatch):

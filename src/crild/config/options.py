@@ -162,7 +162,7 @@ class Student:
 class Method:
     """Method, and what is matched"""
 
-    method: str = option("cr-ild", "see `crild methods`")
+    method: str = option("kd-rewrites", "see `crild methods`")
     schedule: Literal["two-stage", "paper"] = option(
         "two-stage", "two-stage: the method's own term, then the teacher's logits; paper: as its authors trained it"
     )
@@ -223,9 +223,10 @@ class Supplementary:
         unset="none",
         reads="file or folder",
     )
-    supplementary_mode: Literal["first", "join"] = option(
-        "first",
-        "first: an own stage before the target data (the paper); join: rows beside the target's in both stages",
+    supplementary_mode: Literal["first", "join"] | None = option(
+        None,
+        "first: an own stage before the target data (the paper); join: rows beside the target's in every stage",
+        unset="first where the method has a stage of its own term, else join",
     )
     augment: str | None = option(
         None,

@@ -110,6 +110,19 @@ CR_ILD = Method(
     "masks are exact; partners are neighbours in a shuffled batch; targets come from a pass without dropout",
 )
 
+KD = Method(
+    name="kd",
+    summary="the teacher's logits alone",
+    source="Hinton et al. 2015, arXiv 1503.02531",
+    formula="KD = T^2 KL(softmax(z_t / T) || softmax(z_s / T)), T = 2 (regression: squared difference)",
+    two_stage=(kd(),),
+    paper=(kd(0.9, 0.1),),
+    departures="paper schedule: labels with weight 0.1, which the paper only calls considerably lower",
+)
+REWRITES = (
+    "masking and replacement: Tang et al. 2019, arXiv 1903.12136; deletion: Wei and Zou 2019 (EDA), arXiv 1901.11196"
+)
+
 METHODS = {
     method.name: method
     for method in (
@@ -118,8 +131,7 @@ METHODS = {
             CR_ILD,
             name="cr-ild-rewrites",
             summary="cr-ild on the training texts and on rewrites of them, which the teacher alone labels",
-            source="crild; its objective: " + KO + "; masking and replacement: Tang et al. 2019, arXiv 1903.12136; "
-            "deletion: Wei and Zou 2019 (EDA), arXiv 1901.11196",
+            source=f"crild; its objective: {KO}; {REWRITES}",
             formula="that of cr-ild, then KD, both on each text and three rewrites of it, others in every epoch",
             augment="all",
         ),
@@ -154,14 +166,14 @@ METHODS = {
             layer_map="uniform",
             equals=("l-ild",),
         ),
-        Method(
-            name="kd",
-            summary="the teacher's logits alone",
-            source="Hinton et al. 2015, arXiv 1503.02531",
-            formula="KD = T^2 KL(softmax(z_t / T) || softmax(z_s / T)), T = 2 (regression: squared difference)",
-            two_stage=(kd(),),
-            paper=(kd(0.9, 0.1),),
-            departures="paper schedule: labels with weight 0.1, which the paper only calls considerably lower",
+        KD,
+        replace(
+            KD,
+            name="kd-rewrites",
+            summary="kd on the training texts and on rewrites of them, which the teacher alone labels",
+            source=f"crild; its objective: Hinton et al. 2015, arXiv 1503.02531; {REWRITES}",
+            formula="that of kd, on each text and three rewrites of it, others in every epoch",
+            augment="all",
         ),
         Method(
             name="mixkd",

@@ -7,7 +7,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter
 
-from crild.config import DistillConfig, FinetuneConfig, StageSettings, TrainConfig, stage_settings
+from crild.config import DistillConfig, FinetuneConfig, StageSettings, TrainConfig, option_names, stage_settings
+from crild.config.options import IntermediateStage
 from crild.config.student import is_static
 from crild.data.augment import NONE, parse_rewrites
 from crild.errors import CrildError
@@ -165,7 +166,7 @@ def stages_of(config: DistillConfig, facts: Facts) -> Plan:
     phases = method.phases(config.schedule, any(part.needs_filters for part in parts))
     recipes = {phase.name: stage_recipe(phase.recipe, config, method, facts) for phase in phases}
     refuse_contradictions(config, facts, method, matching, list(recipes.values()))
-    joins = config.supplementary_mode == "join"
+    joins = (config.supplementary_mode or ("first" if matching else "join")) == "join"
     rewrites = rewrites_of(config, method)
     names = parse_rewrites(rewrites) if rewrites else ()
     stages = []
@@ -371,14 +372,19 @@ def idle_options(config: DistillConfig, facts: Facts | None = None) -> list[str]
     return idle
 
 
+OF_OWN_TERM = {"features", "layer_map", "interpolate", *option_names(IntermediateStage)}
+
+
 def refuse_idle(config: DistillConfig, idle: list[str], may_idle: Collection[str] = ()) -> None:
     """Raise `CrildError` where an option would do nothing that may not."""
     for name in idle:
         if name in may_idle:
             continue
-        hint = ""
-        if name == "supplementary" and config.supplementary_mode == "first" and find_method(config.method).uses_teacher:
+        hint, method = "", find_method(config.method)
+        if name == "supplementary" and config.supplementary_mode == "first" and method.uses_teacher:
             name, hint = "supplementary-mode first", "; use --supplementary-mode join"
+        elif method.matches is None and name in OF_OWN_TERM:
+            hint = ": it matches no features; name one that does, such as --method cr-ild"
         option = f"--{name.replace('_', '-')}"
         raise CrildError(f"{option} would do nothing with method {config.method} and these options{hint}")
 
