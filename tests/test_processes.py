@@ -46,7 +46,8 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def distillation(encoder_without_dropout, data):
     """Words of a command line: all four stages, everything but dropout on."""
-    options = {"base": encoder_without_dropout, "data": data, "student": 2, "epochs": 1, "precision": "fp32",
+    options = {"base": encoder_without_dropout, "data": data, "student": 2, "method": "cr-ild", "epochs": 1,
+               "precision": "fp32",
                "finetune-batch-size": 16, "ild-batch-size": 16, "kd-batch-size": 16, "kd-inputs": "interpolated",
                "save-steps": 3, "finetune-learning-rate": 1e-3}  # fmt: skip
     return ["distill", "--keep-stages", "--ema", *(word for k, v in options.items() for word in (f"--{k}", v))]
@@ -139,8 +140,8 @@ def test_an_error_in_one_process_ends_both_in_one_line_and_one_process_can_go_on
     teacher.save_pretrained(tmp_path / "teacher")
     tiny_tokenizer().save_pretrained(tmp_path / "teacher")
     words = ["distill", "--teacher", tmp_path / "teacher", "--data", data, "--student", 2, "--no-control",
-             "--epochs", 2, "--precision", "fp32", "--ild-batch-size", 16, "--kd-batch-size", 16, "--save-steps", 2,
-             "--keep-stages", "--plugin", tmp_path / "mine.py", "--features", "mine"]  # fmt: skip
+             "--method", "cr-ild", "--epochs", 2, "--precision", "fp32", "--ild-batch-size", 16,
+             "--kd-batch-size", 16, "--save-steps", 2, "--keep-stages", "--plugin", tmp_path / "mine.py", "--features", "mine"]  # fmt: skip
     ended = together(command, *map(str, words), "--output", str(tmp_path / "run"))
     assert ended.codes[1] == 2
     assert ended.codes[0] in (2, None)
