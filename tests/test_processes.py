@@ -141,7 +141,8 @@ def test_an_error_in_one_process_ends_both_in_one_line_and_one_process_can_go_on
     tiny_tokenizer().save_pretrained(tmp_path / "teacher")
     words = ["distill", "--teacher", tmp_path / "teacher", "--data", data, "--student", 2, "--no-control",
              "--method", "cr-ild", "--epochs", 2, "--precision", "fp32", "--ild-batch-size", 16,
-             "--kd-batch-size", 16, "--save-steps", 2, "--keep-stages", "--plugin", tmp_path / "mine.py", "--features", "mine"]  # fmt: skip
+             "--kd-batch-size", 16, "--save-steps", 2, "--keep-stages",
+             "--plugin", tmp_path / "mine.py", "--features", "mine"]  # fmt: skip
     ended = together(command, *map(str, words), "--output", str(tmp_path / "run"))
     assert ended.codes[1] == 2
     assert ended.codes[0] in (2, None)
