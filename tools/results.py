@@ -69,14 +69,19 @@ class Evidence:
 
     @cached_property
     def ranking(self) -> list[str]:
-        """Methods with all their seeds, best average rank first; none before every method has a score in some block."""
+        """Methods with all their seeds, best average rank first; none before every method has a score in some block.
+
+        Of equal ranks the higher mean score comes first.
+        """
         average = self.summary.ranks.average
-        return sorted((each for each in average if each not in self.unready), key=lambda each: (average[each], each))
+        means = {name: mean([row.mean or 0.0 for row in self.rows(name)]) for name in average}
+        return sorted((each for each in average if each not in self.unready), key=lambda e: (average[e], -means[e], e))
 
     @property
     def unready(self) -> list[str]:
-        """Methods that have a rank, and fewer seeds than the others: two seeds decide nothing."""
-        short = {row.name for block in self.summary.blocks for row in block.rows if 0 < len(row.scores) < row.runs}
+        """Methods that have a rank, and fewer seeds than the others in a column that counts: two seeds decide nothing."""
+        blocks = self.blocks(counted=True)
+        short = {row.name for block in blocks for row in block.rows if 0 < len(row.scores) < row.runs}
         return [method for method in self.summary.ranks.average if method in short]
 
     def rows(self, method: str) -> list[Row]:
@@ -197,9 +202,9 @@ class Evidence:
 
     def table(self, blocks: tuple[Block, ...]) -> str:
         """Return a row a method and a column a block as a Markdown table."""
-        average = self.summary.ranks.average
-        # The teacher and the constant answer have no rank, and come first.
-        rows = sorted(blocks[0].rows, key=lambda row: average.get(row.name, 0.0))
+        # The teacher and the constant answer come first; a method without all its seeds last.
+        places = {name: place for place, name in enumerate([*self.ranking, *self.unready], 1)}
+        rows = sorted(blocks[0].rows, key=lambda row: places.get(row.name, 0))
         return "\n".join(markdown_table(overview(replace(self.summary, blocks=blocks)), rows))
 
     @property

@@ -162,7 +162,7 @@ class Student:
 class Method:
     """Method, and what is matched"""
 
-    method: str = option("kd-rewrites", "see `crild methods`")
+    method: str = option("cr-ild-rewrites", "see `crild methods`")
     schedule: Literal["two-stage", "paper"] = option(
         "two-stage", "two-stage: the method's own term, then the teacher's logits; paper: as its authors trained it"
     )
