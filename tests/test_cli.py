@@ -251,7 +251,9 @@ def test_a_dry_run_says_in_six_lines_what_would_run(cli, tmp_path, tiny_teacher,
     ]  # fmt: skip
     text = " ".join(out.split())
     assert "144 training rows (neg 75, pos 69), 16 for selection, 60 for validation" in text
-    assert "cr-ild-rewrites, two-stage: ILD 0.5 epochs, 9 steps; KD 0.5 epochs, 9 steps; control 1 epochs, 9 steps" in text
+    assert (
+        "cr-ild-rewrites, two-stage: ILD 0.5 epochs, 9 steps; KD 0.5 epochs, 9 steps; control 1 epochs, 9 steps" in text
+    )
     assert "less than a minute" in text
     _, out, _ = cli(*arguments, "--verbose")
     assert [stage["steps"] for stage in yaml.safe_load(out)["stages"]] == [9, 9, 9]

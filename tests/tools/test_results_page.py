@@ -191,6 +191,29 @@ def test_two_grids_are_one_table_and_minutes_are_a_cpu_cores(monkeypatch):
     assert Evidence(held).minutes("cr-ild") == COST["cr-ild"]
 
 
+def test_of_equal_ranks_the_higher_mean_comes_first():
+    held = tuned({"teacher": 0.9, "ft": 0.6, "cr-ild": 0.7, "kd": 0.8})
+    for each in held["runs"]:  # CR-ILD is a little ahead on one task, KD far ahead on the other
+        if each["task"] == "RTE" and each["method"] == "cr-ild":
+            each["score"] += 0.12
+    evidence = Evidence({"tuned": held})
+    assert evidence.summary.ranks.average["kd"] == evidence.summary.ranks.average["cr-ild"]
+    assert evidence.ranking == ["kd", "cr-ild", "ft"]
+
+
+def test_what_won_is_counted_over_the_searches():
+    held = tuned()
+    usual = {"ild_learning_rate": 1e-4, "kd_learning_rate": 1e-4, "student_head": "teacher", "keep": "best"}
+    held["tuning"] = [held["tuning"][0] | {"method": method, "settings": settings} for method, settings in (
+        ("cr-ild", usual), ("l-ild", usual | {"kd_learning_rate": 3e-4}), ("kd", usual | {"keep": "average"}),
+        ("ft", usual), ("u-ild", None),
+    )]  # fmt: skip
+    won = Evidence({"tuned": held}).won
+    assert won["usual"] == {"True": 1, "False": 2}
+    assert won["keep"] == {"best": 2, "average": 1}
+    assert won["student_head"] == {"teacher": 3}
+
+
 def test_the_command_on_the_page_finds_its_row(monkeypatch):
     page = made(tuned(), monkeypatch)["results.md"]
     (name,) = re.findall(r"^    crild compare experiments/tuned.yaml .* --only '(.*)'$", page, flags=re.MULTILINE)
