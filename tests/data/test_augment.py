@@ -147,6 +147,8 @@ def test_all_leaves_out_what_cannot_be_and_naming_it_is_refused():
         CrildError, match=r"no rewrite 'deletoin' \(did you mean 'deletion'\?\): use all, none, or some of"
     ):
         parse_rewrites("crossing+deletoin")
+    with pytest.raises(CrildError, match=r"--augment none\+deletion: none stands alone"):
+        parse_rewrites("none+deletion")
 
 
 # ---- as rows ----

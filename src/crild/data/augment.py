@@ -194,6 +194,8 @@ def parse_rewrites(said: str) -> tuple[str, ...]:
     """
     names = tuple(REWRITES) if said == ALL else tuple(said.split("+"))
     for name in names:
+        if name in (ALL, NONE):
+            raise CrildError(f"--augment {said}: {name} stands alone; leave it out, or the others")
         if name not in REWRITES:
             raise CrildError(
                 f"--augment: there is no rewrite {name!r}{nearest(name, (ALL, NONE, *REWRITES))}: use {ALL}, {NONE}, "
