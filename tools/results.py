@@ -79,7 +79,7 @@ class Evidence:
 
     @property
     def unready(self) -> list[str]:
-        """Methods that have a rank, and fewer seeds than the others in a column that counts: two seeds decide nothing."""
+        """Methods with a rank, and fewer seeds than others in a column that counts: two seeds decide nothing."""
         blocks = self.blocks(counted=True)
         short = {row.name for block in blocks for row in block.rows if 0 < len(row.scores) < row.runs}
         return [method for method in self.summary.ranks.average if method in short]
