@@ -43,9 +43,7 @@ def together(parts: Iterable[Any]) -> Any:
         return None
     lists = ("methods", "machines", "runs", "tuning", "left_out")
     joined = {name: [entry for part in there for entry in part.get(name, ())] for name in lists}
-    for name in ("methods", "machines"):
-        joined[name] = [entry for place, entry in enumerate(joined[name]) if entry not in joined[name][:place]]
-    return there[0] | joined
+    return there[0] | joined | {"methods": list(dict.fromkeys(joined["methods"]))}
 
 
 def current() -> list[str]:

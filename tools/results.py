@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from crild.config import DistillConfig
-from crild.config.presets import PRESETS
 from crild.escaping import escape_markdown
 from crild.grid.formats import SETTINGS_COLUMNS, markdown_table, overview
+from crild.grid.space import usual
 from crild.grid.statistics import compare_all
 from crild.grid.table import TEACHER, Block, Row, Summary, finite, mean, summarise
 from tools.claims import (
@@ -86,8 +86,7 @@ class Evidence:
 
     def rows(self, method: str) -> list[Row]:
         """Return a method's row in each block that counts for the average rank."""
-        counted = [b for b in self.summary.blocks if (b.task, b.condition) in self.summary.ranks.counted]
-        return [next(row for row in block.rows if row.name == method) for block in counted]
+        return [next(row for row in block.rows if row.name == method) for block in self.blocks(counted=True)]
 
     def by_seed(self, method: str, wholes: Sequence[float] = ()) -> dict[int, float]:
         """Return a method's mean over the blocks that count, for each seed that all of them have.
@@ -219,15 +218,12 @@ class Evidence:
         Under ``usual``: whether rates, head and what is kept are all those that act without a search.
         """
         out: dict[str, Counter[str]] = {"student_head": Counter(), "keep": Counter(), "usual": Counter()}
-        preset = PRESETS["quick"]
         for each in self.summary.tunings:
             if each.settings is None or each.method in self.summary.controls:
                 continue
-            found = each.settings
-            rates = [found[f"{key}_learning_rate"] == preset[key].learning_rate for key in ("ild", "kd")
-                     if f"{key}_learning_rate" in found]  # fmt: skip
-            usual = all(rates) and found.get("student_head") == "teacher" and found.get("keep") == DistillConfig.keep
-            out["usual"][str(usual)] += 1
+            found = {n: v for n, v in each.settings.items() if n in out or n.endswith("_learning_rate")}
+            unsearched = usual(DistillConfig(), {name: [value] for name, value in found.items()})
+            out["usual"][str(unsearched == found)] += 1
             for name in ("student_head", "keep"):
                 out[name][str(found.get(name))] += 1
         return out
