@@ -631,7 +631,10 @@ OPTIONS = {
         "would do nothing with method l-ild", method="l-ild", consistency="0.2"
     ),
     "texts that KD would not see": distill(
-        "use --supplementary-mode join", method="kd", supplementary=file("m.txt", "good film")
+        "use --supplementary-mode join",
+        method="kd",
+        supplementary_mode="first",
+        supplementary=file("m.txt", "good film"),
     ),
     "heads that do not divide": distill("does not divide", features="qkv", relation_heads="5"),
     "accumulation": distill("does not divide the batch size 32", accumulation="3"),

@@ -38,8 +38,8 @@ SHARED = [
     ({"relation_heads": 4}, {"minilmv2"}),
     ({"ema": True}, {"cr-ild"}),
     ({"features": "qkv"}, {"cr-ild", "minilmv2"}),
-    ({"supplementary": "more.txt"}, {"cr-ild", "minilmv2"}),
-    ({"supplementary": "more.txt", "supplementary_mode": "join"}, {"kd", "cr-ild", "minilmv2"}),
+    ({"supplementary": "more.txt"}, {"kd", "cr-ild", "minilmv2"}),
+    ({"supplementary": "more.txt", "supplementary_mode": "first"}, {"cr-ild", "minilmv2"}),
 ]
 
 

@@ -85,7 +85,7 @@ def students(tiny_teacher, film_data, tmp_path_factory):
 
 @pytest.mark.slow
 def test_no_two_methods_end_with_the_same_student(students):
-    assert len(set(students.values())) == len(students) == 18 + 12
+    assert len(set(students.values())) == len(students) == 20 + 12
 
 
 @pytest.mark.slow
