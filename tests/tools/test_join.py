@@ -53,4 +53,4 @@ def test_another_teacher_or_another_grid_is_refused():
     with pytest.raises(ValueError, match="another machine"):
         join([whole, other], whole["methods"])
     with pytest.raises(ValueError, match="two grids"):
-        join([whole, contents("levers")], whole["methods"])
+        join([whole, contents("levers_twenty_passes")], whole["methods"])
