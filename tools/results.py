@@ -1,17 +1,19 @@
-"""Write docs/results.md and its plot from the committed result files: ``make results``.
+"""Write docs/results.md, its plot and the notebook's second round from the committed results: ``make results``.
 
 The words are in results.md.j2. Which of them, and all numbers, follow from the result files of the tuned grids, which
-are read as one, and from the verdicts on experiments/claims.yaml.
+are read as one, and from the verdicts on experiments/claims.yaml. The small grids beside them are each on their own in
+the notebook (second_round.md.j2).
 """
 
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from crild.config import DistillConfig
+from crild.config.presets import of_presets
 from crild.escaping import escape_markdown
 from crild.grid.formats import SETTINGS_COLUMNS, markdown_table, overview
 from crild.grid.space import usual
@@ -22,6 +24,7 @@ from tools.claims import (
     HOLDS,
     Claim,
     Verdict,
+    by_task,
     interval_text,
     judge,
     points,
@@ -36,7 +39,10 @@ from tools.templates import templates
 
 DOCS = ROOT / "docs"
 TUNED = ["tuned", "tuned_larger"]
+SMALL = ["tuned_noise", "levers", "levers_noise", "rewrites"]
+SECOND_ROUND = "notebook/2026-11-second-round.md"
 PLOT = "results/kept.svg"
+WORDS = {HOLDS: "better", FAILS: "worse"}  # of a verdict on two methods
 NEAR = -0.01  # who is shown to lose at most a point to the best may be chosen for its cost
 
 
@@ -136,8 +142,14 @@ class Evidence:
     def against(self, method: str, other: str) -> str:
         """Return a method's difference to another in words."""
         verdict = self.versus(method, other)
-        word = {HOLDS: "better", FAILS: "worse"}.get(verdict.word, verdict.word)
+        word = WORDS.get(verdict.word, verdict.word)
         return f"{points(verdict.difference)} points against `{other}` ({interval_text(verdict.interval)}: {word})"
+
+    @property
+    def differences(self) -> dict[str, Verdict]:
+        """What is said of every other method against the one that the grid compares with."""
+        baseline = self.summary.baseline
+        return {name: self.versus(name, baseline) for name in self.summary.methods if name != baseline}
 
     @property
     def rivals(self) -> list[str]:
@@ -266,16 +278,18 @@ def code(names: Sequence[str]) -> str:
 
 
 def pages(held: Callable[[str], Any] = contents) -> dict[str, str]:
-    """Return docs/results.md, and its plot where there is one, by their paths below docs/.
+    """Return docs/results.md, its plot and the notebook's page where there is one, by their paths below docs/.
 
     Args:
         held: returns what the result file of a name holds, or ``None``.
     """
     files = {name: found for name in TUNED if (found := held(name))}
     tuned = Evidence(files) if files else None
+    small = {name: Evidence({name: found}) for name in SMALL if (found := held(name))}
     claims = read_claims()
     environment = templates()
-    environment.filters |= {"e": escape_markdown, "code": code}
+    environment.filters |= {"e": escape_markdown, "code": code, "points": points, "interval": interval_text}
+    environment.filters |= {"by_task": by_task}
     words = {claim.claim: judge(claim, claim.held(held)).word for claim in claims}
     text = environment.get_template("results.md.j2").render(
         tuned=tuned,
@@ -284,8 +298,12 @@ def pages(held: Callable[[str], Any] = contents) -> dict[str, str]:
         claims=table(claims, held),
         plot=PLOT,
         teacher=TEACHER,
+        epochs=partial(of_presets, setting="epochs"),
+        second_round=SECOND_ROUND if small else None,
     )
     out = {"results.md": text}
+    if small:
+        out[SECOND_ROUND] = environment.get_template("second_round.md.j2").render(grids=small, words=WORDS)
     if tuned is not None and tuned.kept:
         figure = kept_against_cost(list(tuned.kept.values()), tuned.default, tuned.summary.controls)
         out[PLOT] = svg(figure)

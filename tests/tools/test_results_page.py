@@ -13,7 +13,7 @@ from tools import committed
 from tools.committed import ROOT, contents
 from tools.drawing import svg
 from tools.plots import Point, kept_against_cost
-from tools.results import PLOT, TUNED, Evidence, pages
+from tools.results import PLOT, SECOND_ROUND, TUNED, Evidence, pages
 
 LEVELS = {"teacher": 0.90, "ft": 0.70, "kd": 0.84, "l-ild": 0.879, "cr-ild": 0.88, "u-ild": 0.75}
 COST = {"ft": 1.0, "kd": 2.0, "l-ild": 3.0, "cr-ild": 6.0, "u-ild": 3.0}
@@ -189,6 +189,26 @@ def test_two_grids_are_one_table_and_minutes_are_a_cpu_cores(monkeypatch):
     assert "| 4 of 8 |" in page  # a claim on `pkd`
     theirs["runs"] = [each for each in theirs["runs"] if each["method"] != "pkd"]
     assert Evidence(held).minutes("cr-ild") == COST["cr-ild"]
+
+
+def test_small_grids_are_each_on_their_own_in_the_notebook(monkeypatch):
+    noisy, lever = tuned(LEVELS | {"u-ild": 0.88}), tuned({"teacher": 0.9, "ft": 0.7, "cr-ild": 0.8, "a | b": 0.85})
+    lever |= {"claim": "Levers <lift>.", "tuning": []}
+    held = {"tuned_noise": noisy, "levers": lever}
+    monkeypatch.setattr(committed, "grid_file", lambda name: ROOT / f"experiments/{name}.yaml")
+    found = pages(held.get)
+    assert f"({SECOND_ROUND})" in found["results.md"]
+    _, first, second = found[SECOND_ROUND].split("\n## ")
+    assert first.startswith("tuned\\_noise\n")
+    means = pd.DataFrame(noisy["runs"]).groupby("method").score.mean()
+    assert f"| kd | {100 * (means['kd'] - means['cr-ild']):+.1f} |" in first
+    assert re.search(r"^\| u-ild \| [+-]0\.\d \| -0\.\d to \+0\.\d \| not told apart \| RTE ", first, re.M)
+    assert "20" in first.partition("The settings that the search found")[2]
+    assert "Levers &lt;lift&gt;." in second
+    assert re.search(r"^\| a \\\| b \| \+[45]\.\d \| \+\S+ to \+\S+ \| better \|", second, re.M)
+    assert "The settings that the search found" not in second
+    assert "crild compare experiments/levers.yaml" in second
+    assert SECOND_ROUND not in "".join(made(None, monkeypatch).values())
 
 
 def test_of_equal_ranks_the_higher_mean_comes_first():
