@@ -48,7 +48,7 @@ NEAR = -0.01  # who is shown to lose at most a point to the best may be chosen f
 
 @dataclass(frozen=True)
 class Evidence:
-    """The tuned grids' result files, and what the page says of them.
+    """Result files that are read as one grid, and what a page says of them.
 
     Attributes:
         files: each one's contents, by name.
@@ -288,8 +288,8 @@ def pages(held: Callable[[str], Any] = contents) -> dict[str, str]:
     small = {name: Evidence({name: found}) for name in SMALL if (found := held(name))}
     claims = read_claims()
     environment = templates()
-    environment.filters |= {"e": escape_markdown, "code": code, "points": points, "interval": interval_text}
-    environment.filters |= {"by_task": by_task}
+    filters = {"e": escape_markdown, "code": code, "points": points, "interval": interval_text, "by_task": by_task}
+    environment.filters |= filters
     words = {claim.claim: judge(claim, claim.held(held)).word for claim in claims}
     text = environment.get_template("results.md.j2").render(
         tuned=tuned,
