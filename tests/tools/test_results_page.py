@@ -203,7 +203,10 @@ def test_small_grids_are_each_on_their_own_in_the_notebook(monkeypatch):
     means = pd.DataFrame(noisy["runs"]).groupby("method").score.mean()
     assert f"| kd | {100 * (means['kd'] - means['cr-ild']):+.1f} |" in first
     assert re.search(r"^\| u-ild \| [+-]0\.\d \| -0\.\d to \+0\.\d \| not told apart \| RTE ", first, re.M)
-    assert "20" in first.partition("The settings that the search found")[2]
+    assert (
+        "| RTE | 1,000 rows, first 4 | kd | 0.7123 | 20 | 7 |"
+        in first.partition("The settings that the search found")[2]
+    )
     assert "Levers &lt;lift&gt;." in second
     assert re.search(r"^\| a \\\| b \| \+[45]\.\d \| \+\S+ to \+\S+ \| better \|", second, re.M)
     assert "The settings that the search found" not in second
