@@ -39,7 +39,7 @@ from tools.templates import templates
 
 DOCS = ROOT / "docs"
 TUNED = ["tuned", "tuned_larger"]
-SMALL = ["tuned_noise", "levers", "levers_noise", "rewrites"]
+SMALL = ["tuned_noise", "levers", "levers_noise", "rewrites", "further_pairs", "further_reviews"]
 SECOND_ROUND = "notebook/2026-11-second-round.md"
 PLOT = "results/kept.svg"
 WORDS = {HOLDS: "better", FAILS: "worse"}  # of a verdict on two methods
