@@ -15,7 +15,7 @@ from typing import Any
 from crild.config import DistillConfig
 from crild.config.presets import of_presets
 from crild.escaping import escape_markdown
-from crild.grid.formats import SETTINGS_COLUMNS, markdown_table, overview
+from crild.grid.formats import SETTINGS_COLUMNS, Column, markdown_table, overview
 from crild.grid.space import usual
 from crild.grid.statistics import compare_all
 from crild.grid.table import TEACHER, Block, Row, Summary, finite, mean, summarise
@@ -131,6 +131,26 @@ class Evidence:
         known = [value for value in minutes if value is not None]
         return mean(known) if known else None
 
+    def times_as_long(self, method: str, other: str) -> dict[str, float]:
+        """Return a method's minutes as a ratio to another's, by grid, over the places and seeds where both have some."""
+        out = {}
+        for name, held in self.files.items():
+            minutes = {
+                (each["method"], each["task"], each["condition"], each["seed"]): finite(each.get("minutes"))
+                for each in finished(held)
+            }
+            pairs = [(own, minutes.get((other, *key[1:]))) for key, own in minutes.items() if key[0] == method]
+            known = [(own, theirs) for own, theirs in pairs if own and theirs]
+            if known:
+                out[name] = sum(own for own, _ in known) / sum(theirs for _, theirs in known)
+        return out
+
+    @property
+    def from_log(self) -> dict[str, int]:
+        """How many rows of each task were read off a run's log: those that do not say when they started."""
+        runs = finished(self.held)
+        return dict(Counter(each["task"] for each in runs if not each.get("started")))
+
     def conditions(self, name: str) -> str:
         """Return a grid's conditions in words."""
         return ", ".join(dict.fromkeys(run["condition"] for run in self.files[name]["runs"]))
@@ -153,8 +173,8 @@ class Evidence:
 
     @property
     def rivals(self) -> list[str]:
-        """Whom the default is held against: the students without a teacher, logits alone, the grid's own, the best."""
-        named = dict.fromkeys([*self.summary.controls, "kd", self.summary.baseline, self.ranking[0]])
+        """Whom the default is held against: the students without a teacher, logits alone, the grid's own, the first."""
+        named = dict.fromkeys([*self.summary.controls, "kd", self.summary.baseline, *self.ranking[:3]])
         return [method for method in named if method in self.ranking and method != self.default]
 
     @property
@@ -198,25 +218,25 @@ class Evidence:
     def scores(self) -> str:
         """The teacher, the constant answer and the methods, in the columns that count; in all while none does."""
         counted = self.blocks(counted=True)
-        return self.table(counted or self.blocks(counted=False))
+        return self.table(counted or self.blocks(counted=False), overview)
 
     @property
     def in_part(self) -> str:
         """The same in the columns where a method has no score; empty while no column counts, or where all do."""
         rest = self.blocks(counted=False)
-        return self.table(rest) if rest and self.summary.ranks.counted else ""
+        return self.table(rest, lambda summary: overview(summary)[:-1]) if rest and self.summary.ranks.counted else ""
 
     def blocks(self, counted: bool) -> tuple[Block, ...]:
         """Return the tasks and conditions that count for the average rank, or the others."""
         places = self.summary.ranks.counted
         return tuple(block for block in self.summary.blocks if ((block.task, block.condition) in places) == counted)
 
-    def table(self, blocks: tuple[Block, ...]) -> str:
+    def table(self, blocks: tuple[Block, ...], columns: Callable[[Summary], list[Column[Row]]]) -> str:
         """Return a row a method and a column a block as a Markdown table."""
         # The teacher and the constant answer come first; a method without all its seeds last.
         places = {name: place for place, name in enumerate([*self.ranking, *self.unready], 1)}
         rows = sorted(blocks[0].rows, key=lambda row: places.get(row.name, 0))
-        return "\n".join(markdown_table(overview(replace(self.summary, blocks=blocks)), rows))
+        return "\n".join(markdown_table(columns(replace(self.summary, blocks=blocks)), rows))
 
     @property
     def settings(self) -> str:
@@ -300,6 +320,7 @@ def pages(held: Callable[[str], Any] = contents) -> dict[str, str]:
         teacher=TEACHER,
         epochs=partial(of_presets, setting="epochs"),
         second_round=SECOND_ROUND if small else None,
+        on_cpu=[name for name, found in files.items() if on_cpu(found)],
     )
     out = {"results.md": text}
     if small:

@@ -96,7 +96,8 @@ def test_the_first_lines_say_what_the_runs_say(monkeypatch):
     )
     whole = frame.teacher.groupby(["task", "condition"]).transform("mean")
     assert f"keeps {100 * (frame['cr-ild'] / whole).mean():.1f} % of the teacher's score" in much
-    assert f"{100 * (frame['cr-ild'] - frame.ft).mean():+.1f} points against `ft` (" in much
+    for other in ("ft", "kd", "l-ild"):  # without a teacher, logits alone, and the nearest of the ranking
+        assert f"{100 * (frame['cr-ild'] - frame[other]).mean():+.1f} points against `{other}` (" in much
     assert "`l-ild`: it is shown to lose at most a point to `cr-ild`, at 3.0 minutes a run instead of 6.0" in choose
     assert "in no column" in where
     assert where.endswith("Shown to be wrong: CR-ILD is at most one point below its teacher.")
@@ -148,6 +149,7 @@ def test_a_grid_in_part_has_its_page(monkeypatch):
     assert len(table_row(page, "cr-ild")) == 3  # RTE's columns and the rank
     assert "2 of 4 counted" in page
     assert "kd on RTE, 1,000 rows, first 3 (4 of 5)" in page
+    assert re.search(r"on RTE \(1,000 rows, first 3; .*\. In part: SST-2\.$", page, re.M)
     assert PLOT in found
     del held["tuning"]  # a grid that does not tune
     held["left_out"] = [{"why": "RTE was left out: its teacher has learned nothing."}]
@@ -182,8 +184,8 @@ def test_two_grids_are_one_table_and_minutes_are_a_cpu_cores(monkeypatch):
     monkeypatch.setattr(committed, "grid_file", lambda name: ROOT / f"experiments/{name}.yaml")
     page = pages(held.get)["results.md"]
     assert "6 ways" in page
-    assert len(table_row(page, "pkd")) == len(table_row(page, "pkd", part=True)) == 5  # four of each, and the rank
-    assert table_row(page, "pkd", part=True).count("missing") == 4
+    assert len(table_row(page, "pkd")) == 5  # four columns, and the rank
+    assert table_row(page, "pkd", part=True) == ["missing"] * 4
     assert "(more rows, 1,000 rows, first 4, more rows, 1,000 rows, first 3)" in page
     assert re.search(r"tuned_larger.json\), was made on NVIDIA H100", page)
     assert "| 4 of 8 |" in page  # a claim on `pkd`
@@ -261,6 +263,27 @@ def test_points_are_where_their_scores_are_and_the_same_numbers_give_the_same_by
     assert once == again
     assert "<dc:date>" not in once
     assert "&lt;b&gt;&amp;" in once
+
+
+def test_how_much_longer_a_run_takes_is_of_the_places_and_seeds_that_both_have():
+    ours, theirs = tuned(), tuned()
+    ours["runs"] = [each | {"minutes": None if (each["method"], each["task"]) == ("kd", "RTE") else each["minutes"]}
+                    for each in ours["runs"]]  # fmt: skip
+    for each in theirs["runs"]:
+        each["minutes"] = {"cr-ild": 0.5, "kd": 0.4 if each["seed"] == 42 else None}.get(each["method"])
+    for each in ours["runs"]:
+        if each["task"] == "RTE" and each["method"] == "cr-ild":
+            each["minutes"] = 100.0
+    ratios = Evidence({"tuned": ours, "tuned_larger": theirs}).times_as_long("cr-ild", "kd")
+    assert ratios == {"tuned": pytest.approx(3.0), "tuned_larger": pytest.approx(1.25)}
+
+
+def test_rows_read_off_a_log_are_counted_by_task():
+    held = tuned()
+    for each in held["runs"][:3]:
+        each["started"] = None
+    assert Evidence({"tuned": held}).from_log == {"RTE": 3}
+    assert Evidence({"tuned": tuned()}).from_log == {}
 
 
 def test_the_share_kept_is_of_the_teacher_and_over_seeds():
