@@ -39,7 +39,7 @@ from tools.templates import templates
 
 DOCS = ROOT / "docs"
 TUNED = ["tuned", "tuned_larger"]
-SMALL = ["tuned_noise", "levers", "levers_noise", "rewrites", "further_pairs", "further_reviews"]
+SMALL = ["tuned_noise", "levers", "levers_noise", "rewrites", "further_pairs", "further_reviews", "passes"]
 SECOND_ROUND = "notebook/2026-11-second-round.md"
 PLOT = "results/kept.svg"
 WORDS = {HOLDS: "better", FAILS: "worse"}  # of a verdict on two methods
@@ -132,7 +132,7 @@ class Evidence:
         return mean(known) if known else None
 
     def times_as_long(self, method: str, other: str) -> dict[str, float]:
-        """Return a method's minutes as a ratio to another's, by grid, over the places and seeds where both have some."""
+        """Return a method's minutes as a ratio to another's, by grid, over places and seeds where both have some."""
         out = {}
         for name, held in self.files.items():
             minutes = {
