@@ -10,6 +10,7 @@ from crild.grid.run import select
 from crild.grid.spec import cells, make_grid
 from tests.grid.records import run
 from tools import committed
+from tools.claims import HOLDS, UNDECIDED
 from tools.committed import ROOT, contents
 from tools.drawing import svg
 from tools.plots import Point, kept_against_cost
@@ -63,12 +64,18 @@ def test_the_committed_page_is_made_from_the_committed_result_files():
 
 
 def test_the_readme_says_what_the_page_says():
-    kept = Evidence({name: contents(name) for name in TUNED}).kept
+    evidence = Evidence({name: contents(name) for name in TUNED})
+    kept = evidence.kept
     (said,) = re.findall(r"^Tuned alike .*?results.md\)", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
     found = re.findall(r"`([\w-]+)` (?:keeps )?([\d.]+) %", said)
     assert len(found) >= 4
     for name, share in found:
         assert f"{100 * kept[name].kept:.1f}" == share, name
+    (but,) = re.findall(r"the first is ahead of all but `([\w-]+)`", said)
+    (pair,) = re.findall(r"`([\w-]+)` and `([\w-]+)` are not told apart", said)
+    first, *others = evidence.ranking
+    assert {name for name in others if evidence.versus(first, name).word != HOLDS} == {but}
+    assert evidence.versus(*pair).word == UNDECIDED
 
 
 def test_the_page_without_the_tuned_grid_says_so(monkeypatch):
