@@ -34,7 +34,7 @@ def join(parts: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> dict[str
     for part in parts:
         if (part["claim"], part["reference"]) != (out["claim"], out["reference"]):
             raise ValueError(f"parts of two grids: {out['claim']!r} and {part['claim']!r}")
-    runs = united((run for part in parts for run in part["runs"]), name_of, lambda run: run["status"] == "done")
+    runs = united((run for part in parts for run in part["runs"]), which, lambda run: run["status"] == "done")
     scores = {(run["folder"], run["condition"]): run["score"] for run in runs if run["status"] == "done"}
     for part in parts:
         for run in part["runs"]:
@@ -49,6 +49,11 @@ def join(parts: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> dict[str
         if entries := [entry for part in parts for entry in part.get(name, ())]:
             out[name] = united(entries, place_of, lambda entry: not entry.get("error"))
     return out
+
+
+def which(run: Entry) -> tuple[str, str | None]:
+    """Return which run of the grid it is; of a teacher its folder too, for methods of one seed may have several."""
+    return name_of(run), run["folder"] if run["method"] == TEACHER else None
 
 
 def place_of(entry: Entry) -> tuple[str | None, ...]:

@@ -36,6 +36,18 @@ def test_a_run_that_failed_before_is_replaced_and_a_finished_one_stays():
     assert runs[-2] == whole["runs"][-2]
 
 
+def test_a_seed_may_have_several_teachers():
+    whole, again = part([]), part([])
+    gentle = [run | {"folder": f"{run['folder']}-gentle", "score": run["score"] - 0.1} for run in whole["runs"]]
+    again["runs"] = gentle
+    whole["runs"] = whole["runs"] + gentle
+    assert join([whole], [])["runs"] == whole["runs"]
+    assert join([part([]), again], [])["runs"] == whole["runs"]
+    again["runs"] = [run | {"score": run["score"] + 0.1} for run in gentle]
+    with pytest.raises(ValueError, match="another machine"):
+        join([whole, again], [])
+
+
 def test_settings_that_were_found_come_along():
     parts = [part([method]) | {"tuning": [entry(method)], "left_out": []} for method in ("kd", "ft")]
     assert join(parts, ["ft", "kd"])["tuning"] == [entry("kd"), entry("ft")]
