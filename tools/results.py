@@ -320,6 +320,7 @@ def pages(held: Callable[[str], Any] = contents) -> dict[str, str]:
         teacher=TEACHER,
         epochs=partial(of_presets, setting="epochs"),
         second_round=SECOND_ROUND if small else None,
+        passes=small.get("passes"),
         on_cpu=[name for name, found in files.items() if on_cpu(found)],
     )
     out = {"results.md": text}
