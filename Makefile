@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUTPUT ?= runs/demo
+GLUE := ../shared/glue
 
 .PHONY: demo test wheel-test lint types docs results claims again bench-serving fuzz lock audit check clean
 
@@ -36,8 +37,16 @@ results: $(VENV)/.dev
 claims: $(VENV)/.dev
 	$(BIN)/python -m tools.claims
 
-again: $(VENV)/.demo
+again: $(VENV)/.demo $(if $(wildcard $(GLUE)),runs/texts)
 	$(BIN)/python -m tools.again
+
+# Without labels, 4,749 each: experiments/further_pairs.yaml, experiments/further_reviews.yaml.
+runs/texts: $(wildcard $(GLUE)/*/train.tsv)
+	mkdir -p $@
+	head -n 4750 $(GLUE)/STS-B/train.tsv | cut -f 8,9 > $@/STS-B.tsv
+	head -n 4750 $(GLUE)/QQP-part/train.tsv | cut -f 4,5 > $@/QQP.tsv
+	head -n 4750 $(GLUE)/SST-2/train.tsv | tail -n +2 | cut -f 1 > $@/SST-2.txt
+	head -n 4749 $(GLUE)/CoLA/train.tsv | cut -f 4 > $@/CoLA.txt
 
 # About half an hour on 2 cores that do nothing else, the first time; exit code 3 says that they did something else.
 bench-serving: $(VENV)/.dev

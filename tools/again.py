@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,15 @@ from tools.committed import FIRST_ROUND, ROOT, command, contents, current, finis
 
 
 def rows(grid: str | None = None) -> list[tuple[str, dict[str, Any]]]:
-    """Return every finished run of this version's CPU grids (or of one of them) as (grid, run)."""
+    """Return every finished run of this version's CPU grids (or of one of them) as (grid, run).
+
+    Without the teachers of a seed that has several, where methods have options that are the teacher's too: they share
+    a name.
+    """
     chosen = [name for name in current() if grid in (None, name) and on_cpu(contents(name))]
-    return [(name, run) for name in chosen for run in finished(contents(name))]
+    found = [(name, run) for name in chosen for run in finished(contents(name))]
+    named = Counter((name, name_of(run)) for name, run in found)
+    return [(name, run) for name, run in found if named[name, name_of(run)] == 1]
 
 
 def main() -> None:
@@ -43,7 +50,8 @@ def main() -> None:
         words = command(grid, name_of(run), folder)
         print("row:", grid, "|", name_of(run), "| one of", len(found), flush=True)
         print("command:", shlex.join(words), flush=True)
-        subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True)
+        if subprocess.run([sys.executable, "-m", *words], cwd=ROOT).returncode:
+            sys.exit(f"again: the run failed, see above; {words[2]} says what data it needs")
         made = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))["runs"]
     (again,) = (each for each in made if name_of(each) == name_of(run))
     same = again["score"] == run["score"]

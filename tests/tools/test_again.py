@@ -1,6 +1,7 @@
 """One committed row again."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,10 @@ def test_who_asks_for_a_row_of_the_notebook_is_told_the_commit(monkeypatch, caps
 def test_another_score_is_told(change, code, monkeypatch, capsys):
     (committed,) = [run for _, run in again.rows("smoke") if name_of(run).endswith("few rows, ft, seed 2")]
 
-    def pretend(words, cwd, check):  # crild compare: what it would have written
+    def pretend(words, cwd):  # crild compare: what it would have written
         out = Path(words[words.index("--output") + 1]) / "results.json"
         out.write_text(json.dumps({"runs": [{**committed, "score": committed["score"] + change}]}))
+        return subprocess.CompletedProcess(words, 0)
 
     monkeypatch.setattr(again.subprocess, "run", pretend)
     monkeypatch.setattr(again, "rows", lambda grid: [("smoke", committed)])
@@ -48,3 +50,18 @@ def test_another_score_is_told(change, code, monkeypatch, capsys):
         again.main()
     assert stop.value.code == code
     assert ("the same" if code == 0 else "ANOTHER") in capsys.readouterr().out
+
+
+def test_a_run_that_fails_is_one_line(monkeypatch):
+    monkeypatch.setattr(again.subprocess, "run", lambda words, cwd: subprocess.CompletedProcess(words, 2))
+    monkeypatch.setattr("sys.argv", ["again.py", "--grid", "further_pairs"])
+    with pytest.raises(SystemExit) as stop:
+        again.main()
+    assert str(stop.value.code).endswith("see above; experiments/further_pairs.yaml says what data it needs")
+
+
+def test_teachers_that_share_a_name_are_not_drawn():
+    names = [name_of(run) for _, run in again.rows("levers_noise")]
+    assert len(names) == len(set(names)) > 10
+    assert not [name for name in names if ", teacher, seed 42" in name]  # three, for what is kept is theirs too
+    assert [name for name in names if ", cr-ild, seed 42" in name]
